@@ -1,0 +1,44 @@
+# make setup | demo | test | lint | bench: each works from a fresh clone, with nothing done before.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Off-screen rendering and Qt without a display; harmless where there is one.
+export QT_QPA_PLATFORM ?= offscreen
+export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(VENV)/.ready system-libraries
+
+# Made again when the requirements change.
+$(VENV)/.ready: pyproject.toml requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@# Only for the head in its data folder; what it needs to run is left out.
+	$(BIN)/python -m pip install --quiet --no-deps 'nilearn>=0.11,<1'
+	touch $@
+
+.PHONY: system-libraries
+system-libraries: $(VENV)/.ready
+	@$(BIN)/python Testing/host/system_libraries.py
+
+demo: setup
+	PYTHONPATH=Testing/host $(BIN)/python Testing/demo
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYTHONPATH=MedNeXtSegment $(BIN)/lint-imports
+
+test: setup lint
+	$(BIN)/python -m pytest Testing
+
+bench: setup
+	mkdir -p build
+	$(BIN)/python Testing/benchmarks/network_benchmark.py --quick --output build/bench.json
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,7 @@
+"""`python -m mednextseg` is the command line."""
+
+import sys
+
+from mednextseg.cli import main
+
+sys.exit(main())
