@@ -1,0 +1,90 @@
+"""Depthwise convolutions on channels-last activations, and the transposed one as eight plain ones.
+
+A transposed convolution of stride 2, kernel k and padding p = k // 2 gives output voxel o from input voxel i through tap
+t = o + p - 2 i. For even o only the taps of one parity are hit, for odd o those of the other; so along every axis the outputs
+of one parity are a plain convolution of the input with every second tap, in reverse order. Three axes make eight phases. oneDNN
+has no fast kernel for the transposed form of a depthwise convolution; for the plain form it has.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mednextseg.kernels.rows import Rows
+
+Parity = tuple[int, int, int]
+
+
+class Depthwise:
+    """A depthwise convolution of stride 1 or 2, weights copied from an nn.Conv3d."""
+
+    def __init__(self, conv: nn.Conv3d, dtype: torch.dtype) -> None:
+        self.weight = channels_last(conv.weight, dtype)
+        self.bias = conv.bias.detach().to(dtype, copy=True)
+        self.stride, self.padding, self.groups = conv.stride, conv.padding, conv.groups
+
+    def __call__(self, rows: Rows) -> Rows:
+        y = F.conv3d(rows.volume, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+        return Rows.from_volume(y)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The outputs (2 m + parity) of a transposed convolution: a plain one over the input.
+
+    Attributes:
+        parity_kji: 0 for the even and 1 for the odd outputs of each axis.
+        weight: (C, 1, taps_k, taps_j, taps_i), channels_last_3d.
+        padding_kji: zeros on both sides of each axis.
+    """
+
+    parity_kji: Parity
+    weight: Tensor
+    padding_kji: Parity
+
+
+class TransposedDepthwise:
+    """A transposed depthwise convolution of stride 2 and odd kernel >= 3, weights copied from an nn.ConvTranspose3d."""
+
+    def __init__(self, conv: nn.ConvTranspose3d, dtype: torch.dtype) -> None:
+        self.bias = conv.bias.detach().to(dtype, copy=True)
+        self.groups = conv.groups
+        weight = conv.weight.detach().to(dtype)
+        self.phases = [self._phase(weight, parity) for parity in product((0, 1), repeat=3)]
+
+    def __call__(self, rows: Rows) -> dict[Parity, Rows]:
+        """Every output voxel 2 m + parity, m from 0: n voxels of an axis give n even and n - 1 odd outputs.
+
+        Returns:
+            parity_kji -> rows of that phase; phases without any voxel are left out.
+        """
+        return {
+            phase.parity_kji: self._run(phase, rows)
+            for phase in self.phases
+            if all(n > parity for n, parity in zip(rows.grid_kji, phase.parity_kji, strict=True))
+        }
+
+    def _phase(self, weight: Tensor, parity_kji: Parity) -> Phase:
+        for axis, parity in enumerate(parity_kji, start=2):
+            kernel = weight.shape[axis]
+            first = (parity + kernel // 2) % 2
+            taps = torch.arange(first, kernel, 2).flip(0)
+            weight = weight.index_select(axis, taps)
+        # An even output has as many input neighbours on either side; an odd one sits half-way, its n - 1 outputs need one less.
+        padding = tuple((taps - 1) // 2 for taps in weight.shape[2:])
+        return Phase(parity_kji, channels_last(weight, weight.dtype), padding)
+
+    def _run(self, phase: Phase, rows: Rows) -> Rows:
+        if phase.weight[0, 0].numel() == 1:  # oneDNN has no depthwise kernel of a single tap
+            scale = phase.weight.flatten()
+            return Rows(torch.addcmul(self.bias, rows.values, scale), rows.grid_kji)
+        y = F.conv3d(rows.volume, phase.weight, self.bias, padding=phase.padding_kji, groups=self.groups)
+        return Rows.from_volume(y)
+
+
+def channels_last(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy of a convolution weight in the layout of the activations."""
+    return weight.detach().to(dtype, copy=True).contiguous(memory_format=torch.channels_last_3d)
