@@ -1,0 +1,167 @@
+"""Results of nnU-Net v1: the layout of MedNeXt's own training program and of the published STU-Net weights.
+
+    .../3d_fullres/TaskNNN_Name/<Trainer>__<Plans>/{plans.pkl, postprocessing.json, fold_k/model_final_checkpoint.model(.pkl)}
+
+The rules that the card fields stand for are those of nnU-Net 1.7 (Isensee et al., Nature Methods 2021): crop to the nonzero box, resample
+by cubic splines, then normalise; probabilities are averaged over windows, mirror images and folds.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mednextseg.models.importers.naming import channel_fields, label_fields, slug
+from mednextseg.models.importers.package import Draft
+from mednextseg.models.importers.results_folder import fold_checkpoints
+from mednextseg.models.label_codes import stu_net_labels
+from mednextseg.models.restricted_unpickler import load_checkpoint, load_pickle
+
+CHECKPOINTS = ("model_final_checkpoint.model", "model_latest.model", "model_best.model")
+_SCHEMES = {"CT": "ct", "nonCT": "zscore", "noNorm": "none"}
+_PREPROCESSORS = ("GenericPreprocessor", None)
+# Position of the stage in the arguments that a trainer was made with.
+_INIT_STAGE = 5
+_SEVERAL_STAGES_NEEDED = "Cascade"
+
+
+def is_nnunet_v1(path: Path) -> bool:
+    """Whether the path is, or holds, a *.model file with its *.model.pkl."""
+    return bool(fold_checkpoints(path, CHECKPOINTS, ".model"))
+
+
+def read_nnunet_v1(path: Path) -> Draft:
+    """Read a results folder at any of its levels, or one .model file.
+
+    Raises:
+        ValueError: where plans or weights are missing, or ask for something the engine does not do exactly.
+    """
+    checkpoints = fold_checkpoints(path, CHECKPOINTS, ".model")
+    pickles = [checkpoint.with_name(f"{checkpoint.name}.pkl") for checkpoint in checkpoints]
+    for pickled in pickles:
+        if not pickled.is_file():
+            raise ValueError(f"{pickled.name} is missing beside its .model file; copy both, they belong together.")
+    info = load_pickle(pickles[0])
+    trainer = str(info.get("name", ""))
+    plans = info.get("plans") or load_pickle(checkpoints[0].parents[1] / "plans.pkl")
+    stage = _stage(plans, info.get("init", ()))
+    _refuse_what_differs(plans, trainer)
+    dataset, architecture = _dataset_name(checkpoints[0], info), {}
+    if plans["plans_per_stage"][stage].get("pool_op_kernel_sizes"):
+        architecture["pool_sizes_kji"] = [
+            [int(n) for n in pool] for pool in plans["plans_per_stage"][stage]["pool_op_kernel_sizes"]
+        ]
+    postprocessing, notes = _postprocessing(checkpoints[0], plans)
+    names = _label_names(checkpoints[0], plans)
+    return Draft(
+        fields={
+            "id": slug(dataset, trainer),
+            "title": f"{dataset} ({trainer})",
+            "task": "segment",
+            "channels": _channels(plans),
+            "labels": [label_fields(value, name) for value, name in names.items()],
+            "spacing_kji_mm": [float(s) for s in plans["plans_per_stage"][stage]["current_spacing"]],
+            "patch_size_kji": [int(n) for n in plans["plans_per_stage"][stage]["patch_size"]],
+            "orientation": None,
+            "axis_order_kji": [int(axis) for axis in plans.get("transpose_forward", (0, 1, 2))],
+            "crop_to_nonzero": True,
+            "normalize_first": False,
+            "anisotropy_threshold": 3.0,
+            "clip_resampled": True,
+            "padding": "zero",
+            "average": "probabilities",
+            "overlap": 0.5,
+            "mirror_axes_kji": [] if "nomirror" in trainer.lower() else [0, 1, 2],
+            "postprocessing": {names[value]: {"keep_largest": True} for value in postprocessing},
+            "source": {"program": "nnU-Net v1", "trainer": trainer, "dataset": dataset},
+        },
+        folds=tuple(lambda file=file: _tensors(file) for file in checkpoints),
+        sources=(*checkpoints, *pickles),
+        architecture=architecture,
+        notes=notes,
+    )
+
+
+def _tensors(checkpoint: Path) -> Mapping[str, Tensor]:
+    content = load_checkpoint(checkpoint)
+    if "state_dict" not in content:
+        raise ValueError(f"{checkpoint.name} has no state_dict; it is not a checkpoint of nnU-Net v1.")
+    return content["state_dict"]
+
+
+def _stage(plans: Mapping[str, Any], init: Sequence[Any]) -> int:
+    stages = plans["plans_per_stage"]
+    asked = init[_INIT_STAGE] if len(init) > _INIT_STAGE else None
+    return int(asked) if asked in stages else max(stages)
+
+
+def _refuse_what_differs(plans: Mapping[str, Any], trainer: str) -> None:
+    if _SEVERAL_STAGES_NEEDED in trainer:
+        raise ValueError(f"{trainer} is the second stage of a cascade, which needs the first stage's labels; not supported.")
+    preprocessor = plans.get("preprocessor_name")
+    if preprocessor not in _PREPROCESSORS:
+        raise ValueError(
+            f"the model was trained with the preprocessor {preprocessor}, which is not known; only GenericPreprocessor is."
+        )
+    if "normalization_schemes" not in plans or "use_mask_for_norm" not in plans:
+        raise ValueError(
+            "the plans name no normalization_schemes; they are of an nnU-Net before version 1.5, which is not supported."
+        )
+    for channel, scheme in plans["normalization_schemes"].items():
+        if scheme not in _SCHEMES:
+            raise ValueError(f"channel {channel} has the normalization {scheme!r}; known ones: {', '.join(_SCHEMES)}.")
+    export = plans.get("segmentation_export_params") or {}
+    usual = {"force_separate_z": None, "interpolation_order": 1, "interpolation_order_z": 0}
+    for name, value in usual.items():
+        if export.get(name, value) != value:
+            raise ValueError(f"the plans export segmentations with {name} = {export[name]}; only {value} is supported.")
+
+
+def _channels(plans: Mapping[str, Any]) -> list[dict]:
+    properties = plans["dataset_properties"].get("intensityproperties") or {}
+    channels = []
+    for number in range(int(plans["num_modalities"])):
+        normalization: dict[str, Any] = {"scheme": _SCHEMES[plans["normalization_schemes"][number]]}
+        if normalization["scheme"] == "ct":
+            measured = properties[number]
+            normalization |= {"lower": float(measured["percentile_00_5"]), "upper": float(measured["percentile_99_5"])}
+            normalization |= {"mean": float(measured["mean"]), "std": float(measured["sd"])}
+        if normalization["scheme"] != "none":
+            normalization["masked"] = bool(plans["use_mask_for_norm"][number])
+        channels.append(channel_fields(str(plans["modalities"][number]), normalization))
+    return channels
+
+
+def _dataset_name(checkpoint: Path, info: Mapping[str, Any]) -> str:
+    """TaskNNN_Name, from the folders or from what the trainer noted; the file's own name where neither says."""
+    noted = next((part for part in info.get("init", ()) if isinstance(part, str) and "Task" in part), "")
+    for folder in (*reversed(checkpoint.resolve().parts[:-1]), *reversed(Path(noted.replace("\\", "/")).parts)):
+        if folder.startswith("Task"):
+            return folder
+    return checkpoint.stem
+
+
+def _label_names(checkpoint: Path, plans: Mapping[str, Any]) -> dict[int, str]:
+    """Label value -> name. nnU-Net v1 keeps names in dataset.json only, which may lie beside the results."""
+    values = [int(value) for value in plans.get("all_classes") or range(1, int(plans["num_classes"]) + 1)]
+    known = stu_net_labels()
+    names = known if len(values) == len(known) else []
+    for folder in list(checkpoint.parents)[:3]:
+        if (folder / "dataset.json").is_file():
+            labels = json.loads((folder / "dataset.json").read_text(encoding="utf-8")).get("labels", {})
+            return {value: str(labels.get(str(value), f"label {value}")) for value in values}
+    return {value: names[value - 1] if names else f"label {value}" for value in values}
+
+
+def _postprocessing(checkpoint: Path, plans: Mapping[str, Any]) -> tuple[list[int], tuple[str, ...]]:
+    """Labels of which only the largest component is kept, and notes about rules that are left out."""
+    file = checkpoint.parents[1] / "postprocessing.json"
+    if not file.is_file():
+        return [], ()
+    rules = json.loads(file.read_text(encoding="utf-8"))
+    single = [rule for rule in rules.get("for_which_classes") or [] if isinstance(rule, int)]
+    left_out = len(rules.get("for_which_classes") or []) > len(single) or bool(rules.get("min_valid_object_sizes"))
+    note = "nnU-Net's postprocessing.json also cleans several labels together or by size; that part is not applied."
+    return single, (note,) if left_out else ()

@@ -1,0 +1,193 @@
+"""Results of nnU-Net v2 with MedNeXt or STU-Net trainers: a folder at any level, or one .pth file.
+
+    .../DatasetNNN_Name/<Trainer>__<Plans>__<configuration>/{plans.json, dataset.json, fold_k/checkpoint_final.pth}
+
+A checkpoint carries its plans and its data set's description, so a lone file is enough. The plans' `architecture` entry is not read:
+custom trainers leave it at the default U-Net. Rules: normalise, then resample; logits are averaged (nnU-Net 2.x).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mednextseg.models.importers.naming import channel_fields, label_fields, slug
+from mednextseg.models.importers.package import Draft
+from mednextseg.models.importers.results_folder import fold_checkpoints
+from mednextseg.models.restricted_unpickler import load_checkpoint
+
+CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth")
+_SCHEMES = {
+    "CTNormalization": "ct",
+    "ZScoreNormalization": "zscore",
+    "NoNormalization": "none",
+    "RescaleTo01Normalization": "minmax",
+}
+_RESAMPLING = {
+    "resampling_fn_data": ("resample_data_or_seg_to_shape", {"order": 3, "order_z": 0, "force_separate_z": None}),
+    "resampling_fn_probabilities": ("resample_data_or_seg_to_shape", {"order": 1, "order_z": 0, "force_separate_z": None}),
+}
+# Readers by the orientation they turn images to; None for those that take the axes as stored.
+_READERS = {"SimpleITKIO": None, "NibabelIO": None, "NibabelIOWithReorient": "RAS", "SimpleITKIOWithReorient": "RAS"}
+
+
+def is_nnunet_v2(path: Path) -> bool:
+    """Whether the path is, or holds, checkpoints under the names of nnU-Net v2, or a .pth file with its entries."""
+    if path.is_file():
+        return path.suffix == ".pth" and "network_weights" in load_checkpoint(path)
+    return bool(fold_checkpoints(path, CHECKPOINTS, ".pth"))
+
+
+def read_nnunet_v2(path: Path) -> Draft:
+    """Read a results folder at any of its levels, or one .pth file.
+
+    Raises:
+        ValueError: where plans or weights are missing, or ask for something the engine does not do exactly.
+    """
+    checkpoints = fold_checkpoints(path, CHECKPOINTS, ".pth")
+    content = load_checkpoint(checkpoints[0])
+    init = content.get("init_args") or {}
+    folder = checkpoints[0].parents[1]
+    plans = init.get("plans") or _json(folder / "plans.json")
+    dataset = init.get("dataset_json") or _json(folder / "dataset.json")
+    name = init.get("configuration") or folder.name.rpartition("__")[2]
+    configuration = _configuration(plans, name)
+    _refuse_what_differs(configuration, name)
+    trainer = str(content.get("trainer_name", folder.name.partition("__")[0]))
+    labels, is_regions = _labels(dataset)
+    title = str(plans.get("dataset_name", checkpoints[0].stem))
+    return Draft(
+        fields={
+            "id": slug(title, trainer),
+            "title": f"{title} ({trainer})",
+            "task": "segment",
+            "channels": _channels(plans, configuration, dataset),
+            "labels": [label_fields(value, label) for value, label in labels],
+            "spacing_kji_mm": [float(s) for s in configuration["spacing"]],
+            "patch_size_kji": [int(n) for n in configuration["patch_size"]],
+            **_axes(plans, dataset),
+            "crop_to_nonzero": True,
+            "normalize_first": True,
+            "anisotropy_threshold": 3.0,
+            "clip_resampled": True,
+            "padding": "zero",
+            "average": "logits",
+            "activation": "sigmoid" if is_regions else "softmax",
+            "overlap": 0.5,
+            "mirror_axes_kji": [int(axis) for axis in content.get("inference_allowed_mirroring_axes") or ()],
+            "source": {"program": "nnU-Net v2", "trainer": trainer, "configuration": name, "dataset": title},
+        },
+        folds=tuple(lambda file=file: _tensors(file) for file in checkpoints),
+        sources=tuple(checkpoints),
+        architecture=_architecture(configuration),
+        notes=_notes(folder),
+    )
+
+
+def _tensors(checkpoint: Path) -> Mapping[str, Tensor]:
+    content = load_checkpoint(checkpoint)
+    if "network_weights" not in content:
+        raise ValueError(f"{checkpoint.name} has no network_weights; it is not a checkpoint of nnU-Net v2.")
+    return content["network_weights"]
+
+
+def _json(path: Path) -> dict:
+    if not path.is_file():
+        raise ValueError(
+            f"{path.name} is missing beside the folds, and the checkpoint has no plans of its own; copy the whole folder."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _configuration(plans: Mapping[str, Any], name: str) -> dict:
+    """One configuration with all it inherits."""
+    configurations = plans["configurations"]
+    if name not in configurations:
+        raise ValueError(f"the plans have no configuration {name!r}; they have: {', '.join(configurations)}.")
+    own = configurations[name]
+    inherited = _configuration(plans, own["inherits_from"]) if "inherits_from" in own else {}
+    return {**inherited, **own}
+
+
+def _refuse_what_differs(configuration: Mapping[str, Any], name: str) -> None:
+    if configuration.get("previous_stage"):
+        raise ValueError(f"{name} is the second stage of a cascade, which needs the first stage's labels; not supported.")
+    preprocessor = configuration.get("preprocessor_name")
+    if preprocessor != "DefaultPreprocessor":
+        raise ValueError(
+            f"the model was trained with the preprocessor {preprocessor}, which is not known; only DefaultPreprocessor is."
+        )
+    for scheme in configuration["normalization_schemes"]:
+        if scheme not in _SCHEMES:
+            raise ValueError(f"the plans ask for the normalization {scheme!r}; known ones: {', '.join(_SCHEMES)}.")
+    for entry, (function, arguments) in _RESAMPLING.items():
+        used = configuration.get(entry, function)
+        if used != function:
+            raise ValueError(f"the plans ask for {entry} = {used}; only nnU-Net's default {function} is supported.")
+        for argument, value in arguments.items():
+            asked = configuration.get(f"{entry}_kwargs", {}).get(argument, value)
+            if asked != value:
+                raise ValueError(f"the plans ask for {entry} with {argument} = {asked}; only {value} is supported.")
+    if len(configuration["patch_size"]) != 3:
+        raise ValueError(f"the configuration {name} works on single slices (2D); only 3D networks can be imported.")
+
+
+def _channels(plans: Mapping[str, Any], configuration: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[dict]:
+    names = dataset.get("channel_names") or dataset.get("modality") or {}
+    properties = plans.get("foreground_intensity_properties_per_channel") or {}
+    channels = []
+    for number, scheme in enumerate(configuration["normalization_schemes"]):
+        normalization: dict[str, Any] = {"scheme": _SCHEMES[scheme]}
+        if scheme == "CTNormalization":
+            measured = properties[str(number)]
+            normalization |= {"lower": float(measured["percentile_00_5"]), "upper": float(measured["percentile_99_5"])}
+            normalization |= {"mean": float(measured["mean"]), "std": float(measured["std"])}
+        elif scheme == "ZScoreNormalization":  # the only scheme of nnU-Net v2 that looks at the mask
+            normalization["masked"] = bool(configuration["use_mask_for_norm"][number])
+        channels.append(channel_fields(str(names.get(str(number), f"channel {number}")), normalization))
+    return channels
+
+
+def _axes(plans: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict:
+    """How the volume is turned: the stored axes in the plans' order, or anatomical ones where the reader turns to them."""
+    reader = dataset.get("overwrite_image_reader_writer") or plans.get("image_reader_writer", "SimpleITKIO")
+    if reader not in _READERS:
+        raise ValueError(f"the model reads images with {reader}, which is not known; known ones: {', '.join(_READERS)}.")
+    order = [int(axis) for axis in plans["transpose_forward"]]
+    letters_ijk = _READERS[reader]
+    if letters_ijk is None:
+        return {"orientation": None, "axis_order_kji": order}
+    letters_kji = letters_ijk[::-1]
+    return {"orientation": "".join(letters_kji[axis] for axis in order)[::-1], "axis_order_kji": [0, 1, 2]}
+
+
+def _labels(dataset: Mapping[str, Any]) -> tuple[list[tuple[int, str]], bool]:
+    """(value, name) in the order of the network's outputs behind the background, and whether they are overlapping regions."""
+    named = {name: value for name, value in dataset["labels"].items() if name not in ("background", "ignore")}
+    is_regions = any(isinstance(value, list | tuple) and len(value) > 1 for value in named.values())
+    if not is_regions:
+        values = {name: int(value[0] if isinstance(value, list | tuple) else value) for name, value in named.items()}
+        return sorted((value, name) for name, value in values.items()), False
+    painted = dataset.get("regions_class_order")
+    if not painted or len(painted) != len(named):
+        raise ValueError(
+            "dataset.json has regions but no regions_class_order that fits them; without it labels cannot be painted."
+        )
+    return [(int(value), name) for value, name in zip(painted, named, strict=True)], True
+
+
+def _architecture(configuration: Mapping[str, Any]) -> dict:
+    """Pooling sizes for STU-Net, from the old plans' own entry or from the strides of the newer ones."""
+    pools = configuration.get("pool_op_kernel_sizes")
+    if pools is None:
+        pools = (configuration.get("architecture") or {}).get("arch_kwargs", {}).get("strides") or []
+    # nnU-Net v2 counts a first stage without pooling.
+    return {"pool_sizes_kji": [[int(n) for n in pool] for pool in pools[1:]]} if pools else {}
+
+
+def _notes(folder: Path) -> tuple[str, ...]:
+    if (folder / "postprocessing.pkl").is_file():
+        return ("nnU-Net's postprocessing.pkl names functions to run, so it was not read; set the clean-up in the recipe.",)
+    return ()

@@ -1,0 +1,144 @@
+"""A draft of a model -> a package in the library: weights as safetensors, a card that fits them, nothing half-written."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import mednextseg
+from mednextseg.models.library import package_folder_name, sha256_of
+from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
+from mednextseg.models.weights import network_from_state_dict, write_safetensors
+from mednextseg.networks.mednext import SIZE_DIVISOR, MedNeXt
+from mednextseg.networks.stu_net import STUNet
+
+UNKNOWN_LICENSE = "unknown: ask those who published the weights"
+# MedNeXt's coarse heads serve training only.
+_HEADS_FOR_TRAINING_ONLY = re.compile(r"^(out_[1-4]|out_blocks\.[0-3])\.")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What an importer found.
+
+    Attributes:
+        fields: of the card, without architecture and hashes.
+        folds: one function for each weights file that reads its tensors, so that one at a time is in memory.
+        sources: the files whose hashes the card keeps.
+        architecture: what tensor shapes cannot tell, for `network_from_state_dict`.
+        notes: sentences for the user, kept in the card too.
+    """
+
+    fields: dict
+    folds: tuple[Callable[[], Mapping[str, Tensor]], ...]
+    sources: tuple[Path, ...]
+    architecture: dict = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A package in the library: its card, its folder, and sentences for the user."""
+
+    card: ModelCard
+    folder: Path
+    notes: tuple[str, ...] = ()
+
+
+def write_package(draft: Draft, library: Path, overrides: Mapping[str, object]) -> ImportedModel:
+    """Write the package under a temporary name and rename it when it is whole.
+
+    Args:
+        draft: from an importer.
+        library: the folder of installed models; created where it does not exist.
+        overrides: fields of the card that replace the draft's.
+    Raises:
+        ValueError: where weights and description do not fit, or the library has that model and version already.
+    """
+    library.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".importing-", dir=library))
+    try:
+        card = _write_files(draft, building, overrides)
+        folder = library / package_folder_name(card.id, card.version)
+        if folder.exists():
+            raise ValueError(
+                f"the library has {card.id} {card.version} already; remove it first, or import under another id (--id)."
+            )
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return ImportedModel(card, folder, draft.notes)
+
+
+def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object]) -> ModelCard:
+    names = [WEIGHTS_FILE] if len(draft.folds) == 1 else [f"weights_fold_{n}.safetensors" for n in range(len(draft.folds))]
+    digests, networks = [], set()
+    for name, read in zip(names, draft.folds, strict=True):
+        tensors = {key: tensor for key, tensor in read().items() if not _HEADS_FOR_TRAINING_ONLY.match(_bare(key))}
+        network = network_from_state_dict(tensors, draft.architecture)
+        _check_finite(network)
+        networks.add(network.config)
+        digests.append(write_safetensors(network.state_dict(), folder / name))
+    if len(networks) > 1:
+        raise ValueError("the folds are different networks; import them one by one.")
+    raw = {
+        "version": "1.0.0",
+        "weights_license": UNKNOWN_LICENSE,
+        "description": " ".join(draft.notes),
+        "minimum_engine_version": mednextseg.__version__,
+        **draft.fields,
+        **overrides,
+        "family": "stu_net" if isinstance(network, STUNet) else "mednext",
+        "architecture": asdict(network.config),
+        "weights_sha256": digests,
+    }
+    raw["source"] = {**raw.get("source", {}), "sha256": {_source_name(path): sha256_of(path) for path in draft.sources}}
+    card = card_from_dict(raw, source="the card of the imported model")
+    _check_fit(card, network)
+    write_card(card, folder)
+    (folder / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
+    return card
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("module.").removeprefix("_orig_mod.")
+
+
+def _source_name(path: Path) -> str:
+    """File name with its folder: every fold has files of the same names."""
+    return f"{path.resolve().parent.name}/{path.name}"
+
+
+def _check_finite(network: nn.Module) -> None:
+    for name, tensor in network.state_dict().items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"the weights are damaged: {name} has values that are not finite; take another checkpoint.")
+
+
+def _check_fit(card: ModelCard, network: MedNeXt | STUNet) -> None:
+    """Refuse a description that belongs to another network."""
+    config = network.config
+    if config.in_channels != len(card.channels):
+        raise ValueError(
+            f"the network takes {config.in_channels} channels but its description names {len(card.channels)}; cascades, which "
+            "need the labels of an earlier stage as input, are not supported."
+        )
+    outputs = len(card.labels) + (1 if card.activation == "softmax" else 0)
+    if config.num_classes != outputs:
+        kind = "labels and a background" if card.activation == "softmax" else "regions"
+        raise ValueError(
+            f"the network has {config.num_classes} outputs but its description {len(card.labels)} {kind} ({outputs} outputs); "
+            "a trainer with rules of its own cannot be imported."
+        )
+    if isinstance(network, MedNeXt) and config.dims != 3:
+        raise ValueError("the network works on single slices (2D); only 3D networks can be imported.")
+    divisor = (SIZE_DIVISOR,) * 3 if isinstance(network, MedNeXt) else config.size_divisor_kji
+    if any(n % d for n, d in zip(card.patch_size_kji, divisor, strict=True)):
+        raise ValueError(
+            f"the patch {card.patch_size_kji} is not divisible by {divisor}, as the network needs; check the plans."
+        )

@@ -1,0 +1,89 @@
+"""A model package opened for running: its card, and its networks on a device, read when first needed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mednextseg.kernels import accelerate
+from mednextseg.models.library import find_model, verify_model
+from mednextseg.models.model_card import ModelCard, read_card
+from mednextseg.models.weights import network_from_state_dict, read_safetensors
+from mednextseg.networks.mednext import MedNeXtConfig
+from mednextseg.networks.stu_net import STUNetConfig
+
+NetworkConfig = MedNeXtConfig | STUNetConfig
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass
+class LoadedModel:
+    """A model ready to run; weights are read when first needed and kept.
+
+    Attributes:
+        folder: the package.
+        card: its validated card.
+    """
+
+    folder: Path
+    card: ModelCard
+    _networks: dict[tuple[str, str, str], Callable[[Tensor], Tensor]] = field(default_factory=dict, repr=False)
+    _config: NetworkConfig | None = field(default=None, repr=False)
+
+    @property
+    def num_outputs(self) -> int:
+        """Channels of the network's output: the labels, and the background where one label wins."""
+        return len(self.card.labels) + (1 if self.card.activation == "softmax" else 0)
+
+    @property
+    def network_config(self) -> NetworkConfig:
+        """The architecture as the weights have it, for the memory plan."""
+        if self._config is None:
+            self._config = self._read_network(self.card.weights_files[0]).config
+        return self._config
+
+    def network_loaders(self, device: str, precision: str = "fp32") -> list[Callable[[], Callable[[Tensor], Tensor]]]:
+        """One loader for each weights file (fold); the fold loaded last stays in memory, the others are read again."""
+        return [lambda file=file: self._network(file, device, precision) for file in self.card.weights_files]
+
+    def resolve_device(self, device: str) -> str:
+        """The torch device to run on; "auto" takes the first graphics card there is.
+
+        Raises:
+            ValueError: for a device that this machine does not have.
+        """
+        if device == "auto":
+            return "cuda:0" if torch.cuda.is_available() else "cpu"
+        allowed = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
+        allowed += ["mps"] if torch.backends.mps.is_available() else []
+        if device not in allowed:
+            raise ValueError(f"this machine has no device {device!r}; it has: auto, {', '.join(allowed)}.")
+        return device
+
+    def _network(self, file: str, device: str, precision: str) -> Callable[[Tensor], Tensor]:
+        key = (file, device, precision)
+        if key not in self._networks:
+            self._networks.clear()
+            self._networks[key] = accelerate(self._read_network(file), device, _PRECISIONS[precision])
+        return self._networks[key]
+
+    def _read_network(self, file: str) -> nn.Module:
+        network = network_from_state_dict(read_safetensors(self.folder / file), self.card.architecture)
+        network.deep_supervision = False
+        self._config = network.config
+        return network
+
+
+def load_model(model: str | Path) -> LoadedModel:
+    """Open a model by id or folder, verifying its weights.
+
+    Raises:
+        ValueError: for an unknown model, an invalid card, or weights that are not those the card names.
+    """
+    folder = find_model(model)
+    problems = verify_model(folder)
+    if problems:
+        raise ValueError(f"the model {folder.name} is damaged: {'; '.join(problems)}; install it again.")
+    return LoadedModel(folder, read_card(folder))
