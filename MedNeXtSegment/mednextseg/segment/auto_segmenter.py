@@ -1,0 +1,193 @@
+"""The automatic run on one screen: volume -> checked -> prepared -> windows -> labels -> cleaned -> the volume's own grid."""
+
+import logging
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from mednextseg.geometry import Geometry
+from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.models.model_card import Label, ModelCard
+from mednextseg.segment.input_check import checked_channels, warnings_for
+from mednextseg.segment.label_reduction import LabelReduction
+from mednextseg.segment.memory_plan import MemoryPlan, available_bytes, fallbacks, is_out_of_memory, plan_memory
+from mednextseg.segment.postprocess import clean_labels
+from mednextseg.segment.preprocess import PreparedVolume, prepare
+from mednextseg.segment.progress import Progress, ProgressReporter
+from mednextseg.segment.recipe import SegmentRecipe
+from mednextseg.segment.roi import RegionOfInterest
+from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, predict_slabs
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class SegmentReport:
+    """What a run did, for people and for the record.
+
+    Attributes:
+        model_id, model_version, weights_sha256, recipe: what makes the run reproducible.
+        device, processor: where it ran.
+        seconds_by_phase: the wait, part by part.
+        windows: counted cost.
+        memory: predicted bytes.
+        volumes_ml: by label name.
+        warnings: about the input; notes: what was done differently from what was asked, and why.
+    """
+
+    model_id: str
+    model_version: str
+    weights_sha256: tuple[str, ...]
+    recipe: dict
+    device: str
+    processor: str = field(default_factory=platform.processor)
+    seconds_by_phase: dict[str, float] = field(default_factory=dict)
+    windows: WindowCount = field(default_factory=WindowCount)
+    memory: MemoryPlan | None = None
+    volumes_ml: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict:
+        """JSON-ready values."""
+        return asdict(self)
+
+
+def segment(
+    volume: np.ndarray,
+    geometry: Geometry,
+    model: LoadedModel,
+    roi: RegionOfInterest | None = None,
+    labels: Sequence[str] | None = None,
+    recipe: SegmentRecipe | None = None,
+    device: str = "auto",
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> tuple[np.ndarray, SegmentReport]:
+    """Segment a volume.
+
+    Args:
+        volume: (K, J, I), or (channels, K, J, I) in the card's channel order; any real dtype, never changed.
+        geometry: where the volume lies.
+        model: from `load_model`.
+        roi: label only inside this region (RAS mm); a margin around it is looked at as context.
+        labels: names of the labels to keep; None for all.
+        recipe: settings; None for the card's defaults.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        progress: called with phase, fraction and seconds left.
+        cancelled: asked between windows; returns True to stop.
+    Returns:
+        The labelmap, uint8 (int16 beyond 255 labels), same shape as one channel, values as in the card; and the report.
+    Raises:
+        ValueError: for input that cannot be segmented, in one sentence.
+        Cancelled: where the caller stopped the run.
+        MemoryError: where even the leanest settings need too much.
+    """
+    card, recipe = model.card, recipe or SegmentRecipe()
+    kept = [card.label_named(name) for name in labels] if labels is not None else list(card.labels)
+    reporter = ProgressReporter(progress, cancelled)
+    reporter.report("prepare", 0.0)
+    volume_ckji = checked_channels(volume, geometry, card)
+    report = SegmentReport(card.id, card.version, card.weights_sha256, recipe.to_dict(), model.resolve_device(device))
+    report.warnings = warnings_for(volume_ckji, geometry, card)
+    prepared = prepare(volume_ckji, geometry, card, roi)
+    crop_kji = _predict(prepared, model, window_settings(card, recipe, report.device), recipe, report, reporter)
+    reporter.report("clean up", 0.0)
+    crop_kji = clean_labels(crop_kji, card.labels, recipe.postprocessing_for(card), prepared.crop_geometry.voxel_volume_mm3)
+    if len(kept) < len(card.labels):
+        crop_kji[~np.isin(crop_kji, [label.value for label in kept])] = 0
+    labelmap_kji = prepared.restore(crop_kji)
+    if roi is not None:
+        labelmap_kji[~roi.mask(geometry)] = 0
+    report.volumes_ml = volumes_ml(labelmap_kji, kept, geometry)
+    reporter.report("clean up", 1.0)
+    reporter.finish()
+    report.seconds_by_phase = {phase: round(s, 3) for phase, s in reporter.seconds_by_phase.items()}
+    return labelmap_kji, report
+
+
+def volumes_ml(labelmap_kji: np.ndarray, labels: Sequence[Label], geometry: Geometry) -> dict[str, float]:
+    """Volume of each label in millilitres, by name."""
+    counts = np.bincount(labelmap_kji.ravel(), minlength=max(label.value for label in labels) + 1)
+    return {label.name: float(counts[label.value] * geometry.voxel_volume_mm3 / 1000) for label in labels}
+
+
+def window_settings(card: ModelCard, recipe: SegmentRecipe, device: str) -> SlidingWindow:
+    """The sliding window that a recipe asks for, on a torch device."""
+    return SlidingWindow(
+        patch_kji=tuple(card.patch_size_kji),
+        overlap=card.overlap if recipe.overlap is None else recipe.overlap,
+        mirror_axes_kji=tuple(card.mirror_axes_kji) if recipe.tta else (),
+        average=card.average,
+        activation=card.activation,
+        padding=card.padding,
+        batch_size=recipe.batch_size,
+        device=device,
+        sum_on=device,
+    )
+
+
+def _predict(
+    prepared: PreparedVolume,
+    model: LoadedModel,
+    settings: SlidingWindow,
+    recipe: SegmentRecipe,
+    report: SegmentReport,
+    reporter: ProgressReporter,
+) -> np.ndarray:
+    """Labels on the cropped grid, stepping down the ladder of fallbacks as far as memory asks for it."""
+    ladder = fallbacks(settings)
+    while True:
+        report.memory = plan_memory(
+            model.network_config, model.num_outputs, prepared.network_geometry.shape_kji, prepared.source.shape_kji, settings
+        )
+        # Planned on disk rather than tried: running into the limit can take other programs down with us.
+        too_much = settings.device == "cpu" and report.memory.total > available_bytes() and settings.sum_on != "disk"
+        if not too_much:
+            try:
+                report.device = settings.device
+                return _run(prepared, model, settings, recipe, report, reporter)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                _log.warning("out of memory with %s: %s", settings, error)
+        try:
+            settings, note = next(ladder)
+        except StopIteration:
+            gigabytes = report.memory.total / 1e9
+            raise MemoryError(
+                f"this run needs about {gigabytes:.1f} GB even with the leanest settings; close other programs, choose a region "
+                "of interest or a smaller model."
+            ) from None
+        report.notes.append(note)
+
+
+def _run(
+    prepared: PreparedVolume,
+    model: LoadedModel,
+    settings: SlidingWindow,
+    recipe: SegmentRecipe,
+    report: SegmentReport,
+    reporter: ProgressReporter,
+) -> np.ndarray:
+    card = model.card
+    background = [0] if card.activation == "softmax" else []
+    is_probability = card.average == "probabilities"
+    reduction = LabelReduction(
+        prepared.network_geometry.shape_kji,
+        prepared.crop_geometry.shape_kji,
+        background + [label.value for label in card.labels],
+        card.activation,
+        threshold=0.5 if is_probability else 0.0,
+        nearest_axis=prepared.coarse_axis,
+    )
+    networks = model.network_loaders(settings.device, recipe.precision)[: None if recipe.ensemble else 1]
+    report.windows = WindowCount()
+    slabs = predict_slabs(
+        prepared.image_ckji, networks, model.num_outputs, settings, report.windows, lambda f: reporter.report("network", f)
+    )
+    for k_start, values in slabs:
+        reduction.add(k_start, values)
+    return reduction.labelmap_kji

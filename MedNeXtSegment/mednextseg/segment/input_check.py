@@ -1,0 +1,69 @@
+"""Volumes that cannot be segmented get one sentence; those that look unlike the model's training get a warning."""
+
+import numpy as np
+
+from mednextseg.geometry import Geometry
+from mednextseg.models.model_card import ModelCard
+
+# Beyond this ratio to the card's spacing the image holds too little detail for the model, or far more than it has seen.
+_SPACING_WARNING_RATIO = 2.5
+
+
+def checked_channels(volume: np.ndarray, geometry: Geometry, card: ModelCard) -> np.ndarray:
+    """The volume as (channels, K, J, I), a view.
+
+    Args:
+        volume: (K, J, I), or (channels, K, J, I) for models of several channels.
+    Raises:
+        ValueError: for the wrong number of axes or channels, colour images, a grid that is not the geometry's, voxels that are not finite.
+    """
+    volume_ckji = volume[None] if volume.ndim == 3 else volume
+    names = ", ".join(channel.name for channel in card.channels)
+    if volume_ckji.ndim != 4:
+        raise ValueError(
+            f"a volume has three axes (and one for channels), got an array of shape {volume.shape}; pick one 3D volume."
+        )
+    if volume_ckji.shape[0] != len(card.channels):
+        raise ValueError(f"the model {card.id} needs {len(card.channels)} channel(s) ({names}), got {volume_ckji.shape[0]}.")
+    if tuple(volume_ckji.shape[1:]) != geometry.shape_kji:
+        raise ValueError(
+            f"the array has {volume_ckji.shape[1:]} voxels but its geometry {geometry.shape_kji}; they must agree."
+        )
+    if min(geometry.shape_kji) < 2:
+        raise ValueError(
+            f"a slice cannot be segmented in 3D: the volume has {geometry.shape_kji} voxels; load the whole series."
+        )
+    if np.issubdtype(volume_ckji.dtype, np.complexfloating) or volume_ckji.dtype == object:
+        raise ValueError(f"the voxels must be real numbers, got {volume_ckji.dtype}; convert the volume first.")
+    if np.issubdtype(volume_ckji.dtype, np.floating):
+        bad = int(volume_ckji.size - np.isfinite(volume_ckji).sum())
+        if bad:
+            raise ValueError(
+                f"{bad} voxels are NaN or infinite; replace them (for instance by the background value) and try again."
+            )
+    return volume_ckji
+
+
+def warnings_for(volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard) -> list[str]:
+    """Sentences for the user where the input is far from what the card says; an empty list where nothing stands out."""
+    found = []
+    for spacing, wanted in zip(sorted(geometry.spacing_kji_mm), sorted(card.spacing_kji_mm), strict=True):
+        if not 1 / _SPACING_WARNING_RATIO <= spacing / wanted <= _SPACING_WARNING_RATIO:
+            found.append(
+                f"The voxel spacing {_mm(geometry.spacing_kji_mm)} is far from the {_mm(card.spacing_kji_mm)} the model was trained at; "
+                "small structures may be missed."
+            )
+            break
+    for values, channel in zip(volume_ckji, card.channels, strict=True):
+        low, high = float(values.min()), float(values.max())
+        if low == high:
+            found.append(f"The channel {channel.name} is constant ({low:g}); nothing can be recognised in it.")
+        elif channel.modality == "CT" and low >= 0:
+            found.append(f"The channel {channel.name} has no negative values, so it does not look like CT in Hounsfield units.")
+        elif channel.modality == "MR" and low <= -900:
+            found.append(f"The channel {channel.name} reaches {low:g}, which looks like CT; the model expects MR.")
+    return found
+
+
+def _mm(spacing_kji_mm: tuple[float, float, float]) -> str:
+    return " x ".join(f"{s:.3g}" for s in spacing_kji_mm[::-1]) + " mm"

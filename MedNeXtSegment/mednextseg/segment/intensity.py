@@ -1,0 +1,69 @@
+"""Intensities as the network was trained on them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mednextseg.models.normalization import Normalization
+
+_SMALLEST_STD = 1e-8  # as in nnU-Net: a constant image becomes zeros instead of NaN
+
+
+@dataclass(frozen=True)
+class IntensityScaling:
+    """A normalization whose numbers are settled: clip to [lower, upper], subtract `shift`, divide by `scale`.
+
+    Attributes:
+        nonzero_only: voxels that are exactly zero stay zero.
+    """
+
+    lower: float = -np.inf
+    upper: float = np.inf
+    shift: float = 0.0
+    scale: float = 1.0
+    nonzero_only: bool = False
+
+    def apply(self, volume_kji: np.ndarray, mask_kji: np.ndarray | None = None) -> np.ndarray:
+        """The scaled volume as float32, 0 outside the mask where there is one; the input is not changed."""
+        volume = volume_kji.astype(np.float32)
+        outside = volume == 0 if self.nonzero_only else None
+        if mask_kji is not None:
+            outside = ~mask_kji
+        if self.lower > -np.inf or self.upper < np.inf:
+            np.clip(volume, self.lower, self.upper, out=volume)
+        volume -= np.float32(self.shift)
+        volume /= np.float32(self.scale)
+        if outside is not None:
+            volume[outside] = 0
+        return volume
+
+
+def fit_scaling(volume_kji: np.ndarray, normalization: Normalization, mask_kji: np.ndarray | None = None) -> IntensityScaling:
+    """Settle a normalization's numbers on a volume: its mean and deviation, or its range, where the scheme asks for them.
+
+    Args:
+        volume_kji: the image, or the part of it that counts.
+        normalization: what the model card asks for.
+        mask_kji: bool, the voxels to look at; None for all.
+    """
+    if mask_kji is not None and mask_kji.any():
+        volume_kji = volume_kji[mask_kji]
+    if normalization.scheme == "ct":
+        scale = max(normalization.std, _SMALLEST_STD)
+        return IntensityScaling(normalization.lower, normalization.upper, normalization.mean, scale)
+    if normalization.scheme == "minmax":
+        low, high = float(volume_kji.min()), float(volume_kji.max())
+        return IntensityScaling(shift=low, scale=max(high - low, _SMALLEST_STD))
+    if normalization.scheme == "none":
+        return IntensityScaling()
+    nonzero_only = normalization.scheme == "zscore_nonzero"
+    values = volume_kji[volume_kji != 0] if nonzero_only else volume_kji
+    if values.size == 0:
+        return IntensityScaling(nonzero_only=nonzero_only)
+    mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    return IntensityScaling(shift=mean, scale=max(std, _SMALLEST_STD), nonzero_only=nonzero_only)
+
+
+def normalize(volume_kji: np.ndarray, normalization: Normalization) -> np.ndarray:
+    """The volume as float32, scaled by its own numbers as the model card asks; the input is not changed."""
+    return fit_scaling(volume_kji, normalization).apply(volume_kji)

@@ -1,0 +1,127 @@
+"""What a run will need in memory, decided before it starts, and the ladder it steps down when that was not enough."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mednextseg.networks.mednext import LEVELS, MedNeXtConfig
+from mednextseg.networks.stu_net import STUNetConfig
+from mednextseg.segment.sliding_window import SlidingWindow
+
+_FLOAT_BYTES = 4
+# Python, torch and a small network; measured on Linux as the peak of runs less the parts below.
+_PROCESS_BYTES = 400_000_000
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes by part; `total` is the predicted peak of the process."""
+
+    image: int
+    sums: int
+    network: int
+    labels: int
+
+    @property
+    def total(self) -> int:
+        return _PROCESS_BYTES + self.image + self.sums + self.network + self.labels
+
+
+def plan_memory(
+    config: MedNeXtConfig | STUNetConfig,
+    num_outputs: int,
+    network_shape_kji: tuple,
+    source_shape_kji: tuple,
+    settings: SlidingWindow,
+) -> MemoryPlan:
+    """Predict the peak of a run with these settings.
+
+    Args:
+        config: of the network.
+        num_outputs: channels of the network's output.
+        network_shape_kji, source_shape_kji: grids of the network and of the input volume.
+        settings: of the sliding window.
+    """
+    padded = [max(n, p) for n, p in zip(network_shape_kji, settings.patch_kji, strict=True)]
+    network_voxels, source_voxels = _product(network_shape_kji), _product(source_shape_kji)
+    slab_voxels = settings.patch_kji[0] * padded[1] * padded[2]
+    # Sums and weights, and once more the few planes that are on their way to the labels; on disk only the latter.
+    copies = 0.1 if settings.sum_on == "disk" else 1.1
+    return MemoryPlan(
+        image=_FLOAT_BYTES * (2 * source_voxels + network_voxels),
+        sums=int(_FLOAT_BYTES * slab_voxels * (copies * num_outputs + 1)),
+        network=activation_bytes(config, settings),
+        labels=2 * source_voxels,
+    )
+
+
+def activation_bytes(config: MedNeXtConfig | STUNetConfig, settings: SlidingWindow) -> int:
+    """Largest sum of tensors that are alive at once in a forward pass of one batch of windows, float32.
+
+    MedNeXt's peak is in the last up block: its input and normalised copy (2 x 64 channels of the full grid), the expanded rows before
+    and after the GELU, and the skip connections that wait. The processor's engine never holds the expanded rows of a whole window
+    (3.25 base channels a voxel at its peak) and takes the windows of a batch one by one. STU-Net's peak is in the last decoder block:
+    the skip and the enlarged features, both once more concatenated, and the two convolutions' outputs with their norms.
+    """
+    voxels, batch = _product(settings.patch_kji), settings.batch_size
+    if isinstance(config, STUNetConfig):
+        return _FLOAT_BYTES * 8 * config.widths[0] * voxels * batch
+    if settings.device == "cpu" and config.dims == 3 and not config.global_response_norm:
+        return int(_FLOAT_BYTES * 3.25 * config.base_channels * voxels)
+    width, ratio = config.base_channels, config.expansion_ratios[2 * LEVELS]
+    channels = 2 * (2 * width) + 2 * ratio * (2 * width) + 2 * width
+    return _FLOAT_BYTES * channels * voxels * batch
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take: the machine's available memory, and less where a limit is set."""
+    available = _machine_bytes()
+    try:
+        import resource  # noqa: PLC0415  (absent on Windows)
+    except ImportError:
+        return available
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        with open("/proc/self/statm", encoding="ascii") as stream:
+            used = int(stream.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        available = min(available, max(0, soft - used))
+    return available
+
+
+def fallbacks(settings: SlidingWindow) -> Iterator[tuple[SlidingWindow, str]]:
+    """The ladder: ever leaner settings, each with the sentence that tells the user what was done."""
+    if settings.batch_size > 1:
+        settings = replace(settings, batch_size=1)
+        yield settings, "Memory was short: one window at a time."
+    if settings.sum_on not in ("cpu", "disk"):
+        settings = replace(settings, sum_on="cpu")
+        yield settings, "Memory of the graphics card was short: results are added up in main memory."
+    if settings.device != "cpu":
+        settings = replace(settings, device="cpu")
+        yield settings, "Memory of the graphics card was short: the run continues on the processor."
+    if settings.sum_on != "disk":
+        yield replace(settings, sum_on="disk"), "Main memory was short: results are added up on disk, which is slower."
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception of numpy or torch means that memory ran out."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def _machine_bytes() -> int:
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        try:
+            with open("/proc/meminfo", encoding="ascii") as stream:
+                fields = dict(line.split(":", 1) for line in stream)
+            return int(fields["MemAvailable"].split()[0]) * 1024
+        except (OSError, KeyError):
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 8_000_000_000  # Windows and others without the call: a common size, so that the plan stays cautious
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    total = 1
+    for n in shape:
+        total *= int(n)
+    return total

@@ -1,0 +1,74 @@
+"""Clean-up of a labelmap, label by label: largest component, small components, holes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import ndimage
+
+from mednextseg.models.model_card import Label, Postprocessing
+
+# Components and holes are judged by shared faces (6 neighbours), so that a diagonal contact does not keep an island alive.
+_FACES = ndimage.generate_binary_structure(3, 1)
+
+
+def clean_labels(
+    labelmap_kji: np.ndarray, labels: tuple[Label, ...], steps: Mapping[str, Postprocessing], voxel_volume_mm3: float
+) -> np.ndarray:
+    """Apply each label's steps; voxels taken from a label become background, filled holes take only background.
+
+    Args:
+        labelmap_kji: integer labels (K, J, I); not changed.
+        labels: the model's labels.
+        steps: by label name; labels without an entry stay as they are.
+        voxel_volume_mm3: of one voxel.
+    Returns:
+        A labelmap of the same shape and dtype.
+    Raises:
+        ValueError: for a label name that the model lacks.
+    """
+    unknown = set(steps) - {label.name for label in labels}
+    if unknown:
+        raise ValueError(f"no label is named {', '.join(sorted(unknown))}; the model has: {', '.join(x.name for x in labels)}.")
+    cleaned = labelmap_kji.copy()
+    for label in labels:
+        todo = steps.get(label.name)
+        box = _bounding_box(cleaned == label.value) if todo is not None else None
+        if box is None:
+            continue
+        part = cleaned[box]
+        before = part == label.value
+        after = before
+        if todo.keep_largest:
+            after = keep_largest(after)
+        if todo.min_volume_mm3 > 0:
+            after = remove_small(after, todo.min_volume_mm3 / voxel_volume_mm3)
+        part[before & ~after] = 0
+        if todo.fill_holes:
+            part[ndimage.binary_fill_holes(after, _FACES) & (part == 0)] = label.value
+    return cleaned
+
+
+def keep_largest(mask_kji: np.ndarray) -> np.ndarray:
+    """The largest face-connected component; the one found first (lowest index) among equals."""
+    components, count = ndimage.label(mask_kji, _FACES)
+    if count <= 1:
+        return mask_kji
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    return components == int(sizes.argmax())
+
+
+def remove_small(mask_kji: np.ndarray, min_voxels: float) -> np.ndarray:
+    """The mask without face-connected components of fewer than min_voxels voxels."""
+    components, _ = ndimage.label(mask_kji, _FACES)
+    large = np.bincount(components.ravel()) >= min_voxels
+    large[0] = False
+    return large[components]
+
+
+def _bounding_box(mask_kji: np.ndarray) -> tuple[slice, ...] | None:
+    """Slices around the mask, one voxel wider so that components and holes see their surroundings; None for an empty mask."""
+    boxes = ndimage.find_objects(mask_kji.astype(np.uint8))
+    if not boxes:
+        return None
+    return tuple(slice(max(0, s.start - 1), s.stop + 1) for s in boxes[0])

@@ -1,0 +1,248 @@
+"""A volume as it lies in the file -> the network's axes, region, intensities and spacing, with all it takes to go back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from mednextseg.geometry import AxisMap, Geometry, axis_map
+from mednextseg.models.model_card import ModelCard
+from mednextseg.models.normalization import Normalization
+from mednextseg.segment.intensity import fit_scaling
+from mednextseg.segment.resampling import anatomical_grid, resample_affine, resize, resized_geometry
+from mednextseg.segment.roi import RegionOfInterest
+
+# Beyond this angle "the nearest axis" is no longer the anatomy the network was trained on, so the volume is rotated to it first.
+# Trained networks of ours see rotations up to 17 degrees; a scanner's gantry tilt stays below and is left alone.
+MAX_OBLIQUITY_DEG = 15.0
+
+
+@dataclass(frozen=True)
+class IndexBox:
+    """A half-open box of voxel indices along K, J, I."""
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+
+
+@dataclass(frozen=True)
+class PreparedVolume:
+    """The network's input and the way back.
+
+    Attributes:
+        image_ckji: float32 on `network_geometry`.
+        source: the grid the volume came on, and the labels go back to.
+        turned: the grid after turning to the network's axes (or after rotating, see `rotated`).
+        turn: from stored to network axes; the identity where `rotated`.
+        rotated: the volume was interpolated onto anatomical axes, so labels go back by interpolation too.
+        crop: the part of `turned` that the network gets to see.
+        coarse_axis: along which images and labels are taken from the nearest slice; None where all axes are interpolated.
+    """
+
+    image_ckji: np.ndarray
+    network_geometry: Geometry
+    source: Geometry
+    turned: Geometry
+    turn: AxisMap
+    rotated: bool
+    crop: IndexBox
+    coarse_axis: int | None = None
+
+    @property
+    def crop_geometry(self) -> Geometry:
+        return self.turned.cropped(self.crop.start, self.crop.stop)
+
+    def restore(self, labelmap_kji: np.ndarray) -> np.ndarray:
+        """Labels on `crop_geometry` -> labels on `source`; voxels outside the crop are background. Same dtype."""
+        turned = np.zeros(self.turned.shape_kji, dtype=labelmap_kji.dtype)
+        turned[self.crop.slices] = labelmap_kji
+        if not self.rotated:
+            return np.ascontiguousarray(self.turn.invert(turned))
+        return resample_labels(turned, self.turned, self.source)
+
+
+def prepare(
+    volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard, roi: RegionOfInterest | None = None
+) -> PreparedVolume:
+    """Turn, crop, normalise and resample a volume for a model.
+
+    Args:
+        volume_ckji: (channels, K, J, I), any real dtype; not changed.
+        geometry: of every channel.
+        card: what the model expects.
+        roi: where to segment; a margin around it is kept as context.
+    Raises:
+        ValueError: where the region lies outside the volume.
+    """
+    turned_ckji, turned, turn, rotated = _to_network_axes(volume_ckji, geometry, card)
+    kept = _nonzero_box(turned_ckji) if card.crop_to_nonzero else _whole(turned)
+    region = kept if roi is None else _box_with_context(roi, kept, turned, card)
+    measured = region if card.normalization_region == "roi" else kept
+    crop_geometry = turned.cropped(region.start, region.stop)
+    grid = _NetworkGrid(network_shape_kji(crop_geometry, card), _coarse_axis(crop_geometry, card))
+    mask = _nonzero_mask(turned_ckji) if any(channel.normalization.masked for channel in card.channels) else None
+    channels = []
+    for source, stored, channel in zip(volume_ckji, turned_ckji, card.channels, strict=True):
+        # Rotating adds corners that no scanner saw: they must not count in mean and deviation.
+        whole_source = source if rotated and measured == _whole(turned) else None
+        used = mask if channel.normalization.masked else None
+        image = _network_channel(stored, whole_source, used, region, measured, channel.normalization, card, grid)
+        channels.append(image)
+    return PreparedVolume(
+        image_ckji=np.stack(channels),
+        network_geometry=resized_geometry(crop_geometry, grid.shape_kji),
+        source=geometry,
+        turned=turned,
+        turn=turn,
+        rotated=rotated,
+        crop=region,
+        coarse_axis=grid.coarse_axis,
+    )
+
+
+def network_shape_kji(geometry: Geometry, card: ModelCard) -> tuple[int, int, int]:
+    """Voxels of the network's grid over the same extent, rounded as nnU-Net rounds (half to even).
+
+    Models with anatomical axes leave an axis within 0.1 % of their spacing alone; others follow nnU-Net to the voxel.
+    """
+    shape = []
+    for n, spacing, wanted in zip(geometry.shape_kji, geometry.spacing_kji_mm, card.spacing_kji_mm, strict=True):
+        same = card.orientation is not None and abs(spacing - wanted) <= 1e-3 * wanted
+        # A spacing worked out from a matrix is off by 1e-16, which must not decide how an exact half is rounded.
+        shape.append(n if same else max(1, round(round(n * spacing / wanted, 9))))
+    return tuple(shape)
+
+
+def resample_labels(labelmap_kji: np.ndarray, source: Geometry, target: Geometry) -> np.ndarray:
+    """Labels at the voxel centres of any other grid: each label's membership is interpolated linearly, the largest wins.
+
+    Outside the source is background. Same dtype.
+    """
+    best = np.full(target.shape_kji, 0.5, dtype=np.float32)
+    labels = np.zeros(target.shape_kji, dtype=labelmap_kji.dtype)
+    for value in np.unique(labelmap_kji):
+        if value:
+            padded = np.pad((labelmap_kji == value).astype(np.float32), 1)
+            grown = source.cropped((-1, -1, -1), tuple(n + 1 for n in source.shape_kji))
+            membership = resample_affine(padded, grown, target, order=1)
+            wins = membership >= best
+            labels[wins], best[wins] = value, membership[wins]
+    return labels
+
+
+def network_grid(geometry: Geometry, card: ModelCard, roi: RegionOfInterest | None = None) -> Geometry:
+    """The grid that `prepare` would resample a volume onto, before any margin of zeros is cut off: for plans, which have no voxels.
+
+    Raises:
+        ValueError: where the region lies outside the volume.
+    """
+    turned, _, _ = _network_axes(geometry, card)
+    region = _whole(turned) if roi is None else _box_with_context(roi, _whole(turned), turned, card)
+    crop_geometry = turned.cropped(region.start, region.stop)
+    return resized_geometry(crop_geometry, network_shape_kji(crop_geometry, card))
+
+
+def _network_axes(geometry: Geometry, card: ModelCard) -> tuple[Geometry, AxisMap, bool]:
+    """The grid along the network's axes, the turn that leads there, and whether it takes a rotation instead."""
+    if card.orientation is None:
+        turn = AxisMap(tuple(card.axis_order_kji), (False, False, False))
+    elif geometry.is_sheared or geometry.obliquity_deg > MAX_OBLIQUITY_DEG:
+        grid = anatomical_grid(geometry, card.orientation, card.spacing_kji_mm)
+        return grid, AxisMap((0, 1, 2), (False, False, False)), True
+    else:
+        turn = axis_map(geometry.orientation, card.orientation)
+    return turn.apply_geometry(geometry), turn, False
+
+
+def _to_network_axes(
+    volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard
+) -> tuple[np.ndarray, Geometry, AxisMap, bool]:
+    turned, turn, rotated = _network_axes(geometry, card)
+    if rotated:
+        stack = np.stack([resample_affine(channel, geometry, turned, order=3) for channel in volume_ckji])
+        return stack, turned, turn, True
+    return turn.apply(volume_ckji), turned, turn, False
+
+
+def _whole(geometry: Geometry) -> IndexBox:
+    return IndexBox((0, 0, 0), geometry.shape_kji)
+
+
+def _box_with_context(roi: RegionOfInterest, kept: IndexBox, turned: Geometry, card: ModelCard) -> IndexBox:
+    """The region with a quarter patch of context on either side, and never less than a patch, within `kept`."""
+    roi_start, roi_stop = roi.index_bounds(turned)
+    patch = np.array(card.patch_size_kji) * np.array(card.spacing_kji_mm) / np.array(turned.spacing_kji_mm)
+    extent = np.maximum(roi_stop - roi_start + patch / 2, patch)
+    margin = np.ceil((extent - (roi_stop - roi_start)) / 2).astype(int)
+    start, stop = np.maximum(kept.start, roi_start - margin), np.minimum(kept.stop, roi_stop + margin)
+    if (stop <= start).any():
+        raise ValueError("the region of interest holds only zeros, which this model cuts off; move it onto the patient.")
+    return IndexBox(tuple(start.tolist()), tuple(stop.tolist()))
+
+
+def _nonzero_box(volume_ckji: np.ndarray) -> IndexBox:
+    """nnU-Net's crop: the box of voxels that are not zero in any channel; the whole volume if all are zero."""
+    boxes = ndimage.find_objects(np.any(volume_ckji != 0, axis=0).astype(np.uint8))
+    if not boxes:
+        return IndexBox((0, 0, 0), volume_ckji.shape[1:])
+    return IndexBox(tuple(s.start for s in boxes[0]), tuple(s.stop for s in boxes[0]))
+
+
+def _nonzero_mask(volume_ckji: np.ndarray) -> np.ndarray:
+    """bool (K, J, I): where any channel is not zero, holes filled."""
+    return ndimage.binary_fill_holes(np.any(volume_ckji != 0, axis=0))
+
+
+def _coarse_axis(geometry: Geometry, card: ModelCard) -> int | None:
+    """The axis that nnU-Net resamples apart: the one of the largest spacing, where image or network are anisotropic enough.
+
+    Two axes of the same large spacing are no slices, so none is set apart.
+    """
+    if card.anisotropy_threshold is None:
+        return None
+    for spacing in (np.array(geometry.spacing_kji_mm), np.array(card.spacing_kji_mm)):
+        if spacing.max() / spacing.min() > card.anisotropy_threshold:
+            largest = np.flatnonzero(np.isclose(spacing, spacing.max(), rtol=1e-9))
+            return int(largest[0]) if len(largest) == 1 else None
+    return None
+
+
+@dataclass(frozen=True)
+class _NetworkGrid:
+    """Voxels of the network's grid, and the axis along which values are taken from the nearest slice rather than interpolated."""
+
+    shape_kji: tuple[int, int, int]
+    coarse_axis: int | None
+
+    def orders(self, order: int) -> tuple[int, int, int]:
+        return tuple(0 if axis == self.coarse_axis else order for axis in range(3))
+
+
+def _network_channel(
+    stored_kji: np.ndarray,
+    whole_source: np.ndarray | None,
+    mask_kji: np.ndarray | None,
+    region: IndexBox,
+    measured: IndexBox,
+    normalization: Normalization,
+    card: ModelCard,
+    grid: _NetworkGrid,
+) -> np.ndarray:
+    """One channel, normalised and on the network's grid; its mean and deviation come from the box `measured`."""
+    seen = stored_kji[region.slices]
+    statistics = stored_kji[measured.slices] if whole_source is None else whole_source
+    statistics_mask = None if mask_kji is None or whole_source is not None else mask_kji[measured.slices]
+    inside = None if mask_kji is None else mask_kji[region.slices]
+    if card.normalize_first:
+        image = fit_scaling(statistics, normalization, statistics_mask).apply(seen, inside)
+        return resize(image, grid.shape_kji, grid.orders(3), card.clip_resampled)
+    image = resize(seen.astype(np.float32), grid.shape_kji, grid.orders(3), card.clip_resampled)
+    if inside is not None:
+        inside = resize(inside.astype(np.float32), grid.shape_kji, grid.orders(1)) >= 0.5
+    if region == measured and whole_source is None:
+        statistics, statistics_mask = image, inside
+    return fit_scaling(statistics, normalization, statistics_mask).apply(image, inside)

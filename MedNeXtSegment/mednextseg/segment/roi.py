@@ -1,0 +1,67 @@
+"""A region of interest: a box in RAS, possibly rotated, and what it covers of a voxel grid."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mednextseg.geometry import Geometry
+
+
+@dataclass(frozen=True)
+class RegionOfInterest:
+    """A box.
+
+    Args:
+        bounds_mm: (x0, x1, y0, y1, z0, z1) in the box's own frame; each pair in either order.
+        box_to_ras: 4x4 from that frame to RAS; the identity makes `bounds_mm` RAS bounds.
+    Raises:
+        ValueError: for a box without volume or with bounds that are not finite.
+    """
+
+    bounds_mm: tuple[float, float, float, float, float, float]
+    box_to_ras: np.ndarray = field(default_factory=lambda: np.eye(4))
+
+    def __post_init__(self) -> None:
+        if len(self.bounds_mm) != 6 or not np.isfinite(self.bounds_mm).all():
+            raise ValueError(f"a region of interest needs six finite numbers X0,X1,Y0,Y1,Z0,Z1 in mm, got {self.bounds_mm}.")
+        lower, upper = self._limits()
+        if (upper <= lower).any():
+            raise ValueError(f"the region of interest {tuple(self.bounds_mm)} is empty; give it an extent along every axis.")
+
+    def _limits(self) -> tuple[np.ndarray, np.ndarray]:
+        pairs = np.asarray(self.bounds_mm, dtype=float).reshape(3, 2)
+        return pairs.min(axis=1), pairs.max(axis=1)
+
+    def index_bounds(self, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+        """Half-open KJI index box of the grid that holds every voxel centre inside the region, clipped to the grid.
+
+        Raises:
+            ValueError: where the region lies outside the grid.
+        """
+        lower, upper = self._limits()
+        corners = np.array(
+            [(x, y, z) for x in (lower[0], upper[0]) for y in (lower[1], upper[1]) for z in (lower[2], upper[2])]
+        )
+        corners_ras = corners @ self.box_to_ras[:3, :3].T + self.box_to_ras[:3, 3]
+        corners_kji = geometry.ijk_from_ras(corners_ras)[:, ::-1]
+        start = np.maximum(np.ceil(corners_kji.min(axis=0) - 1e-6), 0).astype(int)
+        stop = np.minimum(np.floor(corners_kji.max(axis=0) + 1e-6) + 1, geometry.shape_kji).astype(int)
+        if (stop <= start).any():
+            low, high = geometry.corners_ras().min(axis=0).round(1), geometry.corners_ras().max(axis=0).round(1)
+            raise ValueError(
+                f"the region of interest lies outside the volume, which spans R {low[0]} to {high[0]}, "
+                f"A {low[1]} to {high[1]}, S {low[2]} to {high[2]} mm; move it onto the volume."
+            )
+        return start, stop
+
+    def mask(self, geometry: Geometry) -> np.ndarray:
+        """bool (K, J, I): which voxel centres of the grid lie inside."""
+        lower, upper = self._limits()
+        box_from_ijk = np.linalg.inv(self.box_to_ras) @ geometry.ijk_to_ras
+        k, j, i = np.ogrid[tuple(slice(n) for n in geometry.shape_kji)]
+        inside = np.ones(geometry.shape_kji, dtype=bool)
+        for axis in range(3):
+            row = box_from_ijk[axis]
+            position = row[0] * i + row[1] * j + row[2] * k + row[3]
+            inside &= (position >= lower[axis] - 1e-6) & (position <= upper[axis] + 1e-6)
+        return inside

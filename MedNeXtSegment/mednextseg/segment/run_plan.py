@@ -1,0 +1,49 @@
+"""What a run would cost, before it is started: windows and memory from the geometry alone."""
+
+from dataclasses import dataclass
+from math import prod
+
+from mednextseg.geometry import Geometry
+from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.segment.auto_segmenter import window_settings
+from mednextseg.segment.memory_plan import available_bytes, plan_memory
+from mednextseg.segment.preprocess import network_grid
+from mednextseg.segment.recipe import SegmentRecipe
+from mednextseg.segment.roi import RegionOfInterest
+from mednextseg.segment.window_policy import window_starts
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What is to be expected; a run may need less, because it cuts off margins of zeros or skips windows.
+
+    Attributes:
+        forward_passes: of the network, mirrored copies and the members of an ensemble counted.
+        memory_bytes: predicted peak of the process.
+        available_bytes: what this machine has left now.
+        device: where the run would take place.
+    """
+
+    forward_passes: int
+    memory_bytes: int
+    available_bytes: int
+    device: str
+
+
+def plan_run(
+    geometry: Geometry, model: LoadedModel, roi: RegionOfInterest | None, recipe: SegmentRecipe, device: str
+) -> RunPlan:
+    """Plan a run; arguments as `mednextseg.segment.auto_segmenter.segment`.
+
+    Raises:
+        ValueError: where the region lies outside the volume, or the machine lacks the device.
+    """
+    card = model.card
+    settings = window_settings(card, recipe, model.resolve_device(device))
+    grid = network_grid(geometry, card, roi)
+    padded = [max(n, p) for n, p in zip(grid.shape_kji, settings.patch_kji, strict=True)]
+    windows = prod(len(window_starts(n, p, settings.overlap)) for n, p in zip(padded, settings.patch_kji, strict=True))
+    networks = len(card.weights_sha256) if recipe.ensemble else 1
+    memory = plan_memory(model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji, settings)
+    passes = windows * networks * 2 ** len(settings.mirror_axes_kji)
+    return RunPlan(passes, memory.total, available_bytes(), settings.device)

@@ -1,0 +1,229 @@
+"""The network over a whole volume: overlapping windows, weighted by a Gaussian, summed in slabs that are handed on as they finish.
+
+Windows are visited along K. Once no later window touches a plane it is complete and leaves, so that never more than one patch depth of
+logits is held, however long the volume and however many labels (nnU-Net keeps them all; Isensee et al. 2021, supplementary note 4, for
+the windows and weights themselves).
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import combinations, groupby
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from mednextseg.segment.window_policy import FullPolicy, Window, WindowPolicy
+
+Network = Callable[[Tensor], Tensor]
+# Finished planes leave in portions: their averages are a copy, which a whole slab of many labels would double.
+_PLANES_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class SlidingWindow:
+    """How the windows are laid, weighted and averaged.
+
+    Attributes:
+        patch_kji: window size, which the network must accept.
+        overlap: of neighbouring windows, in [0, 1).
+        mirror_axes_kji: axes over whose mirror images the outputs are averaged too; empty for none.
+        average: "logits" (nnU-Net v2) or "probabilities" (softmax before averaging, nnU-Net v1).
+        activation: of those probabilities, "softmax" or "sigmoid".
+        padding: "edge" or "zero", for images smaller than the patch.
+        batch_size: windows at once.
+        device: of the network.
+        sum_on: device of the running sums, or "disk" for a memory-mapped file where memory is short.
+    """
+
+    patch_kji: tuple[int, int, int]
+    overlap: float = 0.5
+    mirror_axes_kji: tuple[int, ...] = ()
+    average: str = "logits"
+    activation: str = "softmax"
+    padding: str = "edge"
+    batch_size: int = 1
+    device: str = "cpu"
+    sum_on: str = "cpu"
+    policy: WindowPolicy = field(default_factory=FullPolicy)
+
+
+@dataclass
+class WindowCount:
+    """What a run cost, filled in while it goes: windows by decision, and forward passes of the network."""
+
+    full: int = 0
+    skip: int = 0
+    forward_passes: int = 0
+
+
+def predict_slabs(
+    image_ckji: np.ndarray,
+    networks: Sequence[Callable[[], Network]],
+    num_outputs: int,
+    settings: SlidingWindow,
+    count: WindowCount,
+    report: Callable[[float], None] = lambda fraction: None,
+) -> Iterator[tuple[int, Tensor]]:
+    """Run the networks over a volume.
+
+    Args:
+        image_ckji: float32 (channels, K, J, I).
+        networks: one loader for each member of the ensemble; one member is asked for at a time.
+        num_outputs: channels of the networks' output.
+        settings: windows and averaging.
+        count: receives the cost.
+        report: called between windows with the done fraction; may raise to stop.
+    Yields:
+        (k, values): averaged logits or probabilities, float32 (num_outputs, planes, J, I) on the CPU, for the planes from k on, in order.
+    """
+    padded_ckji, offset_kji = _padded(image_ckji, settings)
+    windows = settings.policy.plan(padded_ckji, settings.patch_kji, settings.overlap)
+    inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
+    done, total = 0, max(1, len(windows) * len(networks))
+    with _RunningSum(num_outputs, padded_ckji.shape[1:], settings) as sums:
+        for k_start, row in groupby(windows, key=lambda window: window.start_kji[0]):
+            yield from _within(sums.finish_before(k_start), offset_kji[0], image_ckji.shape[1], inside)
+            row_windows = list(row)
+            for load_network in networks:
+                network = load_network()
+                for batch in _batches(row_windows, settings.batch_size):
+                    report(done / total)
+                    _add_windows(padded_ckji, batch, network, settings, sums, count)
+                    done += len(batch)
+        report(1.0)
+        yield from _within(sums.finish_before(padded_ckji.shape[1]), offset_kji[0], image_ckji.shape[1], inside)
+
+
+@lru_cache(maxsize=8)
+def gaussian_weights(patch_kji: tuple[int, int, int]) -> Tensor:
+    """float32 (K, J, I): a Gaussian of sigma = patch / 8 with maximum 1, as in nnU-Net; the outer product of three 1-D ones."""
+    profiles = []
+    for n in patch_kji:
+        unit = np.zeros(n)
+        unit[n // 2] = 1
+        profile = gaussian_filter1d(unit, n / 8, mode="constant")
+        profiles.append(profile / profile.max())
+    weights = torch.from_numpy(np.einsum("k,j,i->kji", *profiles)).float()
+    # Rounding to zero would leave a voxel that only one window corner covers without any weight.
+    return weights.clamp_min(float(weights[weights > 0].min()))
+
+
+class _RunningSum:
+    """Weighted sums of the planes that are still being worked on: a buffer one patch deep that moves along K."""
+
+    def __init__(self, num_outputs: int, shape_kji: Sequence[int], settings: SlidingWindow) -> None:
+        depth = settings.patch_kji[0]
+        shape = (num_outputs, depth, *shape_kji[1:])
+        self._file = tempfile.TemporaryFile() if settings.sum_on == "disk" else None
+        if self._file is None:
+            self._values = torch.zeros(shape, device=settings.sum_on)
+        else:
+            self._values = torch.from_numpy(np.memmap(self._file, dtype=np.float32, mode="w+", shape=shape))
+        self._weights = torch.zeros(shape[1:], device=self._values.device)
+        self._start = 0
+        self._patch = settings.patch_kji
+        self._gaussian = gaussian_weights(settings.patch_kji).to(self._values.device)
+
+    def __enter__(self) -> "_RunningSum":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, window: Window, values: Tensor) -> None:
+        k, j, i = window.start_kji
+        part = (
+            slice(k - self._start, k - self._start + self._patch[0]),
+            slice(j, j + self._patch[1]),
+            slice(i, i + self._patch[2]),
+        )
+        self._values[(slice(None), *part)].addcmul_(values.to(self._values.device, torch.float32), self._gaussian)
+        self._weights[part] += self._gaussian
+
+    def finish_before(self, k_stop: int) -> Iterator[tuple[int, Tensor]]:
+        """Hand on the averages of the planes before k_stop and move the buffer there."""
+        planes = k_stop - self._start
+        if planes <= 0:
+            return
+        for first in range(0, planes, _PLANES_AT_ONCE):
+            finished = slice(first, min(first + _PLANES_AT_ONCE, planes))
+            # Skipped windows leave zeros over zero weight: equal logits, which the reduction reads as background.
+            weights = self._weights[finished].clamp_min(torch.finfo(torch.float32).tiny)
+            yield self._start + first, (self._values[:, finished] / weights).cpu()
+        kept = self._values.shape[1] - planes
+        for buffer in (self._values.transpose(0, 1), self._weights):  # K first
+            for plane in range(max(kept, 0)):
+                buffer[plane] = buffer[plane + planes]
+            buffer[max(kept, 0) :] = 0
+        self._start = k_stop
+
+
+def _padded(image_ckji: np.ndarray, settings: SlidingWindow) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Pad to at least one patch, evenly on both sides; returns the offset of the image in the padded one."""
+    missing = [max(0, p - n) for p, n in zip(settings.patch_kji, image_ckji.shape[1:], strict=True)]
+    offset = tuple(m // 2 for m in missing)
+    if not any(missing):
+        return image_ckji, offset
+    widths = [(0, 0), *((o, m - o) for o, m in zip(offset, missing, strict=True))]
+    return np.pad(image_ckji, widths, mode="edge" if settings.padding == "edge" else "constant"), offset
+
+
+def _within(
+    slabs: Iterator[tuple[int, Tensor]], k_offset: int, k_length: int, inside: tuple[slice, ...]
+) -> Iterator[tuple[int, Tensor]]:
+    """Cut slabs of the padded image back to the image's own planes, rows and columns."""
+    for k, values in slabs:
+        first, last = max(k, k_offset), min(k + values.shape[1], k_offset + k_length)
+        if first < last:
+            yield first - k_offset, values[:, first - k : last - k, inside[0], inside[1]]
+
+
+def _batches(windows: list[Window], size: int) -> Iterator[list[Window]]:
+    for first in range(0, len(windows), size):
+        yield windows[first : first + size]
+
+
+def _add_windows(
+    padded_ckji: np.ndarray,
+    batch: list[Window],
+    network: Network,
+    settings: SlidingWindow,
+    sums: _RunningSum,
+    count: WindowCount,
+) -> None:
+    decisions = [settings.policy.decide(padded_ckji, window, settings.patch_kji) for window in batch]
+    wanted = [window for window, decision in zip(batch, decisions, strict=True) if decision == "full"]
+    count.full += len(wanted)
+    count.skip += len(batch) - len(wanted)
+    if not wanted:
+        return
+    patches = torch.stack([torch.from_numpy(_patch(padded_ckji, window, settings.patch_kji)) for window in wanted])
+    values = _mirrored_average(patches.to(settings.device), network, settings, count)
+    for window, value in zip(wanted, values, strict=True):
+        sums.add(window, value)
+
+
+def _patch(padded_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) -> np.ndarray:
+    part = tuple(slice(start, start + n) for start, n in zip(window.start_kji, patch_kji, strict=True))
+    return np.ascontiguousarray(padded_ckji[(slice(None), *part)])
+
+
+def _mirrored_average(patches: Tensor, network: Network, settings: SlidingWindow, count: WindowCount) -> Tensor:
+    """(N, outputs, K, J, I): the mean over all mirror images that the settings allow, in the settings' domain."""
+    axes = [axis + 2 for axis in settings.mirror_axes_kji]
+    mirrors = [flip for size in range(len(axes) + 1) for flip in combinations(axes, size)]
+    total = None
+    with torch.inference_mode():
+        for flip in mirrors:
+            values = network(patches.flip(flip) if flip else patches)
+            count.forward_passes += 1
+            if settings.average == "probabilities":
+                values = values.softmax(dim=1) if settings.activation == "softmax" else values.sigmoid()
+            values = values.flip(flip) if flip else values
+            total = values if total is None else total + values
+    return total / len(mirrors)
