@@ -1,0 +1,133 @@
+"""ClickNet in use: which part of the slice it looks at, and its answer on the slice's own pixels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mednextseg.models.library import verify_model
+from mednextseg.models.model_card import CARD_FILE, WEIGHTS_FILE, read_card
+from mednextseg.models.weights import load_strictly, read_safetensors
+from mednextseg.networks.click_net import ClickNet, build_click_net
+from mednextseg.refine.prompt_channels import prompt_channels
+from mednextseg.refine.prompter import (
+    Cancel,
+    Embedding,
+    PromptCancelledError,
+    PrompterInfo,
+    Result,
+    checked,
+    obey_clicks,
+    windowed,
+)
+from mednextseg.refine.prompts import Prompts
+from mednextseg.refine.slice_view import SliceView, view_around, whole_slice
+
+BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "clicknet"
+_MARGIN = 3.0  # side of the view over the longer side of what the prompts enclose; less hides what a small mask has missed
+_LEAST_SIDE_PX = 40.0  # magnifying less than this shows the network nothing but interpolation
+_LOOK_AGAIN_BELOW = 0.6  # a first answer that fits into this share of the whole slice is redone on a closer view
+
+
+class ClickNetPrompter:
+    """A trained ClickNet.
+
+    Args:
+        network: in evaluation mode, on `device`.
+        native_size_px: side of the view it was trained on.
+        disk_radius_px: radius of a click in that view.
+        model_hash: SHA-256 of the weights.
+        device: torch device name.
+        licence: of the weights.
+    """
+
+    def __init__(
+        self,
+        network: ClickNet,
+        native_size_px: int,
+        disk_radius_px: float,
+        model_hash: str,
+        device: str = "cpu",
+        licence: str = "",
+    ) -> None:
+        self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.disk_radius_px, self.device = disk_radius_px, torch.device(device)
+        self.info = PrompterInfo("clicknet", model_hash, False, native_size_px=native_size_px, device=device, licence=licence)
+
+    @classmethod
+    def from_folder(cls, folder: Path, device: str = "cpu") -> "ClickNetPrompter":
+        """Open a model package folder (card.json, weights.safetensors).
+
+        Raises:
+            FileNotFoundError: where the package is incomplete.
+            ValueError: where the weights are not those the card names.
+        """
+        if not (folder / CARD_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
+            raise FileNotFoundError(f'{folder} holds no trained ClickNet; use the prompter "random_walker", or train one.')
+        card = read_card(folder)
+        problems = verify_model(folder)
+        if card.family != "clicknet" or problems:
+            reason = ", ".join(problems) or f'its card says "{card.family}"'
+            raise ValueError(f"{folder} is no whole ClickNet package ({reason}); install the model again.")
+        network = build_click_net(**card.architecture)
+        load_strictly(network, read_safetensors(folder / WEIGHTS_FILE))
+        prompts = card.extra["prompts"]
+        return cls(
+            network, prompts["view_size_px"], prompts["disk_radius_px"], card.weights_sha256[0], device, card.weights_license
+        )
+
+    def encode(
+        self, image_rc: np.ndarray, spacing_rc_mm: tuple[float, float] = (1.0, 1.0), window: tuple[float, float] | None = None
+    ) -> Embedding:
+        """Window the slice; nothing is encoded, every click sees the image itself. See Prompter.encode."""
+        return Embedding(windowed(image_rc, window), tuple(spacing_rc_mm))
+
+    def predict(self, embedding: Embedding, prompts: Prompts, state: Any = None, cancel: Cancel | None = None) -> Result:
+        """Answer prompts on the closest view that holds them; see Prompter.predict. `state` is not used.
+
+        Without a box or mask the object's size is unknown: the whole slice is looked at first, and where the answer is small
+        a second, closer look starts from it.
+        """
+        checked(embedding, prompts)
+        shape = embedding.image_rc.shape
+        focus = _focus(prompts)
+        if focus is not None:
+            return self._look(embedding, prompts, view_around(focus, _MARGIN, _LEAST_SIDE_PX, shape, self.info.native_size_px))
+        first = self._look(embedding, prompts, whole_slice(shape, self.info.native_size_px))
+        again = prompts.with_mask(first.probability)
+        focus = _focus(again)
+        if focus is None:
+            return first
+        closer = view_around(focus, _MARGIN, _LEAST_SIDE_PX, shape, self.info.native_size_px)
+        if closer.side > _LOOK_AGAIN_BELOW * max(shape):
+            return first
+        if cancel is not None and cancel():
+            raise PromptCancelledError("a newer prompt has arrived.")
+        return self._look(embedding, again, closer)
+
+    def _look(self, embedding: Embedding, prompts: Prompts, view: SliceView) -> Result:
+        box = None if prompts.box is None else tuple(view.box_to_view(prompts.box))
+        previous = None if prompts.mask is None else view.cut(prompts.mask)
+        points = view.points_to_view(prompts.points_rc)
+        channels = prompt_channels(view.cut(embedding.image_rc), points, prompts.labels, box, previous, self.disk_radius_px)
+        inputs = torch.from_numpy(channels)[None].to(self.device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            logits, quality = self.network(inputs)
+            probability = torch.sigmoid(logits.float())[0, 0].cpu().numpy()
+        on_slice = view.put_back(probability, embedding.image_rc.shape)
+        return Result(obey_clicks(on_slice, prompts), float(torch.sigmoid(quality.float())))
+
+
+def _focus(prompts: Prompts) -> np.ndarray | None:
+    """r0, c0, r1, c1 around the box, the mask and the clicks; None where neither box nor mask says how large the object is."""
+    boxes = [] if prompts.box is None else [prompts.box]
+    if prompts.mask is not None and (prompts.mask > 0.5).any():
+        rows, cols = (np.flatnonzero((prompts.mask > 0.5).any(axis=axis)) for axis in (1, 0))
+        boxes.append(np.array([rows[0], cols[0], rows[-1] + 1, cols[-1] + 1], float))
+    if not boxes:
+        return None
+    # Background clicks count too: a network that does not see them cannot follow them.
+    boxes.extend(np.concatenate([point, point + 1]) for point in prompts.points_rc)
+    stacked = np.stack(boxes)
+    return np.concatenate([stacked[:, :2].min(axis=0), stacked[:, 2:].max(axis=0)])

@@ -1,0 +1,33 @@
+"""The one door to the prompters: `load_prompter`."""
+
+from pathlib import Path
+
+from mednextseg.refine.prompter import Prompter
+
+
+def load_prompter(name: str | Path, device: str = "cpu", family: str | None = None) -> Prompter:
+    """Open a prompter.
+
+    Args:
+        name: "clicknet" (the bundled network), "random_walker" (no weights), or the path of a ClickNet package folder or of a
+            SAM-Med2D, SAM or MedSAM checkpoint.
+        device: a torch device name.
+        family: "sam", "medsam" or "sam_med2d" for a checkpoint; needed where its tensor names cannot tell (SAM from MedSAM).
+    Raises:
+        ValueError: for a name that is none of these.
+        FileNotFoundError: where the bundled weights or the path are absent.
+    """
+    # Imported on demand: importing `mednextseg.refine` must cost nothing.
+    if str(name) == "random_walker":
+        from mednextseg.refine.random_walker import RandomWalkerPrompter  # noqa: PLC0415
+
+        return RandomWalkerPrompter()
+    if str(name) == "clicknet" or Path(name).is_dir():
+        from mednextseg.refine.click_net_prompter import BUNDLED_FOLDER, ClickNetPrompter  # noqa: PLC0415
+
+        return ClickNetPrompter.from_folder(BUNDLED_FOLDER if str(name) == "clicknet" else Path(name), device)
+    if Path(name).is_file():
+        from mednextseg.refine.sam_med2d_prompter import SamPrompter  # noqa: PLC0415
+
+        return SamPrompter.from_checkpoint(Path(name), device, family)
+    raise ValueError(f'there is no prompter "{name}"; allowed are "clicknet", "random_walker", or the path of a model.')

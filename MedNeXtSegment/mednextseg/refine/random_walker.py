@@ -1,0 +1,166 @@
+"""The random walker of Grady (TPAMI 2006) as a prompter without weights, and the baseline every network has to beat.
+
+Clicks are seeds; a random walk from each pixel that avoids strong edges ends at an object seed with the wanted probability. An
+earlier mask enters as Grady's weak prior (CVPR 2005). It is good at correcting and weak at a first click or a lone box.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from scipy.sparse import coo_matrix, diags
+from scipy.sparse.linalg import LinearOperator, cg
+
+from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, windowed
+from mednextseg.refine.prompts import Prompts
+from mednextseg.refine.slice_view import SliceView, view_around, whole_slice
+
+_SIZE_PX, _LEAST_SIZE_PX = 128, 32
+_BETA = 600.0  # edge weight exp(-beta * difference^2) for intensities in [0, 1]
+_SIGMA_PX = 0.7
+_EDGE_FLOOR = 1e-5
+_SEED_RADIUS_PX = 1.5
+_BORDER_FREE_PX = 12.0  # border pixels are background seeds except this near to an object click
+# Weight of the earlier mask against the unit weight of a flat edge: with clicks, which make room for themselves, and without,
+# where only the image can correct it (a neighbouring slice's mask).
+_PRIOR_WEIGHT, _LONE_PRIOR_WEIGHT = 0.1, 0.02
+_CLICK_REACH_PX = 14.0  # the prior fades near a click, which says that it was wrong there
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """The mask that came from elsewhere, or None."""
+
+    mask: np.ndarray | None
+
+
+class RandomWalkerPrompter:
+    """The weight-free fallback; see Prompter for the calls."""
+
+    info = PrompterInfo("random_walker", "random_walker-1", False, native_size_px=_SIZE_PX)
+
+    def encode(
+        self, image_rc: np.ndarray, spacing_rc_mm: tuple[float, float] = (1.0, 1.0), window: tuple[float, float] | None = None
+    ) -> Embedding:
+        """Window the slice. See Prompter.encode."""
+        return Embedding(windowed(image_rc, window), tuple(spacing_rc_mm))
+
+    def predict(self, embedding: Embedding, prompts: Prompts, state: Any = None, cancel: Cancel | None = None) -> Result:
+        """Answer prompts; see Prompter.predict.
+
+        `state` is the mask that the slice started from: the walker's own earlier answers tell it nothing that the clicks do
+        not, and would only hold back a correction.
+        """
+        checked(embedding, prompts)
+        start = state if state is not None else _Start(prompts.mask)
+        shape = embedding.image_rc.shape
+        if prompts.box is not None and start.mask is None and not (prompts.labels == 1).any():
+            return Result(obey_clicks(_ellipse(prompts.box, shape), prompts), state=start)
+        size = min(_SIZE_PX, max(_LEAST_SIZE_PX, *shape))  # a small slice gains nothing from a finer grid
+        view = whole_slice(shape, size)
+        if prompts.box is not None:
+            view = view_around(_around(prompts), 1.3, 24.0, shape, size)
+        image = ndimage.gaussian_filter(view.cut(embedding.image_rc), _SIGMA_PX)
+        prior = None if start.mask is None else view.cut(start.mask)
+        foreground, background = _seeds(view, prompts, prior)
+        if not foreground.any():
+            mask = np.zeros(shape, np.float32) if start.mask is None else start.mask.copy()
+            return Result(obey_clicks(mask, prompts), state=start)
+        weight = None if prior is None else _prior_weight(view, prompts)
+        probability = random_walk(image, foreground, background, prior, weight)
+        return Result(obey_clicks(view.put_back(probability, shape), prompts), state=start)
+
+
+def random_walk(
+    image_rc: np.ndarray,
+    foreground_rc: np.ndarray,
+    background_rc: np.ndarray,
+    prior_rc: np.ndarray | None = None,
+    prior_weight_rc: np.ndarray | None = None,
+) -> np.ndarray:
+    """Probability that a random walker from each pixel first reaches a foreground seed.
+
+    Solves (L + W) x = W p on the pixels without a seed, L the Laplacian of the 4-connected grid with weights
+    exp(-beta * difference^2) and W the weights of the prior p, by conjugate gradients with Jacobi's preconditioner.
+
+    Args:
+        image_rc: (H, W) float in [0, 1].
+        foreground_rc, background_rc: (H, W) bool.
+        prior_rc, prior_weight_rc: (H, W) float, a weak opinion and its weight.
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    laplacian = _laplacian(image_rc)
+    seeded = (foreground_rc | background_rc).ravel()
+    known = foreground_rc.ravel()[seeded].astype(float)
+    free = np.flatnonzero(~seeded)
+    rows = laplacian[free]
+    system, right = rows[:, free], -rows[:, np.flatnonzero(seeded)] @ known
+    if prior_rc is not None and prior_weight_rc is not None:
+        weight = prior_weight_rc.ravel()[free]
+        system, right = system + diags(weight), right + weight * prior_rc.ravel()[free]
+    inverse_diagonal = 1.0 / system.diagonal()
+    jacobi = LinearOperator(system.shape, matvec=lambda x: inverse_diagonal * x.ravel(), dtype=float)
+    start = np.full(len(free), 0.0) if prior_rc is None else prior_rc.ravel()[free].astype(float)
+    solution, _ = cg(system, right, x0=start, rtol=1e-3, maxiter=400, M=jacobi)
+    result = np.zeros(image_rc.size, np.float32)
+    result[seeded], result[free] = known, np.clip(solution, 0.0, 1.0)
+    return result.reshape(image_rc.shape)
+
+
+def _laplacian(image_rc: np.ndarray):
+    index = np.arange(image_rc.size).reshape(image_rc.shape)
+    starts = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
+    ends = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
+    flat = image_rc.ravel()
+    weights = np.exp(-_BETA * (flat[starts] - flat[ends]) ** 2) + _EDGE_FLOOR
+    both = np.concatenate([starts, ends]), np.concatenate([ends, starts])
+    adjacency = coo_matrix((np.concatenate([weights, weights]), both), shape=(index.size, index.size)).tocsr()
+    return (diags(np.asarray(adjacency.sum(axis=1)).ravel()) - adjacency).tocsr()
+
+
+def _seeds(view: SliceView, prompts: Prompts, prior: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Foreground and background seeds in the view: clicks, the border, the outside of a box, the middle of a lone mask."""
+    size = view.size_px
+    rows, cols = np.indices((size, size))
+    points = view.points_to_view(prompts.points_rc)
+    foreground, background = (np.zeros((size, size), bool) for _ in range(2))
+    near_click = np.zeros_like(foreground)
+    for (row, col), label in zip(points, prompts.labels, strict=True):
+        squared = (rows - row) ** 2 + (cols - col) ** 2
+        (foreground if label else background)[squared <= _SEED_RADIUS_PX**2] = True
+        near_click |= (squared <= _BORDER_FREE_PX**2) & bool(label)
+    border = (rows == 0) | (cols == 0) | (rows == size - 1) | (cols == size - 1)
+    background |= border & ~near_click & ~foreground
+    if prompts.box is not None:
+        r0, c0, r1, c1 = view.box_to_view(prompts.box)
+        background |= ((rows + 0.5 < r0) | (rows + 0.5 > r1) | (cols + 0.5 < c0) | (cols + 0.5 > c1)) & ~foreground
+    if prior is not None and not foreground.any() and (prior > 0.5).any():
+        thickness = ndimage.distance_transform_edt(prior > 0.5)
+        foreground |= (thickness > 0.7 * thickness.max()) & ~background
+    return foreground, background & ~foreground
+
+
+def _ellipse(box: np.ndarray, shape_rc: tuple[int, int]) -> np.ndarray:
+    """The inscribed ellipse, (H, W) float32: from a lone box no weight-free method was measured to do better."""
+    r0, c0, r1, c1 = box
+    rows, cols = np.ogrid[: shape_rc[0], : shape_rc[1]]
+    height, width = max(r1 - r0, 1.0), max(c1 - c0, 1.0)
+    squared = ((rows + 0.5 - (r0 + r1) / 2) / height) ** 2 + ((cols + 0.5 - (c0 + c1) / 2) / width) ** 2
+    return (squared <= 0.25).astype(np.float32)
+
+
+def _prior_weight(view: SliceView, prompts: Prompts) -> np.ndarray:
+    lone = not len(prompts.points_rc)
+    weight = np.full((view.size_px, view.size_px), _LONE_PRIOR_WEIGHT if lone else _PRIOR_WEIGHT)
+    rows, cols = np.indices(weight.shape)
+    for row, col in view.points_to_view(prompts.points_rc):
+        weight *= 1.0 - np.exp(-0.5 * ((rows - row) ** 2 + (cols - col) ** 2) / (_CLICK_REACH_PX / 2) ** 2)
+    return weight
+
+
+def _around(prompts: Prompts) -> np.ndarray:
+    edges = [prompts.box, *(np.concatenate([point, point + 1]) for point in prompts.points_rc)]
+    stacked = np.stack(edges)
+    return np.concatenate([stacked[:, :2].min(axis=0), stacked[:, 2:].max(axis=0)])

@@ -1,0 +1,311 @@
+"""A segment being corrected in any plane: prompts in RAS, a preview, undo over everything, and the journal of it all."""
+
+import json
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from mednextseg.geometry import Geometry
+from mednextseg.refine.embedding_cache import EmbeddingCache
+from mednextseg.refine.prompt_journal import PromptJournal
+from mednextseg.refine.prompter import Cancel, Embedding, Prompter, Result
+from mednextseg.refine.prompts import Prompts
+from mednextseg.refine.propagation import PropagatedSlice, StoppingRules, propagate, propagate_between
+from mednextseg.refine.slice_plane import SlicePlane
+from mednextseg.refine.slice_sampling import SliceEdit, sample_slice, slice_edit
+from mednextseg.refine.slice_session import UNDO_LEVELS, SliceSession, SliceState
+
+
+@dataclass(frozen=True, eq=False)
+class _Active:
+    """The slice with prompts on it, not accepted yet, and what was propagated from it."""
+
+    plane: SlicePlane
+    session: SliceSession
+    state: SliceState
+    propagated: tuple[PropagatedSlice, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _HandSlice:
+    plane: SlicePlane
+    probability: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """One action: the active slice and the slices made by hand before and after it, and the voxels it changed."""
+
+    before: tuple[_Active | None, tuple[_HandSlice, ...]]
+    after: tuple[_Active | None, tuple[_HandSlice, ...]]
+    changes: tuple[tuple[tuple[slice, ...], np.ndarray, np.ndarray], ...] = ()
+
+
+class Refinement:
+    """Correct one segment of one volume.
+
+    Prompts on a plane make a preview there; `accept` writes it into the segment. A prompt on another plane accepts the one
+    before. Every action can be undone, accepted ones included, by restoring what was saved.
+
+    Args:
+        volume_kji, volume_geometry: the image, and its grid in the world, parent transforms included.
+        segment_kji, segment_geometry: the segment's voxels (copied) and its own grid in the world; None starts an empty one on
+            the volume's grid.
+        prompter: who answers.
+        window: intensities shown black and white; None for the percentiles of each slice.
+        segment_name: for the journal.
+    """
+
+    def __init__(
+        self,
+        volume_kji: np.ndarray,
+        volume_geometry: Geometry,
+        prompter: Prompter,
+        segment_kji: np.ndarray | None = None,
+        segment_geometry: Geometry | None = None,
+        window: tuple[float, float] | None = None,
+        segment_name: str = "",
+    ) -> None:
+        self.volume_kji, self.volume_geometry, self.prompter, self.window = volume_kji, volume_geometry, prompter, window
+        self.segment_geometry = segment_geometry or volume_geometry
+        empty = np.zeros(self.segment_geometry.shape_kji, bool)
+        self.segment_kji = empty if segment_kji is None else np.asarray(segment_kji) > 0
+        if self.segment_kji.shape != self.segment_geometry.shape_kji:
+            shapes = f"{self.segment_kji.shape} and {self.segment_geometry.shape_kji}"
+            raise ValueError(f"the segment's array and geometry disagree ({shapes}); pass the segment's own geometry.")
+        self.segment_kji = self.segment_kji.copy()
+        self.journal = PromptJournal(prompter.info.name, prompter.info.model_hash, segment_name, window)
+        self.cache = EmbeddingCache()
+        self._active: _Active | None = None
+        self._hand: tuple[_HandSlice, ...] = ()
+        self._done: deque[_Step] = deque(maxlen=UNDO_LEVELS)
+        self._undone: deque[_Step] = deque(maxlen=UNDO_LEVELS)
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._undone)
+
+    @property
+    def active_plane(self) -> SlicePlane | None:
+        """Where the preview is."""
+        return self._active.plane if self._active else None
+
+    @property
+    def active_prompts(self) -> Prompts | None:
+        """Clicks and box on the active slice, in its pixels, or None."""
+        return self._active.state.prompts if self._active else None
+
+    @property
+    def probability(self) -> np.ndarray | None:
+        """(H, W) float32 of the active slice's preview, or None."""
+        return _probability(self._active) if self._active else None
+
+    def preview(self) -> list[SliceEdit]:
+        """What `accept` would write: the active slice and those propagated from it."""
+        if self._active is None:
+            return []
+        parts = [(self._active.plane, _probability(self._active))]
+        parts += [(item.plane, item.probability) for item in self._active.propagated]
+        edits = [slice_edit(probability, plane, self.segment_geometry) for plane, probability in parts]
+        return [edit for edit in edits if edit is not None]
+
+    def preview_segment(self) -> np.ndarray:
+        """(K, J, I) bool: the segment with the preview in it; a copy."""
+        segment = self.segment_kji.copy()
+        for edit in reversed(self.preview()):  # the active slice last: what the user did wins
+            edit.apply(segment)
+        return segment
+
+    def add_point(self, point_ras: np.ndarray, positive: bool, plane: SlicePlane, cancel: Cancel | None = None) -> Result:
+        """A click in RAS mm on a plane."""
+        point = [float(x) for x in point_ras]
+        session, accepted = self._session_on(plane)
+        result = session.add_point(plane.rc_from_ras(np.array(point)), positive, cancel)
+        self._finish(session, plane, accepted)
+        self.journal.record("point", point_ras_mm=point, positive=bool(positive), plane=plane.to_dict())
+        return result
+
+    def add_box(self, corners_ras: np.ndarray, plane: SlicePlane, cancel: Cancel | None = None) -> Result:
+        """A box by two opposite corners (2, 3) in RAS mm on a plane."""
+        corners = np.asarray(corners_ras, float).reshape(2, 3).tolist()
+        session, accepted = self._session_on(plane)
+        result = session.set_box(plane.box_from_ras(np.array(corners)), cancel)
+        self._finish(session, plane, accepted)
+        self.journal.record("box", corners_ras_mm=corners, plane=plane.to_dict())
+        return result
+
+    def remove_point(self, index: int, cancel: Cancel | None = None) -> None:
+        """Take away one click of the active slice."""
+        active = self._needed_active()
+        session = self._restored(active)
+        session.remove_point(index, cancel)
+        self._finish(session, active.plane, None)
+        self.journal.record("remove_point", index=int(index))
+
+    def propagate(
+        self, slices_ahead: int, slices_back: int, rules: StoppingRules | None = None, cancel: Cancel | None = None
+    ) -> tuple[str, str]:
+        """Carry the active slice on along its normal (ahead) and against it (back), as a preview.
+
+        Returns:
+            Why it ended ahead and back.
+        """
+        active = self._needed_active()
+        mask = _probability(active)
+        ahead, back = (
+            propagate(self.prompter, self._encode, active.plane, mask, count, direction, self._made_by_hand, rules, cancel)
+            for count, direction in ((slices_ahead, 1), (slices_back, -1))
+        )
+        after = _Active(active.plane, active.session, active.state, ahead.slices + back.slices)
+        self._push(_Step((self._active, self._hand), (after, self._hand)))
+        self.journal.record("propagate", slices_ahead=int(slices_ahead), slices_back=int(slices_back))
+        return ahead.ended, back.ended
+
+    def propagate_between(self, cancel: Cancel | None = None) -> int:
+        """Fill the gap between the active slice and the slice accepted last in the same view; returns the number of slices.
+
+        Raises:
+            ValueError: where no parallel slice has been accepted.
+        """
+        active = self._needed_active()
+        others = [item for item in self._hand if _is_parallel(item.plane, active.plane)]
+        gap_mm = active.plane.thickness_mm / 2
+        others = [item for item in others if abs(active.plane.distance_mm(item.plane.origin_ras)) > gap_mm]
+        if not others:
+            raise ValueError("correct and accept a second slice in the same view first; then fill the gap between the two.")
+        first = (others[-1].plane, others[-1].probability)
+        slices = propagate_between(self.prompter, self._encode, first, (active.plane, _probability(active)), cancel)
+        after = _Active(active.plane, active.session, active.state, slices)
+        self._push(_Step((self._active, self._hand), (after, self._hand)))
+        self.journal.record("propagate_between")
+        return len(slices)
+
+    def prefetch(self, plane: SlicePlane, reach: int = 2) -> bool:
+        """Encode one slice near a plane that is not encoded yet, nearest first; for idle moments.
+
+        Returns:
+            False where there is nothing to do: all neighbours are there, or this prompter's encoding costs nothing.
+        """
+        if not self.prompter.info.needs_encode:
+            return False
+        for step in sorted(range(-reach, reach + 1), key=abs):
+            near = plane.shifted(step * plane.thickness_mm)
+            if _key(near) not in self.cache:
+                self._encode(near)
+                return True
+        return False
+
+    def accept(self) -> None:
+        """Write the preview into the segment."""
+        self._push(self._accepting(self._needed_active()))
+        self.journal.record("accept")
+
+    def discard(self) -> None:
+        """Forget the preview."""
+        self._needed_active()
+        self._push(_Step((self._active, self._hand), (None, self._hand)))
+        self.journal.record("discard")
+
+    def undo(self) -> bool:
+        """Take the last action back; False where there is none."""
+        if not self._done:
+            return False
+        step = self._done.pop()
+        for part, old, _ in reversed(step.changes):
+            self.segment_kji[part] = old
+        self._active, self._hand = step.before
+        self._undone.append(step)
+        self.journal.record("undo")
+        return True
+
+    def redo(self) -> bool:
+        """Do the action again that was taken back last, from what was saved; False where there is none."""
+        if not self._undone:
+            return False
+        step = self._undone.pop()
+        self._do(step)
+        self._done.append(step)
+        self.journal.record("redo")
+        return True
+
+    def _session_on(self, plane: SlicePlane) -> tuple[SliceSession, _Step | None]:
+        """The session of a plane, and the acceptance of the other plane that a prompt here implies."""
+        if self._active is not None and _is_same(self._active.plane, plane):
+            return self._restored(self._active), None
+        accepted = self._accepting(self._active) if self._active is not None else None
+        segment = self.segment_kji if accepted is None else self.preview_segment()
+        start = sample_slice(segment.astype(np.float32), self.segment_geometry, plane, outside=0.0)
+        return SliceSession(self.prompter, self._encode(plane), start), accepted
+
+    def _restored(self, active: _Active) -> SliceSession:
+        session = SliceSession(self.prompter, active.session.embedding, active.session.start_mask)
+        session.state = active.state
+        return session
+
+    def _finish(self, session: SliceSession, plane: SlicePlane, accepted: _Step | None) -> None:
+        hand, changes = (self._hand, ()) if accepted is None else (accepted.after[1], accepted.changes)
+        after = _Active(plane, session, session.state)
+        self._push(_Step((self._active, self._hand), (after, hand), changes))
+
+    def _accepting(self, active: _Active) -> _Step:
+        segment, changes = self.segment_kji.copy(), []
+        for edit in reversed(self.preview()):
+            part = tuple(slice(a, a + n) for a, n in zip(edit.start_kji, edit.covered_kji.shape, strict=True))
+            old = segment[part].copy()
+            edit.apply(segment)
+            changes.append((part, old, segment[part].copy()))
+        hand = (*self._hand, _HandSlice(active.plane, _probability(active)))
+        return _Step((self._active, self._hand), (None, hand), tuple(changes))
+
+    def _push(self, step: _Step) -> None:
+        self._do(step)
+        self._done.append(step)
+        self._undone.clear()
+
+    def _do(self, step: _Step) -> None:
+        for part, _, new in step.changes:
+            self.segment_kji[part] = new
+        self._active, self._hand = step.after
+
+    def _encode(self, plane: SlicePlane) -> Embedding:
+        return self.cache.get_or_make(_key(plane), lambda: self._encode_anew(plane))
+
+    def _encode_anew(self, plane: SlicePlane) -> Embedding:
+        image = sample_slice(self.volume_kji, self.volume_geometry, plane)
+        return self.prompter.encode(image, plane.spacing_rc_mm, self.window)
+
+    def _made_by_hand(self, plane: SlicePlane) -> np.ndarray | None:
+        for item in reversed(self._hand):
+            near = abs(plane.distance_mm(item.plane.origin_ras)) <= plane.thickness_mm / 2
+            if near and _is_parallel(item.plane, plane) and item.plane.shape_rc == plane.shape_rc:
+                return item.probability
+        return None
+
+    def _needed_active(self) -> _Active:
+        if self._active is None:
+            raise ValueError("there is no preview: click or draw a box on a slice first.")
+        return self._active
+
+
+def _probability(active: _Active) -> np.ndarray:
+    if active.state.result is not None:
+        return active.state.result.probability
+    start = active.session.start_mask
+    return np.zeros(active.plane.shape_rc, np.float32) if start is None else start
+
+
+def _key(plane: SlicePlane) -> str:
+    return json.dumps(plane.to_dict())
+
+
+def _is_same(plane: SlicePlane, other: SlicePlane) -> bool:
+    return _key(plane) == _key(other)
+
+
+def _is_parallel(plane: SlicePlane, other: SlicePlane) -> bool:
+    return bool(np.allclose(plane.normal_ras, other.normal_ras, atol=1e-6))
