@@ -1,0 +1,94 @@
+"""Labelled cases in nnU-Net's raw layout (dataset.json, imagesTr, labelsTr, splits_final.json) as arrays for training."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mednextseg.adapt.recipe import TrainingRecipe
+from mednextseg.geometry import axis_map
+from mednextseg.segment.intensity import normalize
+from mednextseg.volume_io import read_volume
+
+
+@dataclass(frozen=True)
+class LabelledCase:
+    """Files of one case: an image a channel, one labelmap."""
+
+    name: str
+    images: tuple[Path, ...]
+    label: Path
+
+
+@dataclass(frozen=True)
+class LabelledDataset:
+    """A data set folder.
+
+    Attributes:
+        labels: name -> value, background included.
+        training, validation: the cases of the first split in splits_final.json.
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    labels: dict[str, int]
+    training: tuple[LabelledCase, ...]
+    validation: tuple[LabelledCase, ...]
+
+
+def open_dataset(folder: str | Path) -> LabelledDataset:
+    """Read a data set's tables; no image is read.
+
+    Raises:
+        FileNotFoundError: where dataset.json, splits_final.json or a case's file is missing, naming it.
+    """
+    folder = Path(folder)
+    for name in ("dataset.json", "splits_final.json"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} has no {name}; a training data set needs nnU-Net's raw layout.")
+    table = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    split = json.loads((folder / "splits_final.json").read_text(encoding="utf-8"))[0]
+    channels = tuple(table["channel_names"].values())
+    ending = table["file_ending"]
+
+    def case(name: str) -> LabelledCase:
+        images = tuple(folder / "imagesTr" / f"{name}_{channel:04d}{ending}" for channel in range(len(channels)))
+        found = LabelledCase(name, images, folder / "labelsTr" / f"{name}{ending}")
+        for path in (*found.images, found.label):
+            if not path.is_file():
+                raise FileNotFoundError(f"case {name} of {folder} lacks {path.name}; add the file or remove the case.")
+        return found
+
+    return LabelledDataset(
+        name=table.get("name", folder.name),
+        channels=channels,
+        labels={name: int(value) for name, value in table["labels"].items()},
+        training=tuple(case(name) for name in split["train"]),
+        validation=tuple(case(name) for name in split["val"]),
+    )
+
+
+def load_case(case: LabelledCase, recipe: TrainingRecipe) -> dict[str, np.ndarray]:
+    """Read, turn and normalise one case for training.
+
+    Returns:
+        "image": float32 (channels, K, J, I) and "label": uint8 (1, K, J, I), both in the recipe's orientation.
+    Raises:
+        ValueError: where a channel or the labelmap lies on another grid, or the spacing is not the recipe's.
+    """
+    labelmap_kji, geometry = read_volume(case.label)
+    turn = axis_map(geometry.orientation, recipe.orientation)
+    channels = []
+    for path, normalization in zip(case.images, recipe.normalization, strict=True):
+        volume_kji, image_geometry = read_volume(path)
+        if not image_geometry.matches(geometry):
+            raise ValueError(f"{path.name} and {case.label.name} lie on different grids; resample one onto the other.")
+        channels.append(normalize(turn.apply(volume_kji), normalization))
+    spacing = turn.apply_geometry(geometry).spacing_kji_mm
+    if not np.allclose(spacing, recipe.spacing_kji_mm, rtol=0.01):
+        raise ValueError(
+            f"{case.name} has spacing {spacing} mm, the recipe wants {recipe.spacing_kji_mm}; resample the data set."
+        )
+    label = np.ascontiguousarray(turn.apply(labelmap_kji)[None]).astype(np.uint8)
+    return {"image": np.stack(channels), "label": label}

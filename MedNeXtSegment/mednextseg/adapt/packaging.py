@@ -1,0 +1,75 @@
+"""A finished training -> a model package: the best averaged weights, a card that says how they were made, the licence."""
+
+from pathlib import Path
+
+import torch
+
+import mednextseg
+from mednextseg.adapt.dataset import LabelledDataset
+from mednextseg.adapt.recipe import TrainingRecipe
+from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
+from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
+from mednextseg.models.weights import write_safetensors
+
+# Distinct colours for labels whose recipe names none: the start of Slicer's generic palette idea, evenly spaced hues.
+_COLORS = ((230, 90, 70), (70, 140, 220), (90, 190, 90), (240, 190, 60), (160, 100, 200), (80, 200, 200))
+_HEADS_FOR_TRAINING_ONLY = ("out_1.", "out_2.", "out_3.", "out_4.")
+
+
+def package_training(training_folder: Path, recipe: TrainingRecipe, dataset: LabelledDataset, package: Path) -> ModelCard:
+    """Write a model package from a training folder.
+
+    The recipe's `card` section may give any field of the card (title, labels' names, colours and codes, citation, licence, ...); what
+    the training determines (architecture, grid, normalization, mirror axes, hash) is filled in here.
+
+    Raises:
+        FileNotFoundError: where the training has not reached its first validation yet.
+        ValueError: where the card that results is not valid.
+    """
+    checkpoint = Path(training_folder) / BEST_CHECKPOINT
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{training_folder} has no {BEST_CHECKPOINT}; let the training reach its first validation.")
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
+    prefix = "module."
+    tensors = {
+        name[len(prefix) :]: tensor
+        for name, tensor in state.items()
+        if name.startswith(prefix) and not name[len(prefix) :].startswith(_HEADS_FOR_TRAINING_ONLY)
+    }
+    package = Path(package)
+    package.mkdir(parents=True, exist_ok=True)
+    digest = write_safetensors(tensors, package / WEIGHTS_FILE)
+    overrides = recipe.extra.get("card", {})
+    raw = {**_determined_by_training(recipe, dataset), **overrides, "weights_sha256": [digest]}
+    card = card_from_dict(raw, source=f"the card of {recipe.id}")
+    write_card(card, package)
+    (package / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
+    return card
+
+
+def _determined_by_training(recipe: TrainingRecipe, dataset: LabelledDataset) -> dict:
+    modality = recipe.extra.get("modality", "MR")
+    labels = [
+        {"value": value, "name": name, "color": _COLORS[(value - 1) % len(_COLORS)]}
+        for name, value in dataset.labels.items()
+        if value > 0
+    ]
+    return {
+        "id": recipe.id,
+        "version": "1.0.0",
+        "title": recipe.title,
+        "task": "segment",
+        "family": "mednext",
+        "architecture": {"variant": recipe.variant, "kernel_size": recipe.kernel_size},
+        "channels": [
+            {"name": name, "modality": modality, "normalization": {"scheme": n.scheme} if n.scheme != "ct" else vars(n)}
+            for name, n in zip(dataset.channels, recipe.normalization, strict=True)
+        ],
+        "labels": labels,
+        "spacing_kji_mm": recipe.spacing_kji_mm,
+        "patch_size_kji": recipe.patch_size_kji,
+        "orientation": recipe.orientation,
+        "mirror_axes_kji": recipe.flip_axes_kji,
+        "weights_license": "as the training data",
+        "minimum_engine_version": mednextseg.__version__,
+    }

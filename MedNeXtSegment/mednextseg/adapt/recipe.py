@@ -1,0 +1,71 @@
+"""What a training run is asked to do: the JSON file of `mednextseg train --recipe`."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from mednextseg.models.normalization import Normalization
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """Network, grid, augmentation and schedule of one training run.
+
+    Attributes:
+        id, title: of the model package that comes out.
+        variant, kernel_size: the MedNeXt, as in `build_mednext`.
+        orientation: anatomical axes the network works in, letters for +I, +J, +K.
+        spacing_kji_mm, patch_size_kji: grid of the network; the patch is divisible by 16.
+        normalization: one for each channel.
+        flip_axes_kji: axes (0 K, 1 J, 2 I) along which a flipped patient is as likely as the original one.
+        batch_size, max_steps: patches a step, steps of the whole schedule.
+        learning_rate, weight_decay, adam_eps: of AdamW (the paper's trainers use 1e-3, 3e-5 and 1e-4).
+        warmup_steps: linear rise before the polynomial decay (exponent 0.9, as in nnU-Net).
+        ema_decay: of the averaged weights, which are the ones validated and packaged.
+        validate_every: steps between validations and checkpoints.
+    """
+
+    id: str
+    title: str
+    variant: str = "S"
+    kernel_size: int = 3
+    orientation: str = "RAS"
+    spacing_kji_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    patch_size_kji: tuple[int, int, int] = (64, 64, 64)
+    normalization: tuple[Normalization, ...] = (Normalization("zscore"),)
+    flip_axes_kji: tuple[int, ...] = ()
+    batch_size: int = 2
+    max_steps: int = 2000
+    learning_rate: float = 1e-3
+    weight_decay: float = 3e-5
+    adam_eps: float = 1e-4
+    warmup_steps: int = 50
+    ema_decay: float = 0.998
+    validate_every: int = 250
+    seed: int = 0
+    extra: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> "TrainingRecipe":
+        """Read a recipe; fields this version does not know are kept in `extra`.
+
+        Raises:
+            ValueError: where a required field is missing.
+        """
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        missing = [name for name in ("id", "title") if name not in raw]
+        if missing:
+            raise ValueError(f"{path}: the training recipe lacks {', '.join(missing)}; add them.")
+        known = {f.name for f in fields(cls)} - {"extra"}
+        values = {name: _frozen(value) for name, value in raw.items() if name in known}
+        values["normalization"] = tuple(Normalization(**n) for n in raw.get("normalization", [{"scheme": "zscore"}]))
+        return cls(**values, extra={name: value for name, value in raw.items() if name not in known})
+
+    def to_dict(self) -> dict:
+        """The recipe as JSON-ready values."""
+        values = asdict(self)
+        return {**values.pop("extra"), **values}
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,117 @@
+"""What a training run of ClickNet is asked to do: the JSON file of `mednextseg train --task refine --recipe`."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+SOURCE_KINDS = ("images_2d", "instances_2d", "binary_masks_2d", "volumes", "unlabelled_volumes", "label_maps")
+
+
+@dataclass(frozen=True)
+class RefineSource:
+    """One data set.
+
+    Attributes:
+        name: short name, used in tables and the model card.
+        kind: how the folder is laid out, one of SOURCE_KINDS (see refine_sources.py).
+        folder: relative to the data folder.
+        pairs: for volumes, (image file, labelmap file); for unlabelled volumes and label maps, (file, "").
+        axes_kji: for volumes, along which axes slices are cut.
+        windows_hu: for CT volumes, the display windows (low, high) one of which is drawn for a slice; empty for percentiles.
+        slices_per_axis: of each volume, evenly spaced.
+        licence: as printed on the model card.
+    """
+
+    name: str
+    kind: str
+    folder: str
+    pairs: tuple[tuple[str, str], ...] = ()
+    axes_kji: tuple[int, ...] = (0, 1, 2)
+    windows_hu: tuple[tuple[float, float], ...] = ()
+    slices_per_axis: int = 12
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in SOURCE_KINDS:
+            raise ValueError(f'source "{self.name}" is of kind {self.kind!r}; allowed are {", ".join(SOURCE_KINDS)}.')
+
+
+@dataclass(frozen=True)
+class RefineRecipe:
+    """Network, data, simulated prompts and schedule of one training run.
+
+    Attributes:
+        id, title: of the model package that comes out.
+        evaluation_only: further sets never learnt from, which only the final evaluation reads.
+        widths, deepest_blocks: the network, as in `build_click_net`.
+        training: sets whose training part is learnt from.
+        held_out: sets of which nothing is ever learnt; validation looks at the `val` lists of the others as well.
+        group_shares: how often a fresh sample is a real object, a region of an image, a synthetic image.
+        view_size_px: side of the square view the network is trained on.
+        disk_radius_px: of a click in the network's view.
+        start_shares: how a fresh session starts: box, one click, box and click, several clicks, a degraded mask with clicks,
+            a degraded or neighbouring mask alone.
+        continue_share: probability that a session goes on with one more click instead of giving way to a fresh one.
+        max_rounds: a session is at most this long.
+        batch_size, max_steps, learning_rate, weight_decay, warmup_steps, ema_decay: of AdamW with a cosine schedule.
+        bfloat16: run the network in bfloat16; 1.6 times as fast on a CPU with AVX512-BF16, slower on one without.
+        validate_every: steps between validations and checkpoints.
+    """
+
+    id: str
+    title: str
+    training: tuple[RefineSource, ...]
+    held_out: tuple[RefineSource, ...] = ()
+    evaluation_only: tuple[RefineSource, ...] = ()
+    widths: tuple[int, int, int, int] = (32, 64, 128, 256)
+    deepest_blocks: int = 2
+    group_shares: dict[str, float] = field(default_factory=lambda: {"real": 0.5, "regions": 0.25, "synthetic": 0.25})
+    view_size_px: int = 128
+    disk_radius_px: float = 2.0
+    start_shares: dict[str, float] = field(
+        default_factory=lambda: {
+            "box": 0.3, "click": 0.3, "box_and_click": 0.08, "clicks": 0.08, "mask_and_clicks": 0.14, "mask": 0.1
+        }
+    )  # fmt: skip
+    continue_share: float = 0.55
+    max_rounds: int = 8
+    batch_size: int = 16
+    max_steps: int = 10000
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup_steps: int = 100
+    ema_decay: float = 0.998
+    bfloat16: bool = False
+    validate_every: int = 500
+    seed: int = 0
+    extra: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> "RefineRecipe":
+        """Read a recipe; fields this version does not know are kept in `extra`.
+
+        Raises:
+            ValueError: where a required field is missing or a source is of an unknown kind.
+        """
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        missing = [name for name in ("id", "title", "training") if name not in raw]
+        if missing:
+            raise ValueError(f"{path}: the training recipe lacks {', '.join(missing)}; add them.")
+        known = {f.name for f in fields(cls)} - {"extra"}
+        values = {name: _frozen(value) for name, value in raw.items() if name in known}
+        for part in ("training", "held_out", "evaluation_only"):
+            values[part] = tuple(RefineSource(**_frozen_fields(source)) for source in raw.get(part, []))
+        return cls(**values, extra={name: value for name, value in raw.items() if name not in known})
+
+    def to_dict(self) -> dict:
+        """The recipe as JSON-ready values."""
+        values = asdict(self)
+        return {**values.pop("extra"), **values}
+
+
+def _frozen_fields(source: dict) -> dict:
+    return {name: _frozen(value) for name, value in source.items()}
+
+
+def _frozen(value: object) -> object:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

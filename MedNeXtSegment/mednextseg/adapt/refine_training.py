@@ -1,0 +1,87 @@
+"""`mednextseg train --task refine`: from a data folder and a recipe to a ClickNet package."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import mednextseg
+from mednextseg.adapt.refine_cache import build_cache
+from mednextseg.adapt.refine_recipe import RefineRecipe
+from mednextseg.adapt.refine_trainer import RefineTrainer
+from mednextseg.adapt.refine_validation import validation_views
+from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
+from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
+from mednextseg.models.weights import write_safetensors
+
+CACHE_FOLDER, PACKAGE_FOLDER = "cache", "package"
+
+
+def train_refine(
+    data_folder: Path,
+    recipe: RefineRecipe,
+    folder: Path,
+    device: str = "cpu",
+    on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
+) -> ModelCard:
+    """Cut the training slices once, train (or go on training), and package the best averaged weights.
+
+    Args:
+        data_folder: what the recipe's folders are relative to.
+        recipe: data, simulated prompts, network and schedule.
+        folder: gets cache/, the checkpoints, the log and package/.
+        device: a torch device name.
+        on_step: called with (step, max_steps, loss).
+    """
+    folder = Path(folder)
+    build_cache(recipe, data_folder, folder / CACHE_FOLDER)
+    views = validation_views(recipe, data_folder)
+    RefineTrainer(recipe, folder / CACHE_FOLDER, views, folder, device, on_step).run()
+    return package_click_net(folder / BEST_CHECKPOINT, recipe, folder / PACKAGE_FOLDER)
+
+
+def package_click_net(checkpoint: Path, recipe: RefineRecipe, package: Path, metrics: tuple[dict, ...] = ()) -> ModelCard:
+    """Write card.json, weights.safetensors and LICENSE.
+
+    Args:
+        checkpoint: of a RefineTrainer.
+        recipe: it was trained by; the section "card" may give further fields of the card.
+        package: folder to write.
+        metrics: as measured, for the card.
+    Raises:
+        FileNotFoundError: where the training has not reached its first validation yet.
+    """
+    if not Path(checkpoint).is_file():
+        raise FileNotFoundError(f"{checkpoint} does not exist; let the training reach its first validation.")
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    prefix = "module."
+    tensors = {name[len(prefix) :]: tensor for name, tensor in state["averaged"].items() if name.startswith(prefix)}
+    package = Path(package)
+    package.mkdir(parents=True, exist_ok=True)
+    digest = write_safetensors(tensors, package / WEIGHTS_FILE)
+    raw = {
+        "id": recipe.id,
+        "version": recipe.extra.get("version", "0.1.0"),
+        "title": recipe.title,
+        "task": "refine",
+        "family": "clicknet",
+        "architecture": {"widths": list(recipe.widths), "deepest_blocks": recipe.deepest_blocks},
+        "channels": [{"name": "slice", "modality": "any", "normalization": {"scheme": "minmax"}}],
+        "labels": [],
+        "prompts": {
+            "kinds": ["point", "box", "mask"],
+            "view_size_px": recipe.view_size_px,
+            "disk_radius_px": recipe.disk_radius_px,
+        },
+        "training_steps": state["step"],
+        "training_data": [{"name": source.name, "licence": source.licence} for source in recipe.training],
+        "metrics": list(metrics),
+        "weights_license": "CC-BY-SA-4.0",
+        "minimum_engine_version": mednextseg.__version__,
+        **recipe.extra.get("card", {}),
+        "weights_sha256": [digest],
+    }
+    card = card_from_dict(raw, source=f"the card of {recipe.id}")
+    write_card(card, package)
+    (package / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
+    return card

@@ -1,0 +1,160 @@
+"""Training views: a square cut of a cached slice around one object, turned, flipped and with its contrast changed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from mednextseg.adapt.refine_cache import CachedSet
+from mednextseg.adapt.refine_clicks import degraded_mask
+from mednextseg.adapt.refine_synthetic import smooth_field
+
+MIN_TARGET_PX = 60  # smaller targets in the network's view were measured to add noise only
+_ATTEMPTS = 40
+_COUNTED_SLICES = (20, 250)  # a set counts at least and at most as one of so many slices
+
+
+@dataclass(frozen=True)
+class View:
+    """What a session is about.
+
+    Attributes:
+        image_rc: (S, S) float32 in [0, 1].
+        truth_rc: (S, S) bool; empty where the object is not in the slice.
+        neighbour_rc: (S, S) float32, the object in a slice nearby, or a degraded copy of the truth; None unless asked for.
+    """
+
+    image_rc: np.ndarray
+    truth_rc: np.ndarray
+    neighbour_rc: np.ndarray | None = None
+
+
+class ViewSampler:
+    """Draws views from a cache: group by its share, set by the root of its size, slice and object at random.
+
+    Args:
+        sets: the opened cache.
+        group_shares: as in RefineRecipe.
+        view_size_px: side S of the views.
+        generator: source of randomness.
+    """
+
+    def __init__(
+        self, sets: list[CachedSet], group_shares: dict[str, float], view_size_px: int, generator: np.random.Generator
+    ) -> None:
+        self.sets, self.size, self.generator = sets, view_size_px, generator
+        shares = np.zeros(len(sets))
+        for group, share in group_shares.items():
+            members = [n for n, item in enumerate(sets) if item.group == group]
+            if not members:
+                raise ValueError(f'the cache holds no set of the group "{group}"; rebuild it, or give the group no share.')
+            roots = np.sqrt(np.clip([len(sets[n].sizes_rc) for n in members], *_COUNTED_SLICES))
+            shares[members] = share * roots / roots.sum()
+        self.shares = shares / shares.sum()
+
+    def draw(self, with_neighbour: bool = False, may_be_absent: bool = False) -> View:
+        """One view; with `may_be_absent` the object may be in the neighbouring slice only."""
+        for _ in range(_ATTEMPTS):
+            cached = self.sets[self.generator.choice(len(self.sets), p=self.shares)]
+            number = int(self.generator.integers(len(cached.sizes_rc)))
+            objects = cached.objects[cached.objects[:, 0] == number]
+            if not len(objects):
+                continue
+            entry = objects[self.generator.integers(len(objects))]
+            view = self._cut(cached, entry, with_neighbour, may_be_absent)
+            if view is not None:
+                return view
+        raise RuntimeError("no view with a large enough object was found; the cache's objects are too small.")
+
+    def _cut(self, cached: CachedSet, entry: np.ndarray, with_neighbour: bool, may_be_absent: bool) -> View | None:
+        number, label, *box = (int(n) for n in entry)
+        rows, cols = cached.sizes_rc[number]
+        labels = cached.labels[number, :rows, :cols]
+        truth = labels == label
+        if not cached.instances and self.generator.random() < 0.25:
+            truth = _one_component(truth, self.generator)
+        neighbour = cached.neighbours[number, :rows, :cols] == label if cached.neighbours is not None else None
+        area = max(int(truth.sum()), int(neighbour.sum()) if neighbour is not None else 0)
+        side = self._side_px(box, area, max(rows, cols))
+        if side is None:
+            return None
+        matrix, offset = self._placement(box, side, (rows, cols))
+        image = cached.images[number, :rows, :cols].astype(np.float32) / 255.0
+        if side > 1.2 * self.size:
+            image = ndimage.gaussian_filter(image, 0.4 * side / self.size)
+        image = self._resampled(image, matrix, offset)
+        truth = self._resampled(truth.astype(np.float32), matrix, offset) > 0.5
+        if truth.sum() < MIN_TARGET_PX and not (may_be_absent and neighbour is not None and not truth.any()):
+            return None
+        if truth.mean() > 0.85:
+            return None
+        start = None
+        if with_neighbour and neighbour is not None and (not truth.any() or self.generator.random() < 0.6):
+            start = self._resampled(neighbour.astype(np.float32), matrix, offset)
+            if start.sum() < MIN_TARGET_PX / 2:
+                return None
+        elif with_neighbour:
+            start = degraded_mask(truth, self.generator)
+        return View(self._other_contrast(image), truth, start)
+
+    def _side_px(self, box: list[int], area_px: int, slice_side_px: int) -> float | None:
+        """Side of the view in slice pixels: the whole slice, or log-uniform from just around the object to the whole slice."""
+        r0, c0, r1, c1 = box
+        smallest = max(1.1 * max(r1 - r0, c1 - c0), 24.0)
+        largest = min(1.15 * slice_side_px, self.size * np.sqrt(area_px / MIN_TARGET_PX))
+        if area_px == 0 or largest < 24.0:
+            return None
+        if smallest >= largest:
+            return largest if smallest > slice_side_px else smallest
+        if self.generator.random() < 0.3:
+            return min(largest, float(slice_side_px))
+        return float(np.exp(self.generator.uniform(np.log(smallest), np.log(largest))))
+
+    def _placement(self, box: list[int], side_px: float, shape_rc: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Affine of ndimage (slice index = matrix @ view index + offset) with a random turn and flip; object inside."""
+        r0, c0, r1, c1 = box
+        centre = np.array([(r0 + r1 - 1) / 2, (c0 + c1 - 1) / 2])
+        slack = np.maximum(side_px - np.array([r1 - r0, c1 - c0]), 0.15 * side_px) / 2
+        centre = centre + self.generator.uniform(-slack, slack)
+        middle = (np.array(shape_rc) - 1) / 2
+        beyond = np.maximum((np.array(shape_rc) - side_px) / 2, 0) + 0.1 * side_px
+        centre = np.clip(centre, middle - beyond, middle + beyond)
+        angle = np.pi / 2 * self.generator.integers(4)
+        if self.generator.random() < 0.5:
+            angle += self.generator.uniform(-0.5, 0.5)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        if self.generator.random() < 0.5:
+            turn[:, 0] *= -1
+        stretch = np.diag(np.exp(self.generator.uniform(-0.12, 0.12, 2)))
+        matrix = turn @ stretch * side_px / self.size
+        return matrix, centre - matrix @ np.full(2, (self.size - 1) / 2)
+
+    def _resampled(self, part_rc: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        return ndimage.affine_transform(part_rc, matrix, offset, (self.size, self.size), order=1, mode="constant")
+
+    def _other_contrast(self, image_rc: np.ndarray) -> np.ndarray:
+        """Another display window, gamma, inversion, blur, bias field and noise, each now and then."""
+        draw, image = self.generator, image_rc
+        if draw.random() < 0.5:
+            low, high = draw.uniform(-0.15, 0.2), draw.uniform(0.75, 1.25)
+            image = np.clip((image - low) / (high - low), 0.0, 1.0)
+        if draw.random() < 0.4:
+            image = image ** np.exp(draw.uniform(-0.5, 0.5))
+        if draw.random() < 0.15:
+            image = 1.0 - image
+        if draw.random() < 0.15:
+            image = ndimage.gaussian_filter(image, draw.uniform(0.3, 1.2))
+        if draw.random() < 0.2:
+            image = image * np.exp(draw.uniform(0.0, 0.3) * smooth_field(image.shape, self.size / 3, draw))
+        if draw.random() < 0.3:
+            image = image + draw.uniform(0.0, 0.06) * draw.standard_normal(image.shape)
+        return np.clip(image, 0.0, 1.0).astype(np.float32)
+
+
+def _one_component(mask_rc: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """One connected component, drawn by area."""
+    numbers, count = ndimage.label(mask_rc)
+    if count < 2:
+        return mask_rc
+    areas = np.bincount(numbers.ravel())[1:].astype(float)
+    return numbers == 1 + generator.choice(count, p=areas / areas.sum())

@@ -1,0 +1,87 @@
+"""What every training shares: state that is saved whole, stopping by a signal, going on in the same folder, a log."""
+
+import json
+import logging
+import signal
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+_log = logging.getLogger(__name__)
+LAST_CHECKPOINT, BEST_CHECKPOINT, LOG_FILE = "last.pt", "best.pt", "log.jsonl"
+
+
+class ResumableTraining:
+    """A training run in one folder; a second run in the same folder goes on where the first one stopped.
+
+    Subclasses implement `_train`, count `step` up, and call `_record` after each validation.
+
+    Args:
+        folder: gets last.pt, best.pt and log.jsonl.
+        network: on its device; its weights are overwritten where the folder holds a checkpoint.
+        optimizer: of the network's parameters.
+        ema_decay: of the averaged weights, which are the ones to validate and to package.
+    """
+
+    def __init__(self, folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, ema_decay: float) -> None:
+        self.folder = Path(folder)
+        self.network, self.optimizer = network, optimizer
+        self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+        self.step, self.best_score = 0, -1.0
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / LAST_CHECKPOINT).is_file():
+            self._restore(self.folder / LAST_CHECKPOINT)
+
+    def run(self) -> float:
+        """Train to the end of the schedule; returns the best validation score. SIGTERM and Ctrl-C save before they stop."""
+        previous = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            self._train()
+        except KeyboardInterrupt:
+            _log.info("stopped at step %d; the next run in %s goes on from there", self.step, self.folder)
+            self._save(LAST_CHECKPOINT)
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        return self.best_score
+
+    def _train(self) -> None:
+        raise NotImplementedError
+
+    def _record(self, entry: dict, score: float) -> None:
+        """Append a line to the log and save; the weights of the best score are kept apart."""
+        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+        _log.info("%s", entry)
+        is_best = score > self.best_score
+        self.best_score = max(self.best_score, score)
+        self._save(LAST_CHECKPOINT)
+        if is_best:
+            self._save(BEST_CHECKPOINT)
+
+    def _save(self, name: str) -> None:
+        state = {
+            "step": self.step,
+            "best_score": self.best_score,
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        # Written whole or not at all: a run killed while saving must stay resumable.
+        temporary = self.folder / f"{name}.partial"
+        torch.save(state, temporary)
+        temporary.replace(self.folder / name)
+
+    def _restore(self, path: Path) -> None:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.best_score = state["step"], state["best_score"]
+        _log.info("resuming at step %d", self.step)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt

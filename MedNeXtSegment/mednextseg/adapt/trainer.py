@@ -1,0 +1,129 @@
+"""Train a MedNeXt from a recipe: resumable, validated by Dice, the best averaged weights kept."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.data import DataLoader, Dataset
+from monai.inferers import SlidingWindowInferer
+from monai.metrics import DiceMetric
+from monai.networks.utils import one_hot
+
+from mednextseg.adapt.augmentation import training_transforms
+from mednextseg.adapt.curves import draw_curves
+from mednextseg.adapt.dataset import LabelledDataset, load_case
+from mednextseg.adapt.losses import segmentation_loss
+from mednextseg.adapt.recipe import TrainingRecipe
+from mednextseg.adapt.resumable_training import LOG_FILE, ResumableTraining
+from mednextseg.networks.mednext import build_mednext
+
+_GRADIENT_NORM_LIMIT = 12.0  # as in nnU-Net's trainers
+CURVE_FILE = "curves.png"
+
+
+class Trainer(ResumableTraining):
+    """One training run in one folder; a second run in the same folder goes on where the first one stopped.
+
+    Args:
+        recipe: what to train.
+        dataset: on what; the validation cases are only looked at.
+        folder: gets last.pt, best.pt, log.jsonl and curves.png.
+        device: a torch device name.
+        on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
+    """
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        dataset: LabelledDataset,
+        folder: Path,
+        device: str = "cpu",
+        on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.dataset, self.on_step = recipe, dataset, on_step
+        self.device = torch.device(device)
+        self.num_classes = len(dataset.labels)
+        network = build_mednext(
+            recipe.variant, recipe.kernel_size, len(dataset.channels), self.num_classes, deep_supervision=True
+        )
+        # Channels-last is the layout in which depthwise convolutions are fast, forwards and backwards.
+        network = network.to(self.device, memory_format=torch.channels_last_3d)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, eps=recipe.adam_eps
+        )
+        self.loss = segmentation_loss()
+        super().__init__(folder, network, optimizer, recipe.ema_decay)
+
+    def _train(self) -> None:
+        training = [load_case(case, self.recipe) for case in self.dataset.training]
+        validation = [load_case(case, self.recipe) for case in self.dataset.validation]
+        transforms = training_transforms(self.recipe)
+        transforms.set_random_state(self.recipe.seed + self.step)
+        loader = DataLoader(Dataset(training, transforms), batch_size=self.recipe.batch_size, shuffle=True, drop_last=True)
+        started, losses = time.monotonic(), []
+        while self.step < self.recipe.max_steps:
+            for batch in loader:
+                losses.append(self._optimize(batch["image"], batch["label"]))
+                self.step += 1
+                self.on_step(self.step, self.recipe.max_steps, losses[-1])
+                if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
+                    self._validate(validation, float(np.mean(losses)), time.monotonic() - started)
+                    losses.clear()
+                if self.step >= self.recipe.max_steps:
+                    return
+
+    def _optimize(self, image: torch.Tensor, label: torch.Tensor) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(self.step, self.recipe)
+        self.network.train()
+        image = image.to(self.device, memory_format=torch.channels_last_3d)
+        # Not on the CPU, where bfloat16 autocast was measured slower than float32 (docs/decisions.md).
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            outputs = self.network(image)
+        loss = self.loss([output.float() for output in outputs], label.to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM_LIMIT)
+        self.optimizer.step()
+        self.averaged.update_parameters(self.network)
+        return float(loss.detach())
+
+    def _validate(self, cases: list[dict[str, np.ndarray]], training_loss: float, seconds: float) -> None:
+        dice = validation_dice(self.averaged.module, cases, self.recipe.patch_size_kji, self.num_classes, self.device)
+        names = {value: name for name, value in self.dataset.labels.items()}
+        entry = {
+            "step": self.step,
+            "training_loss": round(training_loss, 4),
+            "seconds": round(seconds, 1),
+            "dice": {names[value]: round(float(d), 4) for value, d in enumerate(dice, start=1)},
+            "mean_dice": round(float(dice.mean()), 4),
+        }
+        self._record(entry, entry["mean_dice"])
+        draw_curves(self.folder / LOG_FILE, self.folder / CURVE_FILE)
+
+
+def learning_rate_at(step: int, recipe: TrainingRecipe) -> float:
+    """Linear warm-up, then polynomial decay with exponent 0.9 to zero at max_steps."""
+    if step < recipe.warmup_steps:
+        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
+    left = 1 - (step - recipe.warmup_steps) / max(1, recipe.max_steps - recipe.warmup_steps)
+    return recipe.learning_rate * max(0.0, left) ** 0.9
+
+
+@torch.no_grad()
+def validation_dice(
+    network: torch.nn.Module, cases: list[dict[str, np.ndarray]], patch: tuple[int, ...], num_classes: int, device: torch.device
+) -> torch.Tensor:
+    """Mean Dice of each foreground label over the cases, by MONAI's sliding window at half overlap; shape (num_classes - 1,)."""
+    network.eval()
+    inferer = SlidingWindowInferer(patch, sw_batch_size=4, overlap=0.5, mode="gaussian", padding_mode="replicate")
+    metric = DiceMetric(include_background=False, reduction="mean_batch")
+    for case in cases:
+        image = torch.from_numpy(case["image"])[None].to(device, memory_format=torch.channels_last_3d)
+        label = torch.from_numpy(case["label"])[None]
+        prediction = inferer(image, lambda x: network(x)[0]).argmax(dim=1, keepdim=True).cpu()
+        metric(one_hot(prediction, num_classes), one_hot(label, num_classes))
+    return metric.aggregate()
