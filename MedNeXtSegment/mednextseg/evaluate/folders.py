@@ -1,0 +1,146 @@
+"""Cases of an evaluation: which files belong together, measured one by one, resumable; a failing case is listed."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mednextseg.evaluate.case import CaseResult, evaluate_case
+from mednextseg.evaluate.case_files import CASE_ERRORS, SUFFIXES, case_files, write_text
+from mednextseg.evaluate.settings import EvaluationSettings
+from mednextseg.segmentation_io import read_segment_names, read_segmentation
+
+# Raised whenever a number would come out differently, so that results of an older version are not taken over.
+_METRICS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Files of one case; `image` only serves as the background of pictures."""
+
+    name: str
+    reference: Path
+    prediction: Path
+    image: Path | None = None
+
+
+@dataclass
+class Evaluation:
+    """The outcome over all cases.
+
+    Attributes:
+        results: measured cases, in the order of their names.
+        failed: case -> what went wrong, in one sentence.
+        unmatched: sentences about files that found no partner.
+    """
+
+    results: list[CaseResult] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    unmatched: list[str] = field(default_factory=list)
+
+
+def match_cases(
+    reference: Path, prediction: Path, images: Path | None = None, only: Sequence[str] | None = None
+) -> tuple[list[CaseFiles], Evaluation]:
+    """Pair the files of two folders by case name, or two files.
+
+    Args:
+        images: folder or file of the images, for pictures; channel numbers (_0000) are ignored.
+        only: cases that must be there; None for every case that has a prediction.
+    Returns:
+        The cases to measure; and an Evaluation that already lists what is missing.
+    Raises:
+        FileNotFoundError: where a path does not exist.
+        ValueError: for a file against a folder, or folders without one case in common.
+    """
+    for path in (reference, prediction, *([images] if images else [])):
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file or folder {path}.")
+    if reference.is_dir() != prediction.is_dir():
+        raise ValueError(f"give two files or two folders, got {reference} and {prediction}.")
+    if not reference.is_dir():
+        name = next((reference.name[: -len(s)] for s in SUFFIXES if reference.name.endswith(s)), reference.stem)
+        return [CaseFiles(name, reference, prediction, images)], Evaluation()
+    references, predictions = case_files(reference), case_files(prediction)
+    backgrounds = {name.removesuffix("_0000"): file for name, file in case_files(images).items()} if images else {}
+    wanted = list(only) if only is not None else sorted(set(references) & set(predictions))
+    cases, evaluation = [], Evaluation()
+    for name in wanted:
+        if name in references and name in predictions:
+            cases.append(CaseFiles(name, references[name], predictions[name], backgrounds.get(name)))
+        else:
+            evaluation.failed[name] = f"there is no {'reference' if name not in references else 'prediction'} for this case."
+    if not cases:
+        raise ValueError(f"{reference} and {prediction} have no case in common; files are matched by name without suffix.")
+    if only is None:
+        _list_unmatched(evaluation, "prediction", set(references) - set(predictions))
+        _list_unmatched(evaluation, "reference", set(predictions) - set(references))
+    return cases, evaluation
+
+
+def evaluate_files(
+    cases: Sequence[CaseFiles],
+    evaluation: Evaluation,
+    settings: EvaluationSettings,
+    output: Path,
+    report: Callable[[int, str], None] = lambda number, text: None,
+) -> Evaluation:
+    """Measure every case; results are kept under `output`/cases, so that an interrupted run goes on where it stopped.
+
+    Args:
+        evaluation: from `match_cases`; results are added to it.
+        report: called with the case's number (from 1) and a line about it.
+    """
+    folder = output / "cases"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = predicted_names([case.prediction for case in cases])
+    for number, case in enumerate(cases, start=1):
+        try:
+            result, is_new = _measured(case, settings, names, folder)
+        except CASE_ERRORS as error:
+            evaluation.failed[case.name] = str(error)
+            report(number, f"{case.name}: {error}")
+            continue
+        evaluation.results.append(result)
+        dice = " ".join(f"{name} {metrics['dice']:.4f}" for name, metrics in list(result.labels.items())[:4])
+        report(number, f"{case.name}: {f'Dice {dice}' if is_new else 'done before'}")
+    return evaluation
+
+
+def predicted_names(files: Sequence[Path]) -> tuple[str, ...]:
+    """All segment names that any of the files has: a file that lacks one of them predicts it to be empty."""
+    found: dict[str, None] = {}
+    for file in files:
+        if file.name.endswith(".seg.nrrd"):
+            try:
+                found.update(dict.fromkeys(read_segment_names(file)))
+            except ValueError:
+                continue  # an unreadable case is reported when it is measured
+    return tuple(found)
+
+
+def _measured(case: CaseFiles, settings: EvaluationSettings, names: Sequence[str], folder: Path) -> tuple[CaseResult, bool]:
+    """The stored result where it is of the same files and settings, else a new one."""
+    fingerprint = _fingerprint(case, settings, names)
+    stored = folder / f"{case.name}.json"
+    if stored.is_file():
+        raw = json.loads(stored.read_text(encoding="utf-8"))
+        if raw["fingerprint"] == fingerprint:
+            return CaseResult.from_dict(raw["result"]), False
+    reference, prediction = read_segmentation(case.reference), read_segmentation(case.prediction)
+    result = evaluate_case(case.name, reference, prediction, settings, names)
+    write_text(stored, json.dumps({"fingerprint": fingerprint, "result": result.to_dict()}, indent=1))
+    return result, True
+
+
+def _fingerprint(case: CaseFiles, settings: EvaluationSettings, names: Sequence[str]) -> str:
+    files = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in (case.reference, case.prediction)]
+    text = json.dumps([_METRICS_VERSION, files, settings.to_dict(), sorted(names)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _list_unmatched(evaluation: Evaluation, kind: str, names: set[str]) -> None:
+    if names:
+        shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+        evaluation.unmatched.append(f"{len(names)} case(s) have no {kind} and were not compared: {shown}.")

@@ -1,0 +1,118 @@
+"""Models over folders of images, each model in a process of its own: its memory can be measured, and its death survived."""
+
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mednextseg.evaluate.case_files import CASE_ERRORS, case_files, write_text
+from mednextseg.geometry import Geometry
+from mednextseg.models.loaded_model import LoadedModel, load_model
+from mednextseg.segment.auto_segmenter import segment
+from mednextseg.segment.recipe import SegmentRecipe
+from mednextseg.segment.resampling import resample_affine
+from mednextseg.segmentation_io import write_segmentation
+from mednextseg.volume_io import read_volume
+
+_SAME_GRID_MM = 1e-2
+
+
+def image_files(folder: Path) -> dict[str, list[Path]]:
+    """Case name -> its channels, by nnU-Net's names (CASE_0000, CASE_0001, ...); without numbers, one file a case."""
+    cases: dict[str, list[Path]] = {}
+    for name, file in case_files(folder).items():
+        number = name.rpartition("_")[2]
+        is_numbered = len(number) == 4 and number.isdigit() and name != number
+        cases.setdefault(name[:-5] if is_numbered else name, []).append(file)
+    return cases
+
+
+def run_model(
+    model: str,
+    recipe: SegmentRecipe,
+    device: str,
+    cases: dict[str, Sequence[Path]],
+    output: Path,
+    report: Callable[[str], None],
+) -> dict[str, str]:
+    """Segment cases into `output`; finished ones are not done again.
+
+    Each CASE.seg.nrrd comes with a CASE.cost.json (seconds, peak_memory_mb).
+
+    Returns:
+        case -> error, for the cases that failed.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    failed: dict[str, str] = {}
+    todo = {name: files for name, files in cases.items() if not (output / f"{name}.cost.json").is_file()}
+    spawn = multiprocessing.get_context("spawn")
+    while todo:
+        with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as process:
+            for name in list(todo):
+                files = todo.pop(name)
+                try:
+                    cost = process.submit(_segment_one, model, recipe.to_dict(), device, files, output / name).result()
+                    report(f"{name}: {cost['seconds']:.1f} s")
+                except BrokenProcessPool:
+                    failed[name] = "the process was ended while it ran, probably for want of memory."
+                    break  # the remaining cases get a new process
+                except CASE_ERRORS as error:
+                    failed[name] = str(error)
+    return failed
+
+
+def stored_costs(folder: Path) -> list[dict[str, float | None]]:
+    """The costs of the finished cases of `run_model`."""
+    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.cost.json"))]
+
+
+def _segment_one(model: str, recipe: dict, device: str, files: Sequence[Path], output: Path) -> dict[str, float | None]:
+    loaded = _loaded(model)
+    volume, geometry = read_channels(files)
+    start = time.perf_counter()
+    labelmap_kji, _ = segment(volume, geometry, loaded, recipe=SegmentRecipe.from_dict(recipe), device=device)
+    seconds = time.perf_counter() - start
+    write_segmentation(output.with_name(f"{output.name}.seg.nrrd"), labelmap_kji, geometry, loaded.card.labels)
+    cost = {"seconds": round(seconds, 3), "peak_memory_mb": peak_memory_mb()}
+    write_text(output.with_name(f"{output.name}.cost.json"), json.dumps(cost))
+    return cost
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str) -> LoadedModel:
+    return load_model(model)
+
+
+def read_channels(files: Sequence[Path]) -> tuple[np.ndarray, Geometry]:
+    """One case from its channels: (K, J, I), or (channels, K, J, I) on the first one's grid."""
+    first, geometry = read_volume(files[0])
+    if len(files) == 1:
+        return first, geometry
+    channels = [first.astype(np.float32)]
+    for file in files[1:]:
+        other, grid = read_volume(file)
+        same = grid.matches(geometry, _SAME_GRID_MM)
+        channels.append(other.astype(np.float32) if same else resample_affine(other, grid, geometry, order=1))
+    return np.stack(channels), geometry
+
+
+def peak_memory_mb() -> float | None:
+    """The most main memory this process has held so far; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux: unlike ru_maxrss, this does not count what the parent held before the process was started
+        line = next(
+            line for line in status.read_text(encoding="ascii", errors="replace").splitlines() if line.startswith("VmHWM")
+        )
+        return int(line.split()[1]) / 1024
+    if sys.platform == "darwin":
+        import resource  # noqa: PLC0415  (not on Windows)
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return None

@@ -1,0 +1,89 @@
+"""What a comparison is told beyond the files: label tables, spellings, tolerances (the --labels file)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mednextseg.evaluate.label_names import (
+    AXIAL_RANGE_LABELS,
+    LabelPair,
+    LabelTable,
+    canonical_name,
+    table_from_json,
+)
+
+_FIELDS = ("labels", "reference", "prediction", "pairs", "tolerances_mm", "axial_range")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How labels are read and judged.
+
+    Attributes:
+        reference_table, prediction_table: names of the numbers in plain label volumes; .seg.nrrd files bring their own names.
+        pairs: name in the prediction -> name in the reference, where the two call one structure by different names.
+        tolerances_mm: of the surface Dice by canonical name, in front of the built-in ones.
+        axial_range: canonical names of the labels compared only between the reference's first and last axial slice.
+    """
+
+    reference_table: LabelTable | None = None
+    prediction_table: LabelTable | None = None
+    pairs: Mapping[str, str] = field(default_factory=dict)
+    tolerances_mm: Mapping[str, float] = field(default_factory=dict)
+    axial_range: frozenset[str] = AXIAL_RANGE_LABELS
+
+    @classmethod
+    def from_dict(cls, raw: Mapping) -> "EvaluationSettings":
+        """Build from JSON values.
+
+        Args:
+            raw: "labels" (a table for both sides: name -> number(s), as in nnU-Net's dataset.json, or the name of a public data set),
+                "reference" and "prediction" (tables for one side), "pairs", "tolerances_mm", "axial_range". Other fields, such as
+                the rest of a dataset.json, are left alone.
+        Raises:
+            ValueError: where none of these fields is there, or a table is wrong.
+        """
+        if not any(name in raw for name in _FIELDS):
+            raise ValueError(
+                f"a labels file needs at least one of {', '.join(_FIELDS)}; it has: {', '.join(raw) or 'nothing'}."
+            )
+        both = raw.get("labels")
+        tables = {side: raw.get(side, both) for side in ("reference", "prediction")}
+        return cls(
+            reference_table=None if tables["reference"] is None else table_from_json(tables["reference"]),
+            prediction_table=None if tables["prediction"] is None else table_from_json(tables["prediction"]),
+            pairs=dict(raw.get("pairs", {})),
+            tolerances_mm={canonical_name(name): float(mm) for name, mm in raw.get("tolerances_mm", {}).items()},
+            axial_range=frozenset(canonical_name(name) for name in raw.get("axial_range", AXIAL_RANGE_LABELS)),
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> "EvaluationSettings":
+        """From what people give as --labels: a JSON file, or the name of a public data set whose numbers both sides use."""
+        return cls.from_json(text) if text.endswith(".json") or Path(text).is_file() else cls.from_dict({"labels": text})
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> "EvaluationSettings":
+        """Read a labels file; raises ValueError as `from_dict` does, and for a file that is not JSON."""
+        try:
+            raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not valid JSON ({error}).") from error
+        if not isinstance(raw, dict):
+            raise ValueError(f"{path} must hold one JSON object, got {type(raw).__name__}.")
+        return cls.from_dict(raw)
+
+    def tolerance_for(self, pair: LabelPair) -> float:
+        """Tolerance in mm of one structure."""
+        return self.tolerances_mm.get(pair.key, pair.tolerance_mm)
+
+    def to_dict(self) -> dict:
+        """JSON-ready values."""
+        return {
+            "reference": None if self.reference_table is None else {n: list(v) for n, v in self.reference_table.items()},
+            "prediction": None if self.prediction_table is None else {n: list(v) for n, v in self.prediction_table.items()},
+            "pairs": dict(self.pairs),
+            "tolerances_mm": dict(self.tolerances_mm),
+            "axial_range": sorted(self.axial_range),
+        }

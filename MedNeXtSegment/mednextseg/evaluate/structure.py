@@ -1,0 +1,77 @@
+"""One structure from two masks that each cover only their own box: what the panel asks for, segment by segment.
+
+Segments of one segmentation may overlap, so they are compared as masks and not as one labelmap.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mednextseg.evaluate.case import CaseResult, evaluate_case
+from mednextseg.evaluate.metrics import error_map
+from mednextseg.geometry import Geometry
+from mednextseg.models.model_card import Label
+from mednextseg.segment.preprocess import resample_labels
+from mednextseg.segmentation_io import Segmentation
+
+# Headers of different programs round differently; a hundredth of a millimetre moves no voxel.
+_SAME_GRID_MM = 1e-2
+_RESAMPLED = "The test segment lies on another voxel grid; it was resampled onto the reference's."
+
+
+@dataclass(frozen=True)
+class StructureComparison:
+    """Attributes:
+    result: metrics, the place of the largest error and notes of the one structure.
+    errors_kji: uint8, 1 false positive, 2 false negative; on the reference's lattice, extended to hold both masks.
+    geometry: of errors_kji.
+    """
+
+    result: CaseResult
+    errors_kji: np.ndarray
+    geometry: Geometry
+
+
+def compare_structure(
+    name: str,
+    reference_kji: np.ndarray,
+    reference_geometry: Geometry,
+    prediction_kji: np.ndarray,
+    prediction_geometry: Geometry,
+) -> StructureComparison:
+    """Measure one structure; beyond its box, a mask is empty.
+
+    Args:
+        name: of the structure; decides on the tolerance of the surface Dice and on the slices that are judged.
+        reference_kji, prediction_kji: masks (K, J, I), each on its own grid; either may be empty.
+        reference_geometry, prediction_geometry: of the masks.
+    """
+    grid = _joint_grid(reference_geometry, prediction_geometry)
+    reference, _ = _on_grid(reference_kji, reference_geometry, grid)
+    prediction, is_resampled = _on_grid(prediction_kji, prediction_geometry, grid)
+    labels = (Label(1, name, (128, 128, 128)),)
+    sides = (Segmentation(mask_kji.astype(np.uint8), grid, labels) for mask_kji in (reference, prediction))
+    result = evaluate_case(name, *sides)
+    if is_resampled:
+        result = CaseResult(name, result.labels, result.largest_error_ras, (_RESAMPLED, *result.notes))
+    return StructureComparison(result, error_map(reference, prediction), grid)
+
+
+def _joint_grid(reference: Geometry, prediction: Geometry) -> Geometry:
+    """The reference's lattice, as far as either box reaches (the prediction's with a voxel more, as it may be the coarser one)."""
+    grown = prediction.cropped((-1, -1, -1), tuple(n + 1 for n in prediction.shape_kji))
+    corners_ijk = reference.ijk_from_ras(grown.corners_ras())
+    start_ijk = np.minimum(np.floor(corners_ijk.min(axis=0)), 0)
+    stop_ijk = np.maximum(np.ceil(corners_ijk.max(axis=0)) + 1, reference.shape_ijk)
+    return reference.cropped(start_ijk[::-1].astype(int), stop_ijk[::-1].astype(int))
+
+
+def _on_grid(mask_kji: np.ndarray, geometry: Geometry, grid: Geometry) -> tuple[np.ndarray, bool]:
+    """bool mask on a larger grid, and whether it had to be resampled because the lattices differ."""
+    start_kji = np.round(grid.ijk_from_ras(geometry.ijk_to_ras[:3, 3]))[::-1].astype(int)
+    stop_kji = start_kji + mask_kji.shape
+    if not grid.cropped(start_kji, stop_kji).matches(geometry, _SAME_GRID_MM):
+        return resample_labels(mask_kji.astype(np.uint8), geometry, grid) > 0, bool(mask_kji.any())
+    placed = np.zeros(grid.shape_kji, dtype=bool)
+    placed[tuple(slice(a, b) for a, b in zip(start_kji, stop_kji, strict=True))] = mask_kji > 0
+    return placed, False

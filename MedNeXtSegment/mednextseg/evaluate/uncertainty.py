@@ -1,0 +1,126 @@
+"""Where to look first: the uncertainty of averaged probabilities (mirror images, folds), reduced to slices worth a review.
+
+The measure is the binary entropy of a segment's probability in bits: 0 where the network is sure, 1 at one half. Summed over a slice it
+is an area: so many square millimetres are as good as undecided.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mednextseg.geometry import Geometry
+from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.segment.input_check import checked_channels
+from mednextseg.segment.preprocess import prepare
+from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, predict_slabs
+
+# A segment's probability must reach this somewhere in a slice for the slice to be offered: below, there is nothing to correct.
+_MIN_PROBABILITY = 0.1
+
+
+@dataclass(frozen=True)
+class ReviewSlice:
+    """One slice of one segment.
+
+    Attributes:
+        label: the segment.
+        center_ras: in mm; the entropy's centre of mass, where the slice views should go.
+        uncertain_mm2: entropy (bits) summed over the slice.
+        segment_mm2: the segment's expected area in the slice (probabilities summed).
+    """
+
+    label: str
+    center_ras: tuple[float, float, float]
+    uncertain_mm2: float
+    segment_mm2: float
+
+
+def binary_entropy(probability: Tensor) -> Tensor:
+    """Entropy in bits of a yes/no question, elementwise: 0 at 0 and 1, 1 at one half."""
+    return (torch.special.entr(probability) + torch.special.entr(1 - probability)) / float(np.log(2))
+
+
+def review_slices(probability_ckji: np.ndarray, geometry: Geometry, labels: Sequence[str]) -> list[ReviewSlice]:
+    """Slices along K, most uncertain first.
+
+    Args:
+        probability_ckji: float (labels, K, J, I): each segment's probability, without the background.
+        geometry: of that grid.
+        labels: names in the order of the channels.
+    """
+    return sorted(_slices_of(0, torch.from_numpy(probability_ckji), geometry, labels), key=lambda s: -s.uncertain_mm2)
+
+
+def predict_review_slices(
+    volume: np.ndarray,
+    geometry: Geometry,
+    model: LoadedModel,
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> list[ReviewSlice]:
+    """Run all folds of a model over all mirror images its card allows, and list the slices of the network's grid to review.
+
+    Slabs are reduced as they come: full-size probabilities never exist. Slices are those of the network's K axis, which is axial for
+    models with an orientation such as RAS.
+
+    Args:
+        volume, geometry, model: as for `segment`.
+        progress: called with the done fraction; may raise to stop.
+    Returns:
+        Most uncertain first.
+    """
+    card = model.card
+    prepared = prepare(checked_channels(volume, geometry, card), geometry, card)
+    settings = SlidingWindow(
+        patch_kji=tuple(card.patch_size_kji),
+        overlap=card.overlap,
+        mirror_axes_kji=tuple(card.mirror_axes_kji),
+        average="probabilities",
+        activation=card.activation,
+        padding=card.padding,
+        device=device,
+        sum_on=device,
+    )
+    slabs = predict_slabs(
+        prepared.image_ckji, model.network_loaders(device), model.num_outputs, settings, WindowCount(), progress
+    )
+    names = [label.name for label in card.labels]
+    background = 1 if card.activation == "softmax" else 0
+    found: list[ReviewSlice] = []
+    for k_start, probability_ckji in slabs:
+        found += _slices_of(k_start, probability_ckji[background:], prepared.network_geometry, names)
+    return sorted(found, key=lambda s: -s.uncertain_mm2)
+
+
+def worst_first_with_gap(slices: Sequence[ReviewSlice], count: int, gap_mm: float) -> list[ReviewSlice]:
+    """The first `count` slices that lie at least `gap_mm` apart for the same label: neighbours show the same problem twice."""
+    kept: list[ReviewSlice] = []
+    for candidate in slices:
+        near = (s for s in kept if s.label == candidate.label)
+        if all(np.linalg.norm(np.subtract(s.center_ras, candidate.center_ras)) >= gap_mm for s in near):
+            kept.append(candidate)
+        if len(kept) == count:
+            break
+    return kept
+
+
+def _slices_of(k_start: int, probability_ckji: Tensor, geometry: Geometry, labels: Sequence[str]) -> list[ReviewSlice]:
+    """The reviewable slices of a slab whose first plane is `k_start`."""
+    _, dj, di = geometry.spacing_kji_mm
+    found = []
+    for name, probability_kji in zip(labels, probability_ckji.clamp(0, 1).double(), strict=True):
+        entropy_kji = binary_entropy(probability_kji)
+        for plane in torch.nonzero(probability_kji.amax(dim=(1, 2)) >= _MIN_PROBABILITY).flatten().tolist():
+            entropy_ji = entropy_kji[plane]
+            total = float(entropy_ji.sum())
+            if total == 0:
+                continue
+            j = float(entropy_ji.sum(dim=1) @ torch.arange(entropy_ji.shape[0], dtype=torch.float64)) / total
+            i = float(entropy_ji.sum(dim=0) @ torch.arange(entropy_ji.shape[1], dtype=torch.float64)) / total
+            r, a, s = geometry.ras_from_ijk(np.array([i, j, k_start + plane])).tolist()
+            area = float(probability_kji[plane].sum()) * dj * di
+            found.append(ReviewSlice(name, (r, a, s), total * dj * di, area))
+    return found
