@@ -1,0 +1,89 @@
+"""Prompts on slices: a slice is encoded once and then asked for a mask as often as the prompts change."""
+
+import math
+from dataclasses import asdict
+
+from mednextseg.refine import Prompts, load_prompter
+from mednextseg.refine.prompter import Prompter
+from mednextseg.worker.environment import default_device
+from mednextseg.worker.operations import Context, Operation, WorkerState, required
+from mednextseg.worker.protocol import UNKNOWN_EMBEDDING, ProtocolError
+
+
+def encode_slice(parameters: dict, context: Context) -> dict:
+    """Prepare a slice for prompts.
+
+    Args:
+        parameters: "session" (a newer encode of the same session takes the place of a waiting one), "embedding" id that the client
+            chooses, "prompter" name or path, "image" array (rows, columns), "spacing_rc_mm"; optional "window" [black, white],
+            "device", "family" of a checkpoint.
+        context: of the request.
+    Returns:
+        "prompter": its PrompterInfo; from now on "embedding" can be named.
+    """
+    names = ["session", "embedding", "prompter", "image", "spacing_rc_mm"]
+    values = required(parameters, names, ["window", "device", "family"])
+    _, embedding_id, prompter_name, image, spacing_rc_mm, window, device, family = values
+    image_rc = context.arrays.take(image)
+    prompter = _opened_prompter(prompter_name, device or "auto", family, context.state)
+    embedding = prompter.encode(image_rc, _pair(spacing_rc_mm), None if window is None else _pair(window))
+    context.state.embeddings.put(embedding_id, (prompter, embedding))
+    return {"prompter": asdict(prompter.info)}
+
+
+def predict_mask(parameters: dict, context: Context) -> dict:
+    """Ask for the mask of a slice.
+
+    Args:
+        parameters: "session" (a newer predict of the same session takes the place of a waiting one), "embedding" id; optional
+            "points_rc" [[row, column], ...] with "labels" [1 inside, 0 outside], "box" [r0, c0, r1, c1], "mask" array
+            (rows, columns) of an earlier probability; "after" id of the earlier answer on this slice that this one corrects,
+            "keep_as" id under which this answer can be corrected later.
+        context: of the request.
+    Returns:
+        "probability" array (rows, columns), float32 in [0, 1]; "score" the network's own estimate of its quality, or None.
+    """
+    optional = ["points_rc", "labels", "box", "mask", "after", "keep_as"]
+    values = required(parameters, ["session", "embedding"], optional)
+    _, embedding_id, points_rc, labels, box, mask, after, keep_as = values
+    mask_rc = None if mask is None else context.arrays.take(mask)
+    prompter, embedding = _kept(context.state.embeddings.get(embedding_id), f"encoded slice {embedding_id!r}")
+    (state,) = (None,) if after is None else _kept(context.state.answers.get(after), f"earlier answer {after!r}")
+    prompts = Prompts(points_rc, labels, box, mask_rc)
+    result = prompter.predict(embedding, prompts, state, context.cancelled)
+    if keep_as is not None:
+        context.state.answers.put(keep_as, (result.state,))
+    score = float(result.score)
+    return {"probability": result.probability, "score": None if math.isnan(score) else score}
+
+
+def forget_slice(parameters: dict, context: Context) -> dict:
+    """{"embedding": id} -> {}; an unknown id is no error."""
+    (embedding_id,) = required(parameters, ["embedding"])
+    context.state.embeddings.discard(embedding_id)
+    return {}
+
+
+def _opened_prompter(name: str, device: str, family: str | None, state: WorkerState) -> Prompter:
+    device = default_device() if device == "auto" else device
+    return state.prompters.get_or_make((name, device, family), lambda: load_prompter(name, device, family))
+
+
+def _kept(value: tuple | None, what: str) -> tuple:
+    if value is None:
+        raise ProtocolError(UNKNOWN_EMBEDDING, f"the worker does not have the {what}.")
+    return value
+
+
+def _pair(values: list) -> tuple[float, float]:
+    first, second = values
+    return float(first), float(second)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "encode_slice": encode_slice,
+    "predict_mask": predict_mask,
+    "forget_slice": forget_slice,
+}
+# Of an operation, the parameter whose newest value wins.
+LATEST_WINS = {"encode_slice": "session", "predict_mask": "session"}

@@ -1,0 +1,92 @@
+"""Automatic segmentation."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from mednextseg.geometry import Geometry
+from mednextseg.models.library import find_model
+from mednextseg.models.loaded_model import LoadedModel, load_model
+from mednextseg.segment.auto_segmenter import segment
+from mednextseg.segment.channels import stacked_channels
+from mednextseg.segment.progress import Progress
+from mednextseg.segment.recipe import SegmentRecipe
+from mednextseg.segment.roi import RegionOfInterest
+from mednextseg.segment.run_plan import plan_run
+from mednextseg.worker.operations import Context, Operation, WorkerState, model_key, required
+
+
+def segment_volume(parameters: dict, context: Context) -> dict:
+    """Run a model on volumes that were opened before.
+
+    Args:
+        parameters: "volumes" [id of each channel, in the card's order], "model" id or folder; optional "roi" {"bounds_mm": 6 numbers,
+            "box_to_ras": 4x4 or absent}, "labels" [names], "recipe" {...}, "device".
+        context: of the request.
+    Returns:
+        "labelmap" array (K, J, I) on the first volume's grid, "labels" as in the card (those that were kept), "report".
+    """
+    names = ["roi", "labels", "recipe", "device"]
+    volume_ids, model_name, roi, labels, recipe, device = required(parameters, ["volumes", "model"], names)
+    context.progress("read", 0.0, None)
+    model = _opened_model(model_name, context.state)
+    volume, geometry = _channels(volume_ids, context.state)
+    labelmap_kji, report = segment(
+        volume,
+        geometry,
+        model,
+        roi=_region(roi),
+        labels=labels,
+        recipe=SegmentRecipe.from_dict(recipe or {}),
+        device=device or "auto",
+        progress=lambda p: _forward(p, context),
+        cancelled=context.cancelled,
+    )
+    kept = [asdict(label) for label in model.card.labels if labels is None or label.name in labels]
+    return {"labelmap": labelmap_kji, "labels": kept, "report": report.to_dict()}
+
+
+def plan_segment(parameters: dict, context: Context) -> dict:
+    """Say what a run would cost, without its voxels.
+
+    Args:
+        parameters: "panel" (a newer plan of the same panel takes the place of a waiting one), "shape_kji" and "ijk_to_ras" of the
+            volume, "model"; optional "roi", "recipe", "device" as for "segment".
+        context: of the request.
+    Returns:
+        The fields of RunPlan: "forward_passes", "memory_bytes", "available_bytes", "device".
+    """
+    names = ["panel", "shape_kji", "ijk_to_ras", "model"]
+    values = required(parameters, names, ["roi", "recipe", "device"])
+    _, shape_kji, ijk_to_ras, model_name, roi, recipe, device = values
+    geometry = Geometry(tuple(shape_kji), np.array(ijk_to_ras, dtype=np.float64))
+    model = _opened_model(model_name, context.state)
+    return asdict(plan_run(geometry, model, _region(roi), SegmentRecipe.from_dict(recipe or {}), device or "auto"))
+
+
+def _opened_model(name: str, state: WorkerState) -> LoadedModel:
+    folder = find_model(name)
+    return state.models.get_or_make(model_key(folder), lambda: load_model(folder))
+
+
+def _channels(volume_ids: Sequence[str], state: WorkerState) -> tuple[np.ndarray, Geometry]:
+    if not isinstance(volume_ids, list) or not volume_ids:
+        raise ValueError(f"volumes must list the id of each channel, got {volume_ids!r}.")
+    return stacked_channels([state.volumes.get(volume_id) for volume_id in volume_ids])
+
+
+def _region(roi: dict | None) -> RegionOfInterest | None:
+    if roi is None:
+        return None
+    bounds_mm, box_to_ras = required(roi, ["bounds_mm"], ["box_to_ras"])
+    return RegionOfInterest(tuple(bounds_mm), np.eye(4) if box_to_ras is None else np.array(box_to_ras, dtype=np.float64))
+
+
+def _forward(progress: Progress, context: Context) -> None:
+    context.progress(progress.phase, progress.fraction, progress.seconds_left)
+
+
+OPERATIONS: dict[str, Operation] = {"segment": segment_volume, "plan_segment": plan_segment}
+# Of an operation, the parameter whose newest value wins.
+LATEST_WINS = {"plan_segment": "panel"}
