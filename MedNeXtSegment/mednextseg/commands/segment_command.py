@@ -1,0 +1,154 @@
+"""`mednextseg segment`: one case, or a folder of cases, to segmentation files."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from mednextseg.commands.console_progress import ConsoleProgress
+from mednextseg.geometry import Geometry
+
+_CASE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+
+
+def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    """Register the command."""
+    parser = commands.add_parser("segment", parents=[common], help="segment volumes", description=__doc__)
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="the channels of one case, or one folder of cases")
+    parser.add_argument("-o", "--output", required=True, type=Path, help=".seg.nrrd or .nii.gz file; a folder for a folder")
+    parser.add_argument("--model", required=True, help="model id (see `mednextseg models list`) or folder")
+    parser.add_argument("--recipe", type=Path, help="JSON file with settings")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N or mps")
+    parser.add_argument("--roi", help="X0,X1,Y0,Y1,Z0,Z1 in RAS mm: segment only there")
+    parser.add_argument("--labels", help="comma-separated names of the labels to keep")
+    parser.add_argument("--tta", action="store_true", help="average over the mirror images the model allows (slower)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Segment what the options say."""
+    from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
+    from mednextseg.models.loaded_model import load_model  # noqa: PLC0415
+
+    keep_freed_memory()
+    model = load_model(options.model)
+    if len(options.inputs) == 1 and _is_folder_of_cases(options.inputs[0]):
+        return _run_folder(options, model)
+    report = _run_case(options, model, options.inputs, options.output)
+    if options.json:
+        print(json.dumps(report))
+    else:
+        _print_summary(options.output, report)
+    return 0
+
+
+def read_channels(paths: list[Path]) -> tuple[np.ndarray, Geometry]:
+    """Read the channels of one case; channels on another grid are resampled onto the first one's.
+
+    Returns:
+        (channels, K, J, I) float32 for several channels, the file's own (K, J, I) for one; and the Geometry of the first.
+    """
+    from mednextseg.segment.resampling import resample_affine  # noqa: PLC0415
+    from mednextseg.volume_io import read_volume  # noqa: PLC0415
+
+    volume_kji, geometry = read_volume(paths[0])
+    if len(paths) == 1:
+        return volume_kji, geometry
+    channels = [volume_kji.astype(np.float32)]
+    for path in paths[1:]:
+        other_kji, other = read_volume(path)
+        aligned = other.matches(geometry, tolerance_mm=1e-2)
+        channels.append(other_kji.astype(np.float32) if aligned else resample_affine(other_kji, other, geometry, order=1))
+    return np.stack(channels), geometry
+
+
+def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], output: Path) -> dict:
+    from dataclasses import replace  # noqa: PLC0415
+
+    from mednextseg.segment.auto_segmenter import segment  # noqa: PLC0415
+    from mednextseg.segment.recipe import SegmentRecipe  # noqa: PLC0415
+    from mednextseg.segmentation_io import write_segmentation  # noqa: PLC0415
+
+    recipe = SegmentRecipe.from_json(options.recipe) if options.recipe else SegmentRecipe()
+    recipe = replace(recipe, tta=True) if options.tta else recipe
+    names = [name.strip() for name in options.labels.split(",")] if options.labels else None
+    volume, geometry = read_channels(inputs)
+    with ConsoleProgress(output.name, quiet=options.json) as progress:
+        labelmap_kji, report = segment(
+            volume, geometry, model, _roi(options.roi), names, recipe, options.device, progress=progress.show
+        )
+    kept = [label for label in model.card.labels if names is None or label.name in names]
+    write_segmentation(output, labelmap_kji, geometry, kept)
+    for line in (*report.warnings, *report.notes):
+        print(f"mednextseg: {line}", file=sys.stderr)
+    return {"output": str(output), **report.to_dict()}
+
+
+def _run_folder(options: argparse.Namespace, model: object) -> int:
+    """Every case of a folder; finished ones are not done again, failing ones are listed and do not stop the rest."""
+    cases = _cases(options.inputs[0], len(model.card.channels))
+    options.output.mkdir(parents=True, exist_ok=True)
+    results, failed = [], {}
+    for number, (name, paths) in enumerate(cases.items(), start=1):
+        output = options.output / f"{name}.seg.nrrd"
+        if output.exists():
+            print(f"[{number}/{len(cases)}] {name}: done before", file=sys.stderr)
+            continue
+        print(f"[{number}/{len(cases)}] {name}", file=sys.stderr)
+        try:
+            results.append(_run_case(options, model, paths, output))
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+            failed[name] = str(error)
+            print(f"mednextseg: {name}: {error}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"cases": results, "failed": failed}))
+    if failed:
+        print(f"mednextseg: {len(failed)} of {len(cases)} cases failed: {', '.join(failed)}.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _is_folder_of_cases(path: Path) -> bool:
+    """A folder with image files, rather than one with the slices of a DICOM series."""
+    return path.is_dir() and any(file.name.endswith(_CASE_SUFFIXES) for file in path.iterdir())
+
+
+def _cases(folder: Path, channels: int) -> dict[str, list[Path]]:
+    """Case name -> channel files, by nnU-Net's names (CASE_0000.nii.gz, CASE_0001.nii.gz, ...); without numbers, one file a case."""
+    cases: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()):
+        suffix = next((s for s in _CASE_SUFFIXES if file.name.endswith(s)), None)
+        if suffix is None:
+            continue
+        stem = file.name[: -len(suffix)]
+        number = stem.rpartition("_")[2]
+        is_numbered = len(number) == 4 and number.isdigit()
+        cases.setdefault(stem[:-5] if is_numbered else stem, []).append(file)
+    wrong = [name for name, files in cases.items() if len(files) != channels]
+    if wrong:
+        raise ValueError(
+            f"the model needs {channels} file(s) a case, but {', '.join(wrong[:3])} has another number in {folder}."
+        )
+    return cases
+
+
+def _roi(text: str | None) -> object:
+    from mednextseg.segment.roi import RegionOfInterest  # noqa: PLC0415
+
+    if text is None:
+        return None
+    try:
+        bounds = tuple(float(number) for number in text.split(","))
+    except ValueError:
+        bounds = ()
+    if len(bounds) != 6:
+        raise ValueError(f"--roi needs six numbers X0,X1,Y0,Y1,Z0,Z1 in RAS mm, got {text!r}.")
+    return RegionOfInterest(bounds)
+
+
+def _print_summary(output: Path, report: dict) -> None:
+    for name, volume_ml in report["volumes_ml"].items():
+        print(f"{name:30s} {volume_ml:10.2f} ml")
+    seconds = sum(report["seconds_by_phase"].values())
+    print(f"{output} written in {seconds:.1f} s on {report['device']}.")

@@ -1,0 +1,83 @@
+"""`mednextseg train`: train a MedNeXt on labelled cases (nnU-Net's raw layout), or a click network, and package it.
+
+The same command resumes a training that was stopped.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+PACKAGE_FOLDER = "package"
+
+
+def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    """Register the command."""
+    parser = commands.add_parser("train", parents=[common], help="train a model", description=__doc__)
+    parser.add_argument("--task", choices=("segment", "refine"), default="segment", help="what the model is for")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        type=Path,
+        help="segment: folder with dataset.json, imagesTr, labelsTr, splits_final.json; refine: the recipe's data folder",
+    )
+    parser.add_argument("--recipe", required=True, type=Path, help="JSON file: network, grid, schedule, card")
+    parser.add_argument("-o", "--output", required=True, type=Path, help="folder for checkpoints, log, curves and the package")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    parser.add_argument("--package-only", action="store_true", help="package the best checkpoint of a training so far")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train to the end of the recipe's schedule, then package."""
+    from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
+
+    keep_freed_memory()
+    model_id = _train_refine(options) if options.task == "refine" else _train_segment(options)
+    result = {"package": str(options.output / PACKAGE_FOLDER), "id": model_id}
+    print(json.dumps(result) if options.json else f"packaged as {result['package']}")
+    return 0
+
+
+def _train_segment(options: argparse.Namespace) -> str:
+    from mednextseg.adapt.dataset import open_dataset  # noqa: PLC0415
+    from mednextseg.adapt.packaging import package_training  # noqa: PLC0415
+    from mednextseg.adapt.recipe import TrainingRecipe  # noqa: PLC0415
+    from mednextseg.adapt.trainer import Trainer  # noqa: PLC0415
+
+    recipe, dataset = TrainingRecipe.from_json(options.recipe), open_dataset(options.dataset)
+    if not options.package_only:
+        with _StepBar(recipe.max_steps, options.json) as show:
+            Trainer(recipe, dataset, options.output, options.device, on_step=show).run()
+    return package_training(options.output, recipe, dataset, options.output / PACKAGE_FOLDER).id
+
+
+def _train_refine(options: argparse.Namespace) -> str:
+    from mednextseg.adapt.refine_recipe import RefineRecipe  # noqa: PLC0415
+    from mednextseg.adapt.refine_training import package_click_net, train_refine  # noqa: PLC0415
+    from mednextseg.adapt.resumable_training import BEST_CHECKPOINT  # noqa: PLC0415
+
+    recipe = RefineRecipe.from_json(options.recipe)
+    if options.package_only:
+        return package_click_net(options.output / BEST_CHECKPOINT, recipe, options.output / PACKAGE_FOLDER).id
+    with _StepBar(recipe.max_steps, options.json) as show:
+        return train_refine(options.dataset, recipe, options.output, options.device, show).id
+
+
+class _StepBar:
+    """A progress bar over the steps of a training; entering it gives the trainer's on_step callback."""
+
+    def __init__(self, max_steps: int, quiet: bool) -> None:
+        from tqdm import tqdm  # noqa: PLC0415
+
+        self._bar = tqdm(total=max_steps, unit="step", disable=quiet)
+
+    def __enter__(self) -> Callable[[int, int, float], None]:
+        return self._show
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def _show(self, step: int, max_steps: int, loss: float) -> None:
+        self._bar.n = step
+        self._bar.set_postfix(loss=f"{loss:.3f}")
