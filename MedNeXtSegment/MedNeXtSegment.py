@@ -1,0 +1,346 @@
+"""MedNeXtSegment: automatic 3D segmentation of CT and MR volumes. This file is wiring only; the work is in MedNeXtSegmentLib."""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from MedNeXtSegmentLib.ParameterNode import MedNeXtSegmentParameterNode
+
+#
+# MedNeXtSegment
+#
+
+
+class MedNeXtSegment(ScriptedLoadableModule):
+    """Describes the module to Slicer."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("MedNeXt Segment")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["MedNeXtSegment contributors"]
+        self.parent.helpText = _(
+            "Segments CT and MR volumes automatically with MedNeXt networks: pick a volume and a model, press Apply, and get named, "
+            "coloured segments. Everything is computed on this computer; nothing is sent anywhere."
+        )
+        self.parent.helpText += self.getDefaultModuleDocumentationLink()
+        self.parent.acknowledgementText = _(
+            "MedNeXt was published by S. Roy et al. (MICCAI 2023). Each model's card names its training data, licence and citation."
+        )
+        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+
+    def onStartupCompleted(self):
+        """Offer sample data and settings where the application has a place for them."""
+        from MedNeXtSegmentLib import SampleData, SettingsPanel
+
+        SampleData.register(self.resourcePath("Icons"))
+        SettingsPanel.addToSettingsDialog(self.resourcePath("UI/Settings.ui"))
+
+
+#
+# MedNeXtSegmentParameterNode: see MedNeXtSegmentLib/ParameterNode.py
+#
+
+#
+# MedNeXtSegmentWidget
+#
+
+
+class MedNeXtSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Builds the panel and follows the scene."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+
+    def setup(self):
+        """Called once, when the user first opens the module."""
+        from MedNeXtSegmentLib.ModulePanel import ModulePanel
+
+        ScriptedLoadableModuleWidget.setup(self)
+        self.logic = MedNeXtSegmentLogic()
+        self.panel = ModulePanel(self.layout, self.resourcePath, self.logic)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """Called when the application closes and before a reload."""
+        self.removeObservers()
+        self.panel.close()
+        self.logic.close()
+
+    def enter(self):
+        """The user opened the module."""
+        self.initializeParameterNode()
+        self.panel.enter()
+
+    def exit(self):
+        """The user went to another module; a run goes on."""
+        self.panel.exit()
+
+    def onSceneStartClose(self, caller=None, event=None):
+        """The parameter node goes with the scene."""
+        self.panel.setParameterNode(None)
+
+    def onSceneEndClose(self, caller=None, event=None):
+        """A new scene has a new parameter node."""
+        self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        """Show the scene's parameters; those of a new scene begin with the device of the settings."""
+        from MedNeXtSegmentLib import Settings
+
+        isNew = "device" not in ScriptedLoadableModuleLogic.getParameterNode(self.logic).GetParameterNames()
+        parameterNode = self.logic.getParameterNode()
+        if isNew:
+            parameterNode.device = Settings.defaultDevice()
+        self.panel.setParameterNode(parameterNode)
+
+    def onReload(self):
+        """Developer's reload: the packages beside this file as well."""
+        for name in [name for name in sys.modules if name.split(".")[0] in ("MedNeXtSegmentLib", "mednextseg")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        with slicer.util.tryWithErrorDisplay(_("The module could not be reloaded.")):
+            slicer.util.reloadScriptedModule(self.moduleName)
+
+
+#
+# MedNeXtSegmentLogic
+#
+
+
+class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
+    """The module for scripts and the Python console.
+
+    >>> logic = slicer.modules.mednextsegment.widgetRepresentation().self().logic     # shares the panel's warm worker
+    >>> segmentationNode = logic.segment(volumeNode, model="hippocampus-mr", roiNode=roiNode)
+
+    Args:
+        engine: what computes (MedNeXtSegmentLib.SegmentEngine); None for a worker process, which starts with the first run.
+
+    Attributes:
+        worker: the WorkerClient, None with an engine of one's own.
+        history: undo and redo of what the module did.
+        autoSegment: the AutoSegmentLogic.
+        refine: the RefineLogic.
+        workerListeners: objects that are told of the worker's hello (onWorkerReady) and log lines (onWorkerLog).
+    """
+
+    def __init__(self, engine=None):
+        ScriptedLoadableModuleLogic.__init__(self)
+        from MedNeXtSegmentLib.AutoSegmentLogic import AutoSegmentLogic
+        from MedNeXtSegmentLib.EditHistory import EditHistory
+        from MedNeXtSegmentLib.RefineLogic import RefineLogic
+
+        self.worker = None
+        self.workerListeners: list = []
+        if engine is None:
+            from MedNeXtSegmentLib import Settings
+            from MedNeXtSegmentLib.WorkerClient import WorkerClient
+            from MedNeXtSegmentLib.WorkerSegmentEngine import WorkerSegmentEngine
+
+            self.worker = WorkerClient(
+                Settings.workerProgram(),
+                environment=Settings.workerEnvironment(),
+                onReady=lambda hello: self._tellListeners("onWorkerReady", hello),
+                onLog=lambda text: self._tellListeners("onWorkerLog", text),
+            )
+            engine = WorkerSegmentEngine(self.worker)
+        self.engine = engine
+        self.history = EditHistory()
+        self.autoSegment = AutoSegmentLogic(engine, self.history)
+        self.refine = RefineLogic(self.worker, self.history)
+
+    def getParameterNode(self) -> MedNeXtSegmentParameterNode:
+        """The panel's parameters, saved with the scene."""
+        return MedNeXtSegmentParameterNode(super().getParameterNode())
+
+    def close(self) -> None:
+        """End every run and the worker process, and observe nothing any more."""
+        self.autoSegment.close()
+        self.refine.close()
+        if self.worker is not None:
+            self.worker.stop()
+
+    def _tellListeners(self, method: str, argument) -> None:
+        for listener in list(self.workerListeners):
+            getattr(listener, method)(argument)
+
+    def models(self) -> list:
+        """Cards (mednextseg.models.model_card.ModelCard) of the installed models that segment, sorted by title.
+
+        >>> [card.id for card in logic.models()]
+        """
+        from mednextseg.models.library import installed_models
+        from mednextseg.models.model_card import read_card
+
+        cards = [read_card(folder) for folder in installed_models().values()]
+        return sorted((card for card in cards if card.task == "segment"), key=lambda card: card.title)
+
+    def segment(
+        self,
+        volumeNode,
+        model: str,
+        roiNode=None,
+        labels: Sequence[str] | None = None,
+        recipe: dict | None = None,
+        segmentationNode=None,
+        device: str = "auto",
+        waitForCompletion: bool = True,
+        progressCallback: Callable | None = None,
+        finishedCallback: Callable | None = None,
+    ):
+        """Segment a volume into named, coloured segments.
+
+        Parent transforms of every node are followed; the volume is never changed. In an existing segmentation, segments of the
+        model's names are replaced and all others stay as they are; `undo` takes the whole run back in one step.
+
+        >>> segmentationNode = logic.segment(volumeNode, model="hippocampus-mr", labels=["Anterior hippocampus"])
+        >>> run = logic.segment(volumeNode, model="hippocampus-mr", waitForCompletion=False,
+        ...                     progressCallback=lambda p: print(f"{p.phase} {p.fraction:.0%}, {p.seconds_left} s left"),
+        ...                     finishedCallback=lambda run: print(run.error or run.report["volumes_ml"]))
+        >>> run.cancel()
+
+        Args:
+            volumeNode: vtkMRMLScalarVolumeNode; for a model of several channels a list, in the order of the model card.
+            model: id of an installed model, or the folder of one.
+            roiNode: vtkMRMLMarkupsROINode (rotated ones too): label only inside; None for the whole volume.
+            labels: names of the labels to keep; None for all.
+            recipe: settings as in mednextseg.segment.recipe.SegmentRecipe, for instance {"tta": True, "overlap": 0.5}.
+            segmentationNode: vtkMRMLSegmentationNode to write into; None makes one beside the volume.
+            device: "auto", "cpu", "cuda:N" or "mps".
+            waitForCompletion: return only when the run is over; the event loop keeps running.
+            progressCallback: called with a Progress: phase, fraction of the whole in [0, 1], seconds_left (None while unknown).
+            finishedCallback: called once, when the run is over, with the AutoSegmentRun: segmentationNode, report, error.
+        Returns:
+            The vtkMRMLSegmentationNode; without waiting an AutoSegmentRun, with cancel(), isFinished and the fields above.
+        Raises:
+            ValueError: for input that cannot be segmented, in one sentence; nothing was started.
+            RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled; nothing was written.
+        """
+        run = self.autoSegment.segment(
+            volumeNode, model, roiNode, labels, recipe, segmentationNode, device, progressCallback, finishedCallback
+        )
+        if not waitForCompletion:
+            return run
+        self.engine.wait(lambda: run.isFinished)
+        if run.error is not None:
+            raise run.error
+        return run.segmentationNode
+
+    def segmentBatch(
+        self, volumeNodes: Sequence, model: str, waitForCompletion: bool = True, finishedCallback=None, **settings
+    ):
+        """Segment one volume after the other; one that fails does not stop the rest.
+
+        >>> batch = logic.segmentBatch([volume1, volume2], model="hippocampus-mr")
+        >>> batch.segmentationNodes, batch.errors       # lists as long as the input, None where there is nothing
+
+        Args:
+            volumeNodes: each as `volumeNode` of `segment`.
+            model: as in `segment`.
+            waitForCompletion: return only when all are done; else at once.
+            finishedCallback: called once with the batch when all are done.
+            settings: roiNode, labels, recipe, device, progressCallback as in `segment`.
+        Returns:
+            An AutoSegmentBatch: segmentationNodes, errors, isFinished, cancel().
+        """
+        from MedNeXtSegmentLib.AutoSegmentBatch import AutoSegmentBatch
+
+        batch = AutoSegmentBatch(self.autoSegment, volumeNodes, model, settings, finishedCallback)
+        batch.start()
+        if waitForCompletion:
+            self.engine.wait(lambda: batch.isFinished)
+        return batch
+
+    def segmentSequence(self, sequenceNode, model: str, waitForCompletion: bool = True, finishedCallback=None, **settings):
+        """Segment every volume of a sequence; the result is a sequence of segmentations with the same index values.
+
+        >>> batch = logic.segmentSequence(sequenceNode, model="hippocampus-mr")
+        >>> batch.outputSequenceNode
+
+        Args:
+            sequenceNode: vtkMRMLSequenceNode of scalar volumes.
+            model, waitForCompletion, finishedCallback, settings: as in `segmentBatch`.
+        Returns:
+            A SequenceBatch: outputSequenceNode (vtkMRMLSequenceNode; a frame that failed is missing), errors, isFinished, cancel().
+        Raises:
+            ValueError: for a sequence of anything but scalar volumes.
+        """
+        from MedNeXtSegmentLib.AutoSegmentBatch import SequenceBatch
+
+        batch = SequenceBatch(self.autoSegment, sequenceNode, model, settings, finishedCallback)
+        batch.start()
+        if waitForCompletion:
+            self.engine.wait(lambda: batch.isFinished)
+        return batch
+
+    def startRefinement(self, volumeNode, segmentationNode, segmentId: str, prompter=None, onChanged: Callable | None = None):
+        """Correct a segment by points and boxes on any plane.
+
+        Every action is written into the segment at once, within the Segment Editor's overwrite mode and editable area, and is one
+        step of undo. Prompts and planes are in world RAS; parent transforms of every node are followed.
+
+        >>> session = logic.startRefinement(volumeNode, segmentationNode, segmentId)
+        >>> session.addPoint((12.0, -30.5, 41.0))                                             # on the axial plane through it
+        >>> session.addPoint((10.0, -28.0, 44.0), positive=False, plane=(0.0, 0.6, 0.8))      # on an oblique one
+        >>> session.propagate(slicesAhead=5, slicesBack=5); session.accept()
+        >>> session.undo(); session.redo(); session.journal.save("prompts.json")
+        >>> logic.startRefinement(volumeNode, segmentationNode, segmentId).replay("prompts.json")
+
+        Args:
+            volumeNode: vtkMRMLScalarVolumeNode.
+            segmentationNode, segmentId: an existing segment, which may be empty.
+            prompter: name or path as in mednextseg.refine.load_prompter; None for the bundled network.
+            onChanged: called after each action.
+        Returns:
+            A MedNeXtSegmentLib.RefineSession.RefineSession.
+        Raises:
+            ValueError: for nodes that cannot be used, in one sentence.
+            RunFailure: (a RuntimeError) where the worker or the network cannot be started.
+        """
+        return self.refine.startRefinement(volumeNode, segmentationNode, segmentId, prompter, onChanged)
+
+    def undo(self, segmentationNode) -> None:
+        """Take back the last run into this segmentation; without one, nothing happens."""
+        self.history.undo(segmentationNode)
+
+    def redo(self, segmentationNode) -> None:
+        """Bring back the run that was undone; without one, nothing happens."""
+        self.history.redo(segmentationNode)
+
+
+#
+# MedNeXtSegmentTest
+#
+
+
+class MedNeXtSegmentTest(ScriptedLoadableModuleTest):
+    """Self-test of a real Slicer: what needs no PyTorch. The tests proper are in Testing/."""
+
+    def runTest(self):
+        """Called by Slicer's Reload and Test button and by the CTest that is registered for this file."""
+        slicer.mrmlScene.Clear(0)
+        self.test_ParametersSurviveInTheScene()
+
+    def test_ParametersSurviveInTheScene(self):
+        """What is set through one wrapper is read through another one."""
+        MedNeXtSegmentParameterNode(ScriptedLoadableModuleLogic.getParameterNode(MedNeXtSegmentLogic())).overlap = 0.25
+        assert MedNeXtSegmentLogic().getParameterNode().overlap == 0.25

@@ -1,0 +1,205 @@
+"""The panel of the automatic run: its sections, what each change of a parameter means for them, and what Apply does."""
+
+from collections.abc import Callable
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from mednextseg.worker import protocol
+from MedNeXtSegmentLib.AdvancedPanel import AdvancedPanel
+from MedNeXtSegmentLib.AutoSegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.CostPanel import CostPanel
+from MedNeXtSegmentLib.InputsPanel import MAXIMUM_CHANNELS, InputsPanel
+from MedNeXtSegmentLib.ModelPanel import ModelPanel
+from MedNeXtSegmentLib.ParameterNode import labelNamesOf, recipeOf
+from MedNeXtSegmentLib.ResultsPanel import ResultsPanel
+from MedNeXtSegmentLib.RunPanel import RunPanel, durationText
+
+
+class AutoSegmentPanel(VTKObservationMixin):
+    """Args:
+    widget: loaded from AutoSegment.ui.
+    logic: MedNeXtSegmentLogic.
+    whatIsMissing: says in one sentence why this computer cannot run a network; empty where it can.
+    """
+
+    def __init__(self, widget, logic, whatIsMissing: Callable[[], str]) -> None:
+        VTKObservationMixin.__init__(self)
+        self._widget, self._logic, self._whatIsMissing = widget, logic, whatIsMissing
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.inputs = InputsPanel(self.ui, logic.autoSegment)
+        self.model = ModelPanel(self.ui, logic.models, self.update)
+        self.advanced = AdvancedPanel(self.ui)
+        self.runPanel = RunPanel(self.ui, self.apply, self.cancel)
+        self.results = ResultsPanel(self.ui, logic.history)
+        self.cost = CostPanel(self.ui.costLabel, logic.worker)
+        self.run: AutoSegmentRun | None = None
+        self._parameterNode = None
+        self._guiTag = None
+        self._seenVolume = None
+        self._seenModel = ""
+        self._isUpdating = False
+        self._shortcut = qt.QShortcut(widget)
+        self._shortcut.setKey(qt.QKeySequence("Ctrl+Return"))
+        self._shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        self._shortcut.activated.connect(lambda *_args: self.ui.applyButton.click())
+        self._shortcut.setEnabled(False)
+
+    def enter(self) -> None:
+        """The module was opened: models may have been installed meanwhile; shortcuts live from now on."""
+        self._shortcut.setEnabled(True)
+        self.model.reload()
+        self.update()
+
+    def exit(self) -> None:
+        """Another module was opened; a run goes on."""
+        self._shortcut.setEnabled(False)
+
+    def close(self) -> None:
+        """Let go of the scene."""
+        self.cost.close()
+        self.setParameterNode(None)
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Bind the widgets to these parameters; None unbinds them."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
+        self._parameterNode = parameterNode
+        self._seenVolume = parameterNode.inputVolume if parameterNode is not None else None
+        self._seenModel = parameterNode.modelId if parameterNode is not None else ""
+        for section in (self.inputs, self.advanced, self.results, self.model):
+            section.setParameterNode(parameterNode)
+        if parameterNode is None:
+            return
+        self._guiTag = parameterNode.connectGui(self.ui)
+        self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
+        if parameterNode.inputVolume is None:
+            parameterNode.inputVolume = self._firstVolume()
+        self.update()
+
+    def update(self) -> None:
+        """Let every section show what the parameters say."""
+        if self._parameterNode is None or self._isUpdating:
+            return
+        self._isUpdating = True
+        card = self.model.card
+        self._followChoices(card)
+        self.model.update()
+        self.inputs.update(card)
+        self.advanced.update(card)
+        self.results.update()
+        self._updateCost(card)
+        isSlow = self.advanced.computesOnProcessor
+        self.ui.deviceBannerLabel.setVisible(isSlow)
+        self.ui.deviceBannerLabel.setText(
+            "\u26a0 " + _("No graphics card is used: on the processor, a run can take minutes.") if isSlow else ""
+        )
+        self.runPanel.setReady(self._missing())
+        self._isUpdating = False
+
+    def apply(self) -> None:
+        """Start a run with the parameters."""
+        parameters, card = self._parameterNode, self.model.card
+        self.runPanel.setRunning(True)
+        self.runPanel.showStatus(_("Starting..."))
+        try:
+            self.run = self._logic.segment(
+                self.inputs.volumeNodes(card),
+                model=card.id,
+                roiNode=parameters.roi,
+                labels=labelNamesOf(parameters),
+                recipe=self._recipe(card),
+                segmentationNode=parameters.outputSegmentation,
+                device=parameters.device,
+                waitForCompletion=False,
+                progressCallback=self.runPanel.showProgress,
+                finishedCallback=self._onFinished,
+            )
+        except ValueError as error:
+            self._showEnd(str(error))
+        if self.run is not None and self.run.isFinished:
+            self.run = None
+
+    def cancel(self) -> None:
+        """Stop the run."""
+        if self.run is not None:
+            self.run.cancel()
+
+    def _onFinished(self, run: AutoSegmentRun) -> None:
+        self.run = None
+        if run.error is not None:
+            if run.error.code != protocol.CANCELLED:
+                self.runPanel.appendLog(str(run.error))
+            self._showEnd(str(run.error))
+            return
+        notes = [*run.report.get("warnings", []), *run.report.get("notes", [])]
+        seconds = sum(run.report["seconds_by_phase"].values())
+        done = _("Done in {duration} on {device}.").format(duration=durationText(seconds), device=run.report["device"])
+        for line in (*notes, done):
+            self.runPanel.appendLog(line)
+        if self._parameterNode is not None:
+            self._parameterNode.outputSegmentation = run.segmentationNode
+        self.results.show(run)
+        self.cost.learn(run)
+        self._showEnd(" ".join([done, *run.report.get("notes", [])]))
+
+    def _showEnd(self, text: str) -> None:
+        self.runPanel.setRunning(False)
+        self.runPanel.showStatus(text)
+        self.update()
+
+    def _recipe(self, card) -> dict:
+        return recipeOf(self._parameterNode, [label.name for label in card.labels])
+
+    def _updateCost(self, card) -> None:
+        parameters = self._parameterNode
+        if card is None:
+            self.cost.update(None, None, None, {}, "auto")
+        elif not self.runPanel.isRunning:
+            self.cost.update(parameters.inputVolume, card, parameters.roi, self._recipe(card), parameters.device)
+
+    def _missing(self) -> str:
+        """What is missing before Apply can be pressed, in one sentence; empty where nothing is."""
+        card, problem = self.model.card, self._whatIsMissing()
+        if problem:
+            return problem
+        if card is None:
+            return _("Choose a model.")
+        if len(card.channels) > MAXIMUM_CHANNELS:
+            return _("This model needs {count} volumes; use the Python console.").format(count=len(card.channels))
+        missing = [
+            channel.name for channel, node in zip(card.channels, self.inputs.volumeNodes(card), strict=True) if node is None
+        ]
+        if missing:
+            return _("Choose the input volume ({names}).").format(names=", ".join(missing))
+        if self.model.noLabelIsChecked:
+            return _("Check at least one segment.")
+        return self.inputs.problem or self.advanced.problem
+
+    def _followChoices(self, card) -> None:
+        """A new volume gets a new segmentation unless the old one is its own; a new model gets its channels by name."""
+        parameters = self._parameterNode
+        if parameters.inputVolume is not self._seenVolume:
+            self._seenVolume = parameters.inputVolume
+            output = parameters.outputSegmentation
+            reference = output.GetNodeReference("referenceImageGeometryRef") if output is not None else None
+            if reference is not None and parameters.inputVolume is not None and reference is not parameters.inputVolume:
+                parameters.outputSegmentation = None
+        if parameters.modelId != self._seenModel:
+            self._seenModel = parameters.modelId
+            if card is not None:
+                self.inputs.fillByName(card)
+
+    def _onParametersChanged(self, _caller=None, _event=None) -> None:
+        self.update()
+
+    @staticmethod
+    def _firstVolume():
+        nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        shown = [node for node in nodes if not node.GetHideFromEditors() and not node.IsA("vtkMRMLLabelMapVolumeNode")]
+        return shown[0] if shown else None

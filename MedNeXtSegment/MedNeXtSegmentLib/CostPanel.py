@@ -1,0 +1,104 @@
+"""The line below the model card: how long a run will take on this computer, and how much memory."""
+
+import qt
+from slicer.i18n import tr as _
+
+from mednextseg.models.model_card import ModelCard
+from MedNeXtSegmentLib import Settings, SlicerBridge
+from MedNeXtSegmentLib.AutoSegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.RunPanel import durationText
+
+_DELAY_MS = 300
+_GIGABYTE = 1e9
+
+
+class CostPanel:
+    """Asks the worker for a plan whenever the choices rest for a moment.
+
+    Seconds a pass of the network are measured by the runs on this computer and kept in the settings.
+
+    Args:
+        label: QLabel.
+        worker: WorkerClient; None where nothing runs in a worker: the line stays empty.
+    """
+
+    def __init__(self, label, worker) -> None:
+        self._label, self._worker = label, worker
+        self._wanted: dict | None = None
+        self._asked: dict | None = None
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DELAY_MS)
+        self._timer.timeout.connect(self._ask)
+        self._show("")
+
+    def update(self, volumeNode, card: ModelCard | None, roiNode, recipe: dict, device: str) -> None:
+        """The choices have changed, or may have; None for what is not chosen."""
+        self._wanted = None
+        if volumeNode is not None and card is not None and self._worker is not None and self._worker.hello is not None:
+            self._wanted = _parameters(volumeNode, card, roiNode, recipe, device)
+        if self._wanted is None:
+            self._asked = None
+            self._show("")
+        elif self._wanted != self._asked:
+            self._timer.start()
+
+    def learn(self, run: AutoSegmentRun) -> None:
+        """Remember how fast a finished run was."""
+        passes, seconds = run.report["windows"]["forward_passes"], run.report["seconds_by_phase"].get("network", 0.0)
+        if passes and seconds:
+            Settings.write(_paceKey(run.card.id, run.report["device"]), f"{seconds / passes:.6g}")
+            self._asked = None
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._wanted = None
+        self._timer.stop()
+
+    def _ask(self) -> None:
+        if self._wanted is not None and self._wanted != self._asked:
+            self._asked = self._wanted
+            modelId = self._wanted["model"]
+            self._worker.request("plan_segment", self._wanted, lambda plan: self._showPlan(modelId, plan), self._onError)
+
+    def _showPlan(self, modelId: str, plan: dict) -> None:
+        if self._wanted is None or self._wanted["model"] != modelId:
+            return
+        pace = Settings.read(_paceKey(modelId, plan["device"]))
+        time = _("about {duration}").format(duration=durationText(float(pace) * plan["forward_passes"])) if pace else ""
+        memory, free = plan["memory_bytes"] / _GIGABYTE, plan["available_bytes"] / _GIGABYTE
+        text = _("Expected on {device}: {time}, {memory:.1f} GB of memory ({free:.1f} GB are free).").format(
+            device=plan["device"], time=time or _("time known after the first run"), memory=memory, free=free
+        )
+        self._show(text)
+
+    def _onError(self, error) -> None:
+        # Whatever is wrong is said when it matters: by the input checks, or by the run.
+        self._show("")
+
+    def _show(self, text: str) -> None:
+        self._label.setText(text)
+        self._label.setVisible(bool(text))
+
+
+def _parameters(volumeNode, card: ModelCard, roiNode, recipe: dict, device: str) -> dict | None:
+    """Of the worker's plan_segment; None for nodes that cannot be segmented."""
+    try:
+        _voxels, geometry = SlicerBridge.arrayAndGeometryFromVolume(volumeNode)
+        region = None if roiNode is None else SlicerBridge.regionFromROINode(roiNode)
+    except ValueError:
+        return None
+    roi = None if region is None else {"bounds_mm": list(region.bounds_mm), "box_to_ras": region.box_to_ras.tolist()}
+    return {
+        "panel": "segment",
+        "shape_kji": list(geometry.shape_kji),
+        "ijk_to_ras": geometry.ijk_to_ras.tolist(),
+        "model": card.id,
+        "roi": roi,
+        "recipe": recipe,
+        "device": device,
+    }
+
+
+def _paceKey(modelId: str, device: str) -> str:
+    return f"MedNeXtSegment/SecondsPerPass/{modelId}/{device.replace(':', '')}"

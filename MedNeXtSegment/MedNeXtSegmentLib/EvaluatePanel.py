@@ -1,0 +1,177 @@
+"""The Evaluate tab: two segmentations, which segments belong together, the numbers, and the way to the errors."""
+
+from collections.abc import Callable
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from MedNeXtSegmentLib.EvaluateLogic import EvaluateLogic, jumpSlicesTo, newErrorMap, writeErrorMap
+from MedNeXtSegmentLib.EvaluatePairsTable import EvaluatePairsTable
+from MedNeXtSegmentLib.EvaluateResultsTable import EvaluateResultsTable
+from MedNeXtSegmentLib.EvaluateRun import EvaluateRun, StructureResult
+from MedNeXtSegmentLib.SegmentPairs import segmentNames
+
+_BAR_STEPS = 1000
+
+
+class EvaluatePanel(VTKObservationMixin):
+    """Args:
+    widget: loaded from EvaluatePanel.ui.
+    worker: the WorkerClient that computes.
+    whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
+    """
+
+    def __init__(self, widget, worker, whatIsMissing: Callable[[], str]) -> None:
+        VTKObservationMixin.__init__(self)
+        self._whatIsMissing = whatIsMissing
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = EvaluateLogic(worker)
+        self.pairs = EvaluatePairsTable(self.ui.pairsTable, self.update)
+        self.results = EvaluateResultsTable(self.ui.resultsTable, self.lookAt)
+        self.run: EvaluateRun | None = None
+        self.errorMapNode = None
+        self._finishedRun: EvaluateRun | None = None
+        self._parameterNode = None
+        self._guiTag = None
+        self._matched: tuple = ()
+        self.ui.progressBar.setMaximum(_BAR_STEPS)
+        self.ui.progressBar.setVisible(False)
+        self.ui.matchButton.clicked.connect(lambda *_args: self._match())
+        self.ui.evaluateButton.clicked.connect(lambda *_args: self._onButton())
+        self.ui.exportButton.clicked.connect(lambda *_args: self._export())
+
+    def close(self) -> None:
+        """Let go of the scene and end what runs."""
+        self.setParameterNode(None)
+        self.logic.close()
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Bind the widgets to these parameters; None unbinds them, and what was shown of another scene goes."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
+        self._parameterNode = parameterNode
+        if parameterNode is None:
+            self._finishedRun = self.errorMapNode = None
+            self.results.show(None)
+            self.pairs.match(None, None)
+            self._matched = ()
+            return
+        self._guiTag = parameterNode.connectGui(self.ui)
+        self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
+        self.update()
+
+    def update(self) -> None:
+        """Match anew where other segments are there, and enable what can be done."""
+        if self._parameterNode is None:
+            return
+        parameters = self._parameterNode
+        nodes = parameters.evaluateReference, parameters.evaluateTest
+        state = tuple((node and node.GetID(), tuple(segmentNames(node).items())) for node in nodes)
+        if state != self._matched:
+            self._matched = state
+            if self._finishedRun is not None and nodes != (self._finishedRun.referenceNode, self._finishedRun.testNode):
+                self._finishedRun = None
+                self.results.show(None)
+            self._match()
+            return
+        missing = self._missing()
+        self.ui.evaluateButton.setText(_("Evaluate") if self.run is None else _("Cancel"))
+        self.ui.evaluateButton.enabled = self.run is not None or not missing
+        self.ui.evaluateButton.setToolTip(missing or _("Measure every matched segment."))
+        self.ui.progressBar.setVisible(self.run is not None)
+        self.ui.exportButton.enabled = not self.results.isEmpty
+
+    def evaluate(self) -> None:
+        """Start comparing what is matched."""
+        parameters = self._parameterNode
+        self._finishedRun = None
+        self.results.show(None)
+        self.ui.progressBar.setValue(0)
+        try:
+            self.run = self.logic.evaluate(
+                parameters.evaluateReference, parameters.evaluateTest, self.pairs.pairs(), self._onProgress, self._onFinished
+            )
+            self._showStatus(_("Evaluating..."))
+        except (ValueError, RuntimeError) as error:
+            self._showStatus(str(error))
+        self.update()
+
+    def lookAt(self, result: StructureResult) -> None:
+        """Bring the largest error of a structure into the slice views, with its error map."""
+        volumeNode = self._parameterNode.evaluateVolume
+        if volumeNode is not None:
+            slicer.util.setSliceViewerLayers(background=volumeNode)
+        if self._parameterNode.showErrorMap:
+            self._showErrorMap(result)
+        if result.largestErrorRAS is None:
+            self._showStatus(_("{name}: nothing differs.").format(name=result.pair.name))
+            return
+        jumpSlicesTo(result.largestErrorRAS)
+        r, a, s = result.largestErrorRAS
+        text = _("{name}: largest error at R {r:.1f}, A {a:.1f}, S {s:.1f} mm.")
+        self._showStatus(text.format(name=result.pair.name, r=r, a=a, s=s))
+
+    def _showErrorMap(self, result: StructureResult) -> None:
+        if self._finishedRun is None:
+            return
+        if self.errorMapNode is None or not slicer.mrmlScene.IsNodePresent(self.errorMapNode):
+            self.errorMapNode = newErrorMap(self._finishedRun, self._parameterNode.evaluateVolume)
+        with slicer.util.tryWithErrorDisplay(_("The error map could not be made.")):
+            writeErrorMap(result, self.errorMapNode)
+
+    def _match(self) -> None:
+        parameters = self._parameterNode
+        self._showStatus(self.pairs.match(parameters.evaluateReference, parameters.evaluateTest))
+        self.update()
+
+    def _onButton(self) -> None:
+        if self.run is None:
+            self.evaluate()
+        else:
+            self.logic.cancel(self.run)
+
+    def _onProgress(self, run: EvaluateRun) -> None:
+        self.ui.progressBar.setValue(round(_BAR_STEPS * run.fraction))
+
+    def _onFinished(self, run: EvaluateRun) -> None:
+        self.run = None
+        if run.error is not None:
+            self._showStatus(str(run.error))
+        elif self._parameterNode is not None:
+            self._finishedRun, self.errorMapNode = run, None
+            self.results.show(run)
+            self._showStatus(
+                _("{count} segments compared; click a row to see its largest error.").format(count=len(run.results))
+            )
+        self.update()
+
+    def _missing(self) -> str:
+        """What is missing before Evaluate can be pressed, in one sentence; empty where nothing is."""
+        parameters = self._parameterNode
+        if parameters.evaluateReference is None or parameters.evaluateTest is None:
+            return _("Choose a reference and a test segmentation.")
+        if parameters.evaluateReference is parameters.evaluateTest:
+            return _("Reference and test are the same segmentation; choose two.")
+        if not any(pair.testIds for pair in self.pairs.pairs()):
+            return _("No segment of the reference has a test segment; match at least one.")
+        return self._whatIsMissing()
+
+    def _export(self) -> None:
+        dialog = qt.QFileDialog(self.ui.exportButton.window(), _("Export table"))
+        dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
+        dialog.setNameFilter(_("Table (*.csv)"))
+        dialog.setDefaultSuffix("csv")
+        if dialog.exec_():
+            with slicer.util.tryWithErrorDisplay(_("The table could not be saved.")):
+                self.results.exportCsv(next(iter(dialog.selectedFiles())))
+
+    def _showStatus(self, text: str) -> None:
+        self.ui.statusLabel.setText(text)
+
+    def _onParametersChanged(self, _caller=None, _event=None) -> None:
+        self.update()

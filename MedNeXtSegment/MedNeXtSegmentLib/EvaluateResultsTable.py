@@ -1,0 +1,132 @@
+"""Section "Results" of the evaluation: the numbers, the worst ones coloured, and the CSV file."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import qt
+from slicer.i18n import tr as _
+
+from MedNeXtSegmentLib.EvaluateRun import EvaluateRun, StructureResult
+from MedNeXtSegmentLib.SegmentPairs import segmentNames
+
+_HEIGHT_PX = 200
+# The worst value of a column, and the others of its worst quarter.
+_WORST_COLOR, _BAD_COLOR = (240, 128, 128), (255, 222, 173)
+_WORST_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    key: str
+    digits: int
+    badness: Callable[[float], float]
+
+
+def _columns() -> list[_Column]:
+    return [
+        _Column(_("Dice"), "dice", 3, lambda value: 1 - value),
+        _Column(_("Surface\nDice"), "nsd", 3, lambda value: 1 - value),
+        _Column(_("HD95\n[mm]"), "hd95_mm", 2, lambda value: value),
+        _Column(_("ASSD\n[mm]"), "assd_mm", 2, lambda value: value),
+        _Column(_("Volume\ndiff. [ml]"), "volume_difference_ml", 2, abs),
+    ]
+
+
+class EvaluateResultsTable:
+    """Args:
+    table: QTableWidget.
+    onRow: called with the StructureResult of a row that the user clicked.
+    """
+
+    def __init__(self, table, onRow: Callable[[StructureResult], None]) -> None:
+        self._table, self._onRow = table, onRow
+        self._run: EvaluateRun | None = None
+        self._columns = _columns()
+        table.setColumnCount(1 + len(self._columns))
+        table.setHorizontalHeaderLabels([_("Segment"), *(column.title for column in self._columns)])
+        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+        table.setSelectionMode(qt.QAbstractItemView.NoSelection)  # a selection would hide the colours
+        table.setWordWrap(False)
+        table.setMaximumHeight(_HEIGHT_PX)
+        table.verticalHeader().setVisible(False)
+        table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        table.cellClicked.connect(lambda row, _column: self._onClicked(row))
+
+    @property
+    def isEmpty(self) -> bool:
+        """Whether there is nothing to export."""
+        return self._run is None or not self._run.results
+
+    def show(self, run: EvaluateRun | None) -> None:
+        """Fill the table; None empties it."""
+        self._run = run
+        results = [] if run is None else run.results
+        self._table.setRowCount(len(results))
+        for row, result in enumerate(results):
+            item = qt.QTableWidgetItem(result.pair.name)
+            item.setToolTip("\n".join([_toleranceText(result), *result.notes]))
+            self._table.setItem(row, 0, item)
+        for number, column in enumerate(self._columns, start=1):
+            self._fillColumn(number, column, [result.metrics[column.key] for result in results])
+
+    def exportCsv(self, path: str | Path) -> None:
+        """Write every number with full precision.
+
+        Raises:
+            OSError: where the file cannot be written.
+        """
+        names = segmentNames(self._run.testNode)
+        keys = [key for key in self._run.results[0].metrics if key != "predicted_as_ml"]
+        with open(path, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            head = ["reference", "test", "segment", "test_segment"]
+            writer.writerow([*head, *keys, "largest_error_r_mm", "largest_error_a_mm", "largest_error_s_mm", "notes"])
+            for result in self._run.results:
+                testNames = " + ".join(names.get(segmentId, segmentId) for segmentId in result.pair.testIds)
+                nodes = [self._run.referenceNode.GetName(), self._run.testNode.GetName()]
+                place = result.largestErrorRAS or ("", "", "")
+                values = [result.metrics[key] for key in keys]
+                writer.writerow([*nodes, result.pair.name, testNames, *values, *place, " ".join(result.notes)])
+
+    def _onClicked(self, row: int) -> None:
+        """Tell, and mark the row by bold type."""
+        for number in range(self._table.rowCount):
+            item = self._table.item(number, 0)
+            font = item.font()
+            font.setBold(number == row)
+            item.setFont(font)
+        self._onRow(self._run.results[row])
+
+    def _fillColumn(self, number: int, column: _Column, values: list[float | None]) -> None:
+        badness = [None if value is None else column.badness(value) for value in values]
+        colors = worstColors(badness)
+        for row, value in enumerate(values):
+            item = qt.QTableWidgetItem("\u2013" if value is None else f"{value:.{column.digits}f}")
+            item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            if colors[row] is not None:
+                item.setBackground(qt.QBrush(qt.QColor(*colors[row])))
+                item.setForeground(qt.QBrush(qt.QColor(0, 0, 0)))
+            self._table.setItem(row, number, item)
+
+
+def worstColors(badness: list[float | None]) -> list[tuple[int, int, int] | None]:
+    """Background of each cell: the worst value red, others of the worst quarter orange; none where all are equal or perfect."""
+    known = sorted((value for value in badness if value is not None), reverse=True)
+    if len(known) < 2 or known[0] == known[-1]:
+        return [None] * len(badness)
+    limit = known[max(round(_WORST_SHARE * len(known)), 1) - 1]
+    colors: list[tuple[int, int, int] | None] = []
+    for value in badness:
+        if value is None or value < limit or value <= 0:
+            colors.append(None)
+        else:
+            colors.append(_WORST_COLOR if value == known[0] else _BAD_COLOR)
+    return colors
+
+
+def _toleranceText(result: StructureResult) -> str:
+    return _("Surface Dice at {mm:g} mm. Click: slices jump to the largest error.").format(mm=result.metrics["tolerance_mm"])

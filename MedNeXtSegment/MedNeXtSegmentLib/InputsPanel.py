@@ -1,0 +1,99 @@
+"""Section "Inputs": the volume of each channel, the region of interest, and what is odd about them."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from mednextseg.models.model_card import ModelCard
+from MedNeXtSegmentLib import SlicerBridge
+from MedNeXtSegmentLib.AutoSegmentLogic import AutoSegmentLogic, volumeKey
+from MedNeXtSegmentLib.ParameterNode import inputVolumesOf
+
+MAXIMUM_CHANNELS = 4
+
+
+class InputsPanel:
+    """Shows as many volume selectors as the model has channels.
+
+    Args:
+        ui: widgets of AutoSegment.ui.
+        logic: checks the input.
+    """
+
+    def __init__(self, ui, logic: AutoSegmentLogic) -> None:
+        self._ui, self._logic = ui, logic
+        self._parameterNode = None
+        self._checked: tuple = ()
+        self.problem = ""
+        self._rows = [
+            (getattr(ui, f"inputVolume{number}Label"), getattr(ui, f"inputVolume{number}Selector"))
+            for number in ("", "2", "3", "4")
+        ]
+        ui.roiSelector.nodeAddedByUser.connect(self._onROIAdded)
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Follow these parameters; None for none."""
+        self._parameterNode = parameterNode
+        self._checked = ()
+
+    def volumeNodes(self, card: ModelCard) -> list:
+        """The chosen volume of each channel; None where there is none."""
+        return inputVolumesOf(self._parameterNode, len(card.channels))
+
+    def update(self, card: ModelCard | None) -> None:
+        """Show the selectors that the model needs, and warnings about what is chosen."""
+        self._showRows(card)
+        self._check(card)
+
+    def fillByName(self, card: ModelCard) -> None:
+        """Choose a volume for each further channel whose name occurs in a volume's name ("FLAIR" in "case 3 flair")."""
+        if len(card.channels) < 2:
+            return
+        nodes = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if not node.GetHideFromEditors()]
+        for number, channel in enumerate(card.channels[:MAXIMUM_CHANNELS]):
+            parameter = f"inputVolume{number + 1 if number else ''}"
+            matches = [node for node in nodes if channel.name.lower() in node.GetName().lower()]
+            if len(matches) == 1 and (number == 0 or getattr(self._parameterNode, parameter) is None):
+                setattr(self._parameterNode, parameter, matches[0])
+
+    def _showRows(self, card: ModelCard | None) -> None:
+        channels = card.channels if card is not None else ()
+        for number, (label, selector) in enumerate(self._rows):
+            isShown = number == 0 or number < len(channels)
+            label.setVisible(isShown)
+            selector.setVisible(isShown)
+            if len(channels) > 1 and number < len(channels):
+                label.setText(_("Input {channel}:").format(channel=channels[number].name))
+        if len(channels) <= 1:
+            self._rows[0][0].setText(_("Input volume:"))
+
+    def _check(self, card: ModelCard | None) -> None:
+        nodes = [node for node in self.volumeNodes(card) if node is not None] if card is not None else []
+        isComplete = card is not None and len(nodes) == len(card.channels)
+        hasRegion = isComplete and self._parameterNode.roi is not None
+        state = (card.id, hasRegion, *(self._stateOf(node) for node in nodes)) if isComplete else ()
+        if state == self._checked and state:
+            return
+        self._checked = state
+        self.problem, warnings = "", []
+        if isComplete:
+            try:
+                warnings = self._logic.inputWarnings(nodes, card)
+            except ValueError as error:
+                self.problem = str(error)
+        if isComplete and card.roi_hint and not hasRegion:
+            warnings = [*warnings, card.roi_hint]
+        lines = [self.problem] if self.problem else warnings
+        self._ui.inputWarningLabel.setText("\n".join(f"\u26a0 {line}" for line in lines))
+        self._ui.inputWarningLabel.setVisible(bool(lines))
+
+    def _stateOf(self, node) -> str:
+        try:
+            _voxels, geometry = SlicerBridge.arrayAndGeometryFromVolume(node)
+        except ValueError as error:
+            return f"{node.GetID()} {error}"
+        return volumeKey(node, geometry)
+
+    def _onROIAdded(self, *_args) -> None:
+        roiNode, volumeNode = self._ui.roiSelector.currentNode(), self._parameterNode.inputVolume
+        if roiNode is not None and volumeNode is not None:
+            SlicerBridge.placeROIInVolume(roiNode, volumeNode)

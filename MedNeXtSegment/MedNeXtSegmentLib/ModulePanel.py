@@ -1,0 +1,107 @@
+"""The whole panel: the Set-up section above, and one tab for each thing the module does."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MedNeXtSegmentLib.AutoSegmentPanel import AutoSegmentPanel
+from MedNeXtSegmentLib.Dependencies import Installer, slicerInstaller
+from MedNeXtSegmentLib.EvaluatePanel import EvaluatePanel
+from MedNeXtSegmentLib.ModelLibraryLogic import ModelLibraryLogic
+from MedNeXtSegmentLib.ModelLibraryPanel import ModelLibraryPanel
+from MedNeXtSegmentLib.RefinePanel import RefinePanel
+from MedNeXtSegmentLib.SetupPanel import SetupPanel
+
+
+class ModulePanel:
+    """Args:
+    layout: of the module's widget.
+    resourcePath: file name -> path under Resources/.
+    logic: MedNeXtSegmentLogic.
+    installer: of missing packages; None for Slicer's own ways.
+    """
+
+    def __init__(self, layout, resourcePath, logic, installer: Installer | None = None) -> None:
+        self._logic = logic
+        setUpWidget = slicer.util.loadUI(resourcePath("UI/SetUp.ui"))
+        autoSegmentWidget = slicer.util.loadUI(resourcePath("UI/AutoSegment.ui"))
+        layout.addWidget(setUpWidget)
+        self.tabs = qt.QTabWidget()
+        self.tabs.addTab(autoSegmentWidget, _("Segment"))
+        layout.addWidget(self.tabs)
+        self.setUp = SetupPanel(setUpWidget, installer or slicerInstaller(), logic.worker, self._onSetUpChanged)
+        self.autoSegment = AutoSegmentPanel(autoSegmentWidget, logic, self.setUp.whatIsMissing)
+        refineWidget = slicer.util.loadUI(resourcePath("UI/RefinePanel.ui"))
+        self.tabs.addTab(refineWidget, _("Refine"))
+        self.refine = RefinePanel(refineWidget, logic.refine, self.setUp.whatIsMissing)
+        self._refineWidget, self._isEntered = refineWidget, False
+        self.tabs.connect("currentChanged(int)", self._onTabChanged)
+        self.evaluate: EvaluatePanel | None = None
+        self.library: ModelLibraryPanel | None = None
+        if logic.worker is not None:
+            evaluateWidget = slicer.util.loadUI(resourcePath("UI/EvaluatePanel.ui"))
+            self.tabs.addTab(evaluateWidget, _("Evaluate"))
+            self.evaluate = EvaluatePanel(evaluateWidget, logic.worker, self.setUp.whatIsMissing)
+            libraryWidget = slicer.util.loadUI(resourcePath("UI/ModelLibrary.ui"))
+            self.tabs.addTab(libraryWidget, _("Models"))
+            self.library = ModelLibraryPanel(libraryWidget, ModelLibraryLogic(logic.worker), self._onLibraryChanged)
+        logic.workerListeners.append(self)
+        if logic.worker is not None and logic.worker.hello is not None:
+            self.onWorkerReady(logic.worker.hello)
+
+    def enter(self) -> None:
+        """The module was opened: the worker warms up, so that devices are known and the first run need not wait."""
+        self.autoSegment.enter()
+        if self.evaluate is not None:
+            self.evaluate.update()
+        if self.library is not None:
+            self.library.enter()
+        self._isEntered = True
+        self._onTabChanged()
+        self.setUp.checkComputer()
+
+    def exit(self) -> None:
+        """Another module was opened."""
+        self.autoSegment.exit()
+        self._isEntered = False
+        self._onTabChanged()
+
+    def close(self) -> None:
+        """The panel goes."""
+        self._logic.workerListeners.remove(self)
+        self.autoSegment.close()
+        self.refine.close()
+        if self.evaluate is not None:
+            self.evaluate.close()
+        if self.library is not None:
+            self.library.close()
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Follow these parameters; None for none."""
+        self.autoSegment.setParameterNode(parameterNode)
+        self.refine.setParameterNode(parameterNode)
+        if self.evaluate is not None:
+            self.evaluate.setParameterNode(parameterNode)
+
+    def onWorkerReady(self, hello: dict) -> None:
+        """The worker told what this computer offers."""
+        self.autoSegment.advanced.setDevices(hello["devices"])
+        self.setUp.showHello(hello)
+
+    def onWorkerLog(self, text: str) -> None:
+        """What the worker has to say, apart from results."""
+        self.autoSegment.runPanel.appendLog(text)
+
+    def _onLibraryChanged(self, newModelId: str) -> None:
+        self.autoSegment.model.reload()
+        self.autoSegment.model.choose(newModelId)
+        self.autoSegment.update()
+
+    def _onTabChanged(self, *_args) -> None:
+        self.refine.setActive(self._isEntered and self.tabs.currentWidget() is self._refineWidget)
+
+    def _onSetUpChanged(self) -> None:
+        self.autoSegment.update()
+        self.refine.update()
+        if self.evaluate is not None:
+            self.evaluate.update()

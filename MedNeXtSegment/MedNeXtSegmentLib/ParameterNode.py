@@ -1,0 +1,86 @@
+"""What the panel asks for, kept in the scene: node references and plain values with limits."""
+
+from typing import Annotated
+
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.parameterNodeWrapper import Minimum, WithinRange, parameterNodeWrapper
+
+
+@parameterNodeWrapper
+class MedNeXtSegmentParameterNode:
+    """The parameters of an automatic run and of an evaluation.
+
+    Attributes:
+        inputVolume, inputVolume2, inputVolume3, inputVolume4: the channels, in the order of the model card.
+        roi: label only inside; None for the whole volume.
+        modelId: id of an installed model; empty for none.
+        labelNames: names of the labels to keep, one a line; empty for all.
+        outputSegmentation: None makes a new one on Apply.
+        device: "auto" or the id of a device ("cpu", "cuda:0", "mps"); a scene from another machine may name one that is missing here.
+        useCardOverlap: take the overlap of neighbouring windows from the model card rather than from `overlap`.
+        tta: average over mirrored copies of the volume.
+        ensemble: average over all the networks of the model, where it has more than one.
+        useCardCleanUp: clean up as the model card says rather than as the three parameters below.
+        keepLargest, fillHoles: of every segment.
+        minimumVolumeMm3: pieces of a segment smaller than this are removed, mm3.
+        show3D: show the segments in the 3D view when a run is done.
+        evaluateReference, evaluateTest: the segmentation that counts as right, and the one that is measured against it.
+        evaluateVolume: what both were drawn on; None shows no volume.
+        showErrorMap: make segments of the false positive and false negative voxels.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    inputVolume2: vtkMRMLScalarVolumeNode
+    inputVolume3: vtkMRMLScalarVolumeNode
+    inputVolume4: vtkMRMLScalarVolumeNode
+    roi: vtkMRMLMarkupsROINode
+    modelId: str = ""
+    labelNames: str = ""
+    outputSegmentation: vtkMRMLSegmentationNode
+    device: str = "auto"
+    useCardOverlap: bool = True
+    overlap: Annotated[float, WithinRange(0.0, 0.9)] = 0.5
+    tta: bool = False
+    ensemble: bool = True
+    useCardCleanUp: bool = True
+    keepLargest: bool = False
+    fillHoles: bool = False
+    minimumVolumeMm3: Annotated[float, Minimum(0.0)] = 0.0
+    show3D: bool = True
+    evaluateReference: vtkMRMLSegmentationNode
+    evaluateTest: vtkMRMLSegmentationNode
+    evaluateVolume: vtkMRMLScalarVolumeNode
+    showErrorMap: bool = True
+
+
+def inputVolumesOf(parameterNode: MedNeXtSegmentParameterNode, count: int) -> list:
+    """The volume nodes of the first `count` channels; None where one is not chosen."""
+    names = ("inputVolume", "inputVolume2", "inputVolume3", "inputVolume4")[:count]
+    return [getattr(parameterNode, name) for name in names]
+
+
+def labelNamesOf(parameterNode: MedNeXtSegmentParameterNode) -> list[str] | None:
+    """Names of the labels to keep; None for all."""
+    return parameterNode.labelNames.splitlines() or None
+
+
+def recipeOf(parameterNode: MedNeXtSegmentParameterNode, labelNames: list[str]) -> dict:
+    """The parameters as fields of mednextseg.segment.recipe.SegmentRecipe.
+
+    Args:
+        parameterNode: the parameters.
+        labelNames: all labels of the model, to which the clean-up applies.
+    """
+    recipe: dict = {"tta": parameterNode.tta}
+    if not parameterNode.ensemble:
+        recipe["ensemble"] = False
+    if not parameterNode.useCardOverlap:
+        recipe["overlap"] = parameterNode.overlap
+    if not parameterNode.useCardCleanUp:
+        steps = {
+            "keep_largest": parameterNode.keepLargest,
+            "fill_holes": parameterNode.fillHoles,
+            "min_volume_mm3": parameterNode.minimumVolumeMm3,
+        }
+        recipe["postprocessing"] = {name: dict(steps) for name in labelNames}
+    return recipe

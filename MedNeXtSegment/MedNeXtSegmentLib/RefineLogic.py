@@ -1,0 +1,107 @@
+"""Refinement between nodes: sessions that correct a segment, and their end when their nodes go. No widgets."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from mednextseg.models.library import bundled_models_folder
+from mednextseg.models.model_card import CARD_FILE
+from mednextseg.refine.loading import load_prompter
+from mednextseg.refine.prompter import Prompter
+from MedNeXtSegmentLib import SlicerBridge
+from MedNeXtSegmentLib.EditHistory import EditHistory
+
+if TYPE_CHECKING:
+    from MedNeXtSegmentLib.RefineSession import RefineSession
+
+
+class RefineLogic(VTKObservationMixin):
+    """Starts sessions, one for each segment at a time.
+
+    Args:
+        worker: the WorkerClient that runs the networks; None runs them in this process, for scripts without Qt.
+        history: where the state before each action is kept.
+    """
+
+    def __init__(self, worker, history: EditHistory) -> None:
+        VTKObservationMixin.__init__(self)
+        self._worker, self._history = worker, history
+        self._prompters: dict[str, Prompter] = {}
+        self.sessions: list[RefineSession] = []
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
+        self.addObserver(scene, scene.StartCloseEvent, self._onStartClose)
+
+    def close(self) -> None:
+        """End all sessions and observe nothing any more."""
+        self._onStartClose()
+        self.removeObservers()
+
+    def startRefinement(
+        self,
+        volumeNode,
+        segmentationNode,
+        segmentId: str,
+        prompter: str | Path | None = None,
+        onChanged: Callable[[], None] | None = None,
+    ) -> "RefineSession":
+        """Arguments as MedNeXtSegmentLogic.startRefinement.
+
+        Raises:
+            ValueError: for nodes that cannot be used, in one sentence; RunFailure where the worker or its network does not start.
+        """
+        # Imported here, because it needs scipy: the panel must open, and say so, where a package is missing.
+        from MedNeXtSegmentLib.RefineSession import RefineSession
+
+        for node, className, kind in (
+            (volumeNode, "vtkMRMLScalarVolumeNode", _("scalar volume")),
+            (segmentationNode, "vtkMRMLSegmentationNode", _("segmentation")),
+        ):
+            if node is None or not node.IsA(className):
+                raise ValueError(_("Refinement needs a {kind}; choose one.").format(kind=kind))
+        if segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
+            text = _("The segmentation {name} has no segment {segment}; choose one of its segments.")
+            raise ValueError(text.format(name=repr(segmentationNode.GetName()), segment=repr(segmentId)))
+        SlicerBridge.arrayAndGeometryFromVolume(volumeNode)
+        SlicerBridge.linearTransformToWorld(segmentationNode)
+        opened = self._opened(str(prompter or defaultPrompter()))
+        for other in list(self.sessions):
+            if other.segmentationNode is segmentationNode and other.segmentId == segmentId:
+                self.endSession(other)
+        session = RefineSession(volumeNode, segmentationNode, segmentId, opened, self._history, onChanged)
+        self.sessions.append(session)
+        return session
+
+    def endSession(self, session: "RefineSession") -> None:
+        """Close a session; one that is closed already is left alone."""
+        if session in self.sessions:
+            self.sessions.remove(session)
+        session.close()
+
+    def _opened(self, name: str) -> Prompter:
+        if name not in self._prompters:
+            if self._worker is None:
+                self._prompters[name] = load_prompter(name)
+            else:
+                from MedNeXtSegmentLib.WorkerPrompter import WorkerPrompter
+
+                self._prompters[name] = WorkerPrompter(self._worker, name)
+        return self._prompters[name]
+
+    def _onNodeRemoved(self, caller=None, event=None) -> None:
+        for session in list(self.sessions):
+            if not all(slicer.mrmlScene.IsNodePresent(node) for node in (session.volumeNode, session.segmentationNode)):
+                self.endSession(session)
+
+    def _onStartClose(self, caller=None, event=None) -> None:
+        for session in list(self.sessions):
+            self.endSession(session)
+
+
+def defaultPrompter() -> str:
+    """The bundled network; without it the method that needs no weights."""
+    return "clicknet" if (bundled_models_folder() / "clicknet" / CARD_FILE).is_file() else "random_walker"

@@ -1,0 +1,50 @@
+"""Which plane a prompt is on."""
+
+import numpy as np
+
+from mednextseg.geometry import Geometry
+from mednextseg.refine.slice_plane import SlicePlane, plane_from_slice_to_ras, plane_through
+from MedNeXtSegmentLib import SlicerBridge
+
+_ANTERIOR, _SUPERIOR = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+
+
+def planeOf(where, pointRAS: np.ndarray, geometry: Geometry, active: SlicePlane | None) -> SlicePlane:
+    """The plane of a prompt.
+
+    Args:
+        where: a vtkMRMLSliceNode, a normal in world RAS, a SlicePlane, or None for axial.
+        pointRAS: (3,) mm, a point of the prompt; on the plane where `where` is a normal.
+        geometry: of the volume in the world.
+        active: the plane worked on; it is given back for prompts on the same slice, so that they add up.
+    """
+    if isinstance(where, SlicePlane):
+        return where
+    if hasattr(where, "GetSliceToRAS"):
+        plane = plane_from_slice_to_ras(geometry, SlicerBridge.arrayFromMatrix(where.GetSliceToRAS()))
+    else:
+        plane = plane_through(geometry, pointRAS, *_screenDirections(_SUPERIOR if where is None else where))
+    return active if active is not None and _isSameSlice(plane, active) else plane
+
+
+def _screenDirections(normalRAS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of rows (down the screen) and columns, as Slicer's own views have them."""
+    normal = np.asarray(normalRAS, float)
+    length = np.linalg.norm(normal)
+    if normal.shape != (3,) or not length > 0:
+        raise ValueError(
+            f"the plane's normal must be three numbers that are not all zero, got {np.asarray(normalRAS).tolist()}."
+        )
+    normal = normal / length
+    up = _ANTERIOR if abs(normal @ _SUPERIOR) > np.sqrt(0.5) else _SUPERIOR
+    down = -(up - (up @ normal) * normal)
+    return down, np.cross(down, normal)
+
+
+def _isSameSlice(plane: SlicePlane, other: SlicePlane) -> bool:
+    isSameGrid = (
+        plane.shape_rc == other.shape_rc
+        and np.allclose(plane.row_direction_ras, other.row_direction_ras, atol=1e-6)
+        and np.allclose(plane.col_direction_ras, other.col_direction_ras, atol=1e-6)
+    )
+    return isSameGrid and abs(float(other.distance_mm(plane.origin_ras))) < 0.5 * other.thickness_mm

@@ -1,0 +1,91 @@
+"""Section "Results": volumes of the last run, undo and redo, 3D, and the way on to the Segment Editor."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MedNeXtSegmentLib.AutoSegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.EditHistory import EditHistory
+from MedNeXtSegmentLib.ResultsTable import ResultsTable
+
+
+class ResultsPanel:
+    """Args:
+    ui: widgets of AutoSegment.ui.
+    history: of the module's edits.
+    """
+
+    def __init__(self, ui, history: EditHistory) -> None:
+        self._ui, self._history = ui, history
+        self._parameterNode = None
+        self._run: AutoSegmentRun | None = None
+        self.table = ResultsTable(ui.resultsTable)
+        ui.undoButton.clicked.connect(lambda *_args: self._step(self._history.undo))
+        ui.redoButton.clicked.connect(lambda *_args: self._step(self._history.redo))
+        ui.exportButton.clicked.connect(lambda *_args: self._export())
+        ui.segmentEditorButton.clicked.connect(lambda *_args: self._openInSegmentEditor())
+        ui.show3DCheckBox.toggled.connect(lambda *_args: self.showIn3D())
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Follow these parameters; the table of another scene goes."""
+        self._parameterNode = parameterNode
+        if parameterNode is None:
+            self._run = None
+            self.table.show(None, [])
+
+    def show(self, run: AutoSegmentRun) -> None:
+        """Show a finished run."""
+        self._run = run
+        self.showIn3D()
+        self._fillTable()
+
+    def update(self) -> None:
+        """Enable the buttons that can do something."""
+        node = self._node()
+        self._ui.undoButton.enabled = self._history.canUndo(node)
+        self._ui.redoButton.enabled = self._history.canRedo(node)
+        self._ui.exportButton.enabled = not self.table.isEmpty
+        self._ui.segmentEditorButton.enabled = node is not None
+
+    def showIn3D(self) -> None:
+        """Make or remove the surfaces of the output, as the check box says."""
+        node = self._node()
+        if node is None or node.GetSegmentation().GetNumberOfSegments() == 0:
+            return
+        isShown = node.GetSegmentation().ContainsRepresentation("Closed surface")
+        if self._ui.show3DCheckBox.checked and not isShown:
+            node.CreateClosedSurfaceRepresentation()
+        elif not self._ui.show3DCheckBox.checked and isShown:
+            node.RemoveClosedSurfaceRepresentation()
+
+    def _node(self):
+        return self._parameterNode.outputSegmentation if self._parameterNode is not None else None
+
+    def _fillTable(self) -> None:
+        labels = [label for label in self._run.card.labels if label.name in self._run.labelNames]
+        self.table.show(self._run.segmentationNode, labels)
+
+    def _step(self, step) -> None:
+        node = self._node()
+        if node is None:
+            return
+        step(node)
+        if self._run is not None and self._run.segmentationNode is node:
+            self._fillTable()
+        self.update()
+
+    def _export(self) -> None:
+        dialog = qt.QFileDialog(self._ui.exportButton.window(), _("Export table"))
+        dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
+        dialog.setNameFilter(_("Table (*.csv)"))
+        dialog.setDefaultSuffix("csv")
+        if dialog.exec_():
+            path = next(iter(dialog.selectedFiles()))
+            with slicer.util.tryWithErrorDisplay(_("The table could not be saved.")):
+                self.table.exportCsv(path)
+
+    def _openInSegmentEditor(self) -> None:
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        editor.setSegmentationNode(self._node())
+        editor.setSourceVolumeNode(self._parameterNode.inputVolume)

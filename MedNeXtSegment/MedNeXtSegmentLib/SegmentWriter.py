@@ -1,0 +1,134 @@
+"""A segment's voxels on the Segment Editor's own grid, read and written as the Segment Editor itself would."""
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from mednextseg.geometry import Geometry
+from MedNeXtSegmentLib import SlicerBridge
+
+_EDITOR_TAG = "SegmentEditor"  # of the one node that holds the settings of Slicer's Segment Editor module
+_BINARY_LABELMAP = "Binary labelmap"
+
+
+class SegmentWriter:
+    """Edits one segment with a vtkSlicerSegmentEditorLogic, so that overwrite mode, editable area and intensity range hold.
+
+    Args:
+        volumeNode, segmentationNode, segmentId: what is edited, and the source volume of the editor.
+
+    Attributes:
+        geometry: of the grid in world RAS, the segmentation's parent transform included.
+        toWorld: 4x4 from the segmentation node's own RAS to world RAS.
+    Raises:
+        ValueError: where the segmentation is under a non-linear transform.
+    """
+
+    def __init__(self, volumeNode, segmentationNode, segmentId: str) -> None:
+        self._segmentationNode, self._segmentId = segmentationNode, segmentId
+        self.toWorld = SlicerBridge.linearTransformToWorld(segmentationNode)
+        segmentation = segmentationNode.GetSegmentation()
+        if not segmentation.GetConversionParameter(slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()):
+            segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+        segmentation.SetSourceRepresentationName(_BINARY_LABELMAP)
+        self._node = slicer.vtkMRMLSegmentEditorNode()
+        self._node.SetHideFromEditors(True)
+        self._node.SetSaveWithScene(False)
+        slicer.mrmlScene.AddNode(self._node)
+        self._node.SetAndObserveSegmentationNode(segmentationNode)
+        self._node.SetAndObserveSourceVolumeNode(volumeNode)
+        self._node.SetSelectedSegmentID(segmentId)
+        self._logic = slicer.vtkSlicerSegmentEditorLogic()
+        self._logic.SetMRMLScene(slicer.mrmlScene)
+        self._logic.SetSegmentEditorNode(self._node)
+        self._logic.ResetModifierLabelmapToDefault()
+        grid = self._logic.GetModifierLabelmap()
+        self._extent = grid.GetExtent()
+        self._gridToSegmentation = vtk.vtkMatrix4x4()
+        grid.GetImageToWorldMatrix(self._gridToSegmentation)
+        first = np.eye(4)
+        first[:3, 3] = self._extent[0::2]
+        matrix = self.toWorld @ SlicerBridge.arrayFromMatrix(self._gridToSegmentation) @ first
+        self.geometry = Geometry(grid.GetDimensions()[::-1], matrix)
+
+    def close(self) -> None:
+        """Take the editor's settings node out of the scene."""
+        self._logic.SetSegmentEditorNode(None)
+        if slicer.mrmlScene.IsNodePresent(self._node):
+            slicer.mrmlScene.RemoveNode(self._node)
+
+    @property
+    def segment(self):
+        """The vtkSegment; None where it was removed."""
+        return self._segmentationNode.GetSegmentation().GetSegment(self._segmentId)
+
+    @property
+    def version(self) -> tuple:
+        """Changes whenever the segment's voxels or those it shares a labelmap with do."""
+        labelmap = self.segment.GetRepresentation(_BINARY_LABELMAP)
+        return (None, 0) if labelmap is None else (labelmap, labelmap.GetMTime())
+
+    def read(self) -> np.ndarray:
+        """(K, J, I) bool on the grid; voxels of the segment beyond the grid are left out."""
+        mask_kji = np.zeros(self.geometry.shape_kji, bool)
+        labelmap = self.segment.GetRepresentation(_BINARY_LABELMAP)
+        if labelmap is None or labelmap.IsEmpty():
+            return mask_kji
+        labelValue = self.segment.GetLabelValue()
+        matrix = vtk.vtkMatrix4x4()
+        labelmap.GetImageToWorldMatrix(matrix)
+        difference = SlicerBridge.arrayFromMatrix(matrix) - SlicerBridge.arrayFromMatrix(self._gridToSegmentation)
+        if np.abs(difference).max() > 1e-6:
+            own = slicer.vtkOrientedImageData()
+            self._segmentationNode.GetBinaryLabelmapRepresentation(self._segmentId, own)
+            labelmap, labelValue = slicer.vtkOrientedImageData(), 1
+            resample = slicer.vtkOrientedImageDataResample
+            resample.ResampleOrientedImageToReferenceOrientedImage(own, self._image(mask_kji, self._extent), labelmap)
+        extent = labelmap.GetExtent()
+        voxels_kji = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
+        target, source = [], []
+        for axis in (2, 1, 0):
+            first, begin = self._extent[2 * axis], extent[2 * axis]
+            low = max(first, begin)
+            high = max(min(self._extent[2 * axis + 1], extent[2 * axis + 1]) + 1, low)
+            target.append(slice(low - first, high - first))
+            source.append(slice(low - begin, high - begin))
+        mask_kji[tuple(target)] = voxels_kji[tuple(source)] == labelValue
+        return mask_kji
+
+    def write(self, before_kji: np.ndarray, after_kji: np.ndarray) -> None:
+        """Add and remove the voxels in which two masks on the grid differ, as far as the user's editor settings allow it."""
+        self._adoptSettings()
+        for mode, changed_kji in (
+            (self._logic.ModificationModeRemove, before_kji & ~after_kji),
+            (self._logic.ModificationModeAdd, after_kji & ~before_kji),
+        ):
+            if not changed_kji.any():
+                continue
+            box = SlicerBridge.extentOf(changed_kji)
+            extent = [0] * 6
+            for axis, side in zip((2, 1, 0), box, strict=True):
+                extent[2 * axis : 2 * axis + 2] = [self._extent[2 * axis] + n for n in (side.start, side.stop - 1)]
+            image = self._image(changed_kji[box], extent)
+            self._logic.ModifySegmentByLabelmap(self._segmentationNode, self._segmentId, image, mode, extent, True, False)
+
+    def _adoptSettings(self) -> None:
+        """Take over the settings of the Segment Editor; a mask that was set up for another segmentation does not hold here."""
+        users = slicer.mrmlScene.GetSingletonNode(_EDITOR_TAG, "vtkMRMLSegmentEditorNode")
+        if users is None:
+            return
+        node = self._node
+        node.SetOverwriteMode(users.GetOverwriteMode())
+        isForThis = users.GetSegmentationNode() is self._segmentationNode
+        node.SetMaskMode(users.GetMaskMode() if isForThis else slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
+        node.SetMaskSegmentID(users.GetMaskSegmentID() if isForThis else None)
+        node.SetSourceVolumeIntensityMask(isForThis and users.GetSourceVolumeIntensityMask())
+        node.SetSourceVolumeIntensityMaskRange(*users.GetSourceVolumeIntensityMaskRange())
+
+    def _image(self, mask_kji: np.ndarray, extent):
+        image = slicer.vtkOrientedImageData()
+        image.SetExtent(*extent)
+        image.GetPointData().SetScalars(numpy_to_vtk(mask_kji.astype(np.uint8).ravel(), deep=True))
+        image.SetImageToWorldMatrix(self._gridToSegmentation)
+        return image

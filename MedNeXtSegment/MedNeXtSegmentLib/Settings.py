@@ -1,0 +1,56 @@
+"""What belongs to the machine rather than to the scene: kept in Slicer's settings under MedNeXtSegment/."""
+
+import os
+
+import slicer
+
+from mednextseg.models.library import HOME_VARIABLE
+
+HOME_KEY = "MedNeXtSegment/Home"
+WORKER_PYTHON_KEY = "MedNeXtSegment/WorkerPython"
+DEVICE_KEY = "MedNeXtSegment/Device"
+
+
+def read(key: str, default: str = "") -> str:
+    """A setting as text."""
+    return slicer.util.settingsValue(key, default) or default
+
+
+def write(key: str, value: str) -> None:
+    """Keep a setting; an empty text forgets it."""
+    settings = slicer.app.userSettings()
+    if value:
+        settings.setValue(key, value)
+    else:
+        settings.remove(key)
+
+
+def applyHome() -> None:
+    """Let this process and its workers find the installed models in the folder that the user chose."""
+    home = read(HOME_KEY)
+    if home:
+        os.environ[HOME_VARIABLE] = home
+
+
+def workerProgram() -> str | None:
+    """The Python that the user chose for the worker; None for Slicer's own."""
+    return read(WORKER_PYTHON_KEY) or None
+
+
+def workerEnvironment() -> dict[str, str] | None:
+    """Variables of the worker process; None, those of Slicer, for Slicer's own Python.
+
+    Another Python must not see the library paths that Slicer's launcher set.
+    """
+    applyHome()
+    if workerProgram() is None:
+        return None
+    environment = dict(slicer.util.startupEnvironment())
+    if HOME_VARIABLE in os.environ:
+        environment[HOME_VARIABLE] = os.environ[HOME_VARIABLE]
+    return environment
+
+
+def defaultDevice() -> str:
+    """The device that a new scene begins with: "auto" unless the user chose one in the settings."""
+    return read(DEVICE_KEY, "auto")

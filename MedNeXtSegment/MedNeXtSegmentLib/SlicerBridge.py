@@ -1,0 +1,237 @@
+"""The only place where MRML nodes meet arrays: volume -> array + Geometry, ROI -> region, labels -> segments.
+
+Everything is exchanged in world RAS: parent transforms are applied here and nowhere else.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from mednextseg.geometry import Geometry
+from mednextseg.models.model_card import Label
+from mednextseg.segment.roi import RegionOfInterest
+from MedNeXtSegmentLib.SegmentTerminology import applyLabelToSegment
+
+
+def arrayAndGeometryFromVolume(volumeNode) -> tuple[np.ndarray, Geometry]:
+    """Voxels and world placement of a volume node.
+
+    Args:
+        volumeNode: vtkMRMLScalarVolumeNode.
+    Returns:
+        volume_kji, a read-only view on the node's memory (copy before keeping it), and its Geometry in world RAS, parent transforms
+        included.
+    Raises:
+        ValueError: for a node without voxels, a colour volume, or a non-linear parent transform.
+    """
+    name = volumeNode.GetName()
+    imageData = volumeNode.GetImageData()
+    if imageData is None or imageData.GetPointData().GetScalars() is None:
+        raise ValueError(f"The volume {name!r} has no voxels; load it again or pick another volume.")
+    scalars = imageData.GetPointData().GetScalars()
+    if scalars.GetNumberOfComponents() != 1:
+        raise ValueError(
+            f"The volume {name!r} has {scalars.GetNumberOfComponents()} values a voxel (colour or vector); pick a scalar CT or MR volume."
+        )
+    volume_kji = vtk_to_numpy(scalars).reshape(imageData.GetDimensions()[::-1]).view()
+    volume_kji.setflags(write=False)
+    return volume_kji, Geometry(volume_kji.shape, linearTransformToWorld(volumeNode) @ placementOf(volumeNode))
+
+
+def placementOf(volumeNode) -> np.ndarray:
+    """4x4 from voxel indices IJK to the volume node's own RAS, without parent transforms."""
+    ijkToRAS = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(ijkToRAS)
+    return arrayFromMatrix(ijkToRAS)
+
+
+def linearTransformToWorld(node) -> np.ndarray:
+    """4x4 from a transformable node's own RAS to world RAS.
+
+    Raises:
+        ValueError: where a parent transform is not linear.
+    """
+    transformNode = node.GetParentTransformNode()
+    if transformNode is None:
+        return np.eye(4)
+    matrix = vtk.vtkMatrix4x4()
+    if not transformNode.IsTransformToWorldLinear() or not transformNode.GetMatrixTransformToWorld(matrix):
+        raise ValueError(
+            f"{node.GetName()!r} is under the non-linear transform {transformNode.GetName()!r}; harden the transform first "
+            "(Data module, right click, Harden transform)."
+        )
+    return arrayFromMatrix(matrix)
+
+
+def regionFromROINode(roiNode) -> RegionOfInterest:
+    """The box of a markups ROI node (rotated ROIs and parent transforms included), in world RAS.
+
+    Raises:
+        ValueError: for an ROI without volume.
+    """
+    halfSize = np.array(roiNode.GetSize()) / 2
+    bounds = np.stack([-halfSize, halfSize], axis=1).ravel()
+    return RegionOfInterest(tuple(bounds.tolist()), arrayFromMatrix(roiNode.GetObjectToWorldMatrix()))
+
+
+def placeROIInVolume(roiNode, volumeNode) -> None:
+    """Give an ROI node the middle of the volume and half of its extent along R, A and S (world)."""
+    bounds_mm = np.zeros(6)
+    volumeNode.GetRASBounds(bounds_mm)
+    roiNode.SetCenterWorld((bounds_mm[0::2] + bounds_mm[1::2]) / 2)
+    roiNode.SetSize((bounds_mm[1::2] - bounds_mm[0::2]) / 2)
+
+
+def volumesMl(segmentationNode, names: list[str]) -> dict[str, float]:
+    """Volume of each named segment in millilitres (cm3), by counting voxels; segments that are missing are left out."""
+    volumes = {}
+    for name in names:
+        segmentId = segmentIdByName(segmentationNode, name)
+        if segmentId is None:
+            continue
+        image = slicer.vtkOrientedImageData()
+        segmentationNode.GetBinaryLabelmapRepresentation(segmentId, image)
+        scalars = image.GetPointData().GetScalars()
+        voxels = 0 if scalars is None else int(np.count_nonzero(vtk_to_numpy(scalars)))
+        volumes[name] = voxels * float(np.prod(image.GetSpacing())) / 1000
+    return volumes
+
+
+def maskAndGeometryOfSegments(segmentationNode, segmentIds: Sequence[str]) -> tuple[np.ndarray, Geometry] | None:
+    """One mask of several segments, cut to the box that holds them.
+
+    Returns:
+        uint8 (K, J, I), 0 outside, and its Geometry in world RAS; None where the segments are empty.
+    Raises:
+        ValueError: for a segment that is gone, one without voxels of its own (a surface), or a non-linear parent transform.
+    """
+    segmentation, name = segmentationNode.GetSegmentation(), segmentationNode.GetName()
+    toWorld = linearTransformToWorld(segmentationNode)
+    ids = vtk.vtkStringArray()
+    for segmentId in segmentIds:
+        if segmentation.GetSegment(segmentId) is None:
+            raise ValueError(f"A segment of {name!r} was removed; match the segments again.")
+        ids.InsertNextValue(segmentId)
+    if not segmentation.ContainsRepresentation("Binary labelmap"):
+        raise ValueError(
+            f"{name!r} has surfaces but no voxels; create its binary labelmap first (Segmentations module, Representations)."
+        )
+    image = slicer.vtkOrientedImageData()
+    extentMode = slicer.vtkSegmentation.EXTENT_UNION_OF_EFFECTIVE_SEGMENTS
+    segmentationNode.GenerateMergedLabelmapForAllSegments(image, extentMode, None, ids)
+    scalars = image.GetPointData().GetScalars()
+    if scalars is None or min(image.GetDimensions()) < 1:
+        return None
+    mask_kji = (vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1]) > 0).astype(np.uint8)
+    if not mask_kji.any():
+        return None
+    imageToWorld = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(imageToWorld)
+    startToIJK = np.eye(4)
+    startToIJK[:3, 3] = image.GetExtent()[::2]
+    return mask_kji, Geometry(mask_kji.shape, toWorld @ arrayFromMatrix(imageToWorld) @ startToIJK)
+
+
+def writeLabelsToSegmentation(labelmap_kji: np.ndarray, geometry: Geometry, segmentationNode, labels: list[Label]) -> list[str]:
+    """Put each label into the segment of its name: an existing segment's voxels are replaced, others are not touched.
+
+    Args:
+        labelmap_kji: integer labels.
+        geometry: of the labelmap, in world RAS.
+        segmentationNode: vtkMRMLSegmentationNode; may have its own (linear) parent transform.
+        labels: what to write; segments that are missing are added with the label's name, colour and terminology.
+    Returns:
+        The segment ids, in the order of `labels`.
+    Raises:
+        ValueError: where the segmentation is under a non-linear transform.
+    """
+    ijkToSegmentation = np.linalg.inv(linearTransformToWorld(segmentationNode)) @ geometry.ijk_to_ras
+    present = set(np.flatnonzero(np.bincount(labelmap_kji.ravel())).tolist()) - {0}
+    segmentIds = {}
+    with slicer.util.NodeModify(segmentationNode):
+        for label in labels:
+            segmentId = segmentIdByName(segmentationNode, label.name)
+            if segmentId is None:
+                segmentId = segmentationNode.GetSegmentation().AddEmptySegment("", label.name)
+                applyLabelToSegment(label, segmentationNode.GetSegmentation().GetSegment(segmentId))
+            elif label.value not in present:
+                setSegmentMask(np.zeros(geometry.shape_kji, bool), ijkToSegmentation, segmentationNode, segmentId)
+            segmentIds[label.value] = segmentId
+        written = sorted(present & set(segmentIds))
+        if written:
+            # Slicer takes the n-th identifier for the label n, so the labels are numbered without gaps; others become background.
+            numbers = np.zeros(max(present) + 1, dtype=np.int16)
+            numbers[written] = np.arange(1, len(written) + 1)
+            box = extentOf(numbers[labelmap_kji] > 0)
+            boxToIJK = np.eye(4)
+            boxToIJK[:3, 3] = [side.start for side in box[::-1]]
+            ids = [segmentIds[value] for value in written]
+            _importLabels(numbers[labelmap_kji[box]], ijkToSegmentation @ boxToIJK, segmentationNode, ids)
+    return [segmentIds[label.value] for label in labels]
+
+
+def extentOf(mask_kji: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest box along K, J, I that holds all voxels of a mask that is not empty."""
+    inside = [np.flatnonzero(mask_kji.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    k, j, i = (slice(int(indices[0]), int(indices[-1]) + 1) for indices in inside)
+    return k, j, i
+
+
+def _importLabels(labelmap_kji: np.ndarray, ijkToSegmentation: np.ndarray, segmentationNode, segmentIds: list[str]) -> None:
+    """Replace the n-th segment's voxels by the label n of the labelmap: several times as fast as segment by segment."""
+    ids = vtk.vtkStringArray()
+    for segmentId in segmentIds:
+        ids.InsertNextValue(segmentId)
+    image = orientedImage(labelmap_kji, ijkToSegmentation)
+    if not slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(image, segmentationNode, ids):
+        raise RuntimeError(f"The segments could not be written into {segmentationNode.GetName()!r}.")
+
+
+def setSegmentMask(mask_kji: np.ndarray, ijkToSegmentation: np.ndarray, segmentationNode, segmentId: str) -> None:
+    """Replace one segment's voxels.
+
+    Args:
+        mask_kji: bool.
+        ijkToSegmentation: 4x4 from the mask's voxel indices to the segmentation node's own RAS.
+    """
+    image = orientedImage(mask_kji.astype(np.uint8), ijkToSegmentation)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    if not logic.SetBinaryLabelmapToSegment(image, segmentationNode, segmentId, logic.MODE_REPLACE):
+        raise RuntimeError(f"The segment {segmentId!r} could not be written; the segmentation is unchanged.")
+
+
+def orientedImage(array_kji: np.ndarray, ijkToRAS: np.ndarray):
+    """A vtkOrientedImageData that owns a copy of the array."""
+    image = slicer.vtkOrientedImageData()
+    image.SetDimensions(array_kji.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array_kji).ravel(), deep=True))
+    image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijkToRAS))
+    return image
+
+
+def segmentIdByName(segmentationNode, name: str) -> str | None:
+    """The id of the segment with this name, None where there is none."""
+    return segmentationNode.GetSegmentation().GetSegmentIdBySegmentName(name) or None
+
+
+def newSegmentationFor(volumeNode, name: str):
+    """A segmentation node that goes with a volume: same grid, same parent transform, beside it in the subject hierarchy."""
+    segmentationNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    segmentationNode.CreateDefaultDisplayNodes()
+    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    if hierarchy is not None:
+        volumeItem = hierarchy.GetItemByDataNode(volumeNode)
+        segmentationItem = hierarchy.GetItemByDataNode(segmentationNode)
+        if volumeItem and segmentationItem:
+            hierarchy.SetItemParent(segmentationItem, hierarchy.GetItemParent(volumeItem))
+    return segmentationNode
+
+
+def arrayFromMatrix(matrix) -> np.ndarray:
+    """4x4 float64 from a vtkMatrix4x4."""
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])

@@ -1,0 +1,116 @@
+"""A Prompter (mednextseg.refine.prompter) whose network runs in the worker process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+from mednextseg.refine.prompter import Embedding, PromptCancelledError, PrompterInfo, Result, windowed
+from mednextseg.refine.prompts import Prompts
+from mednextseg.worker import protocol
+from MedNeXtSegmentLib.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.WorkerClient import WorkerClient
+from MedNeXtSegmentLib.WorkerError import WorkerError
+
+_numbers = count()
+
+
+@dataclass(frozen=True, eq=False)
+class _SentSlice:
+    """What it takes to send a slice again to a worker that does not have it."""
+
+    key: str
+    image_rc: np.ndarray
+    spacing_rc_mm: tuple[float, float]
+    window: tuple[float, float] | None
+
+
+class WorkerPrompter:
+    """Calls wait for the worker while the event loop goes on.
+
+    Args:
+        client: to the worker.
+        name: as in mednextseg.refine.load_prompter.
+        device: "auto", "cpu", "cuda:N" or "mps".
+    Raises:
+        RunFailure: where the worker or the network cannot be started.
+    """
+
+    def __init__(self, client: WorkerClient, name: str, device: str = "auto") -> None:
+        self._client, self._name, self._device = client, name, device
+        self._key = f"prompter{next(_numbers)}"
+        # Any slice will do: the answer tells what the network is, and the network is loaded before the first click.
+        value = self._send(_SentSlice(f"{self._key}-info", np.eye(8, dtype=np.float32), (1.0, 1.0), None))
+        info = value["prompter"]
+        self.info = PrompterInfo(**{**info, "prompt_kinds": tuple(info["prompt_kinds"])})
+
+    def encode(
+        self, image_rc: np.ndarray, spacing_rc_mm: tuple[float, float] = (1.0, 1.0), window: tuple[float, float] | None = None
+    ) -> Embedding:
+        """Send the slice; see Prompter.encode."""
+        sent = _SentSlice(f"{self._key}-{next(_numbers)}", np.asarray(image_rc), tuple(spacing_rc_mm), window)
+        self._send(sent)
+        return Embedding(windowed(image_rc, window), sent.spacing_rc_mm, sent)
+
+    def predict(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        state: str | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Result:
+        """Ask for a mask; see Prompter.predict. `state` is the worker's name of the earlier answer."""
+        try:
+            return self._predict(embedding, prompts, state, cancel)
+        except RunFailure as failure:
+            if failure.code != protocol.UNKNOWN_EMBEDDING:
+                raise
+        # A new worker, or one that made room: the slice is sent again, and the mask among the prompts stands for what was.
+        self._send(embedding.features)
+        return self._predict(embedding, prompts, None, cancel)
+
+    def _predict(self, embedding: Embedding, prompts: Prompts, state: str | None, cancel) -> Result:
+        keepAs = f"{self._key}-{next(_numbers)}"
+        parameters = {
+            "session": self._key,
+            "embedding": embedding.features.key,
+            "points_rc": prompts.points_rc.tolist(),
+            "labels": prompts.labels.tolist(),
+            "box": None if prompts.box is None else prompts.box.tolist(),
+            "mask": prompts.mask,
+            "after": state,
+            "keep_as": keepAs,
+        }
+        value = self._ask("predict_mask", parameters, cancel)
+        score = float("nan") if value["score"] is None else value["score"]
+        return Result(value["probability"], score, keepAs)
+
+    def _send(self, sent: _SentSlice) -> dict:
+        parameters = {
+            "session": sent.key,
+            "embedding": sent.key,
+            "prompter": self._name,
+            "image": sent.image_rc,
+            "spacing_rc_mm": list(sent.spacing_rc_mm),
+            "window": None if sent.window is None else list(sent.window),
+            "device": self._device,
+        }
+        return self._ask("encode_slice", parameters, None)
+
+    def _ask(self, operation: str, parameters: dict, cancel: Callable[[], bool] | None) -> dict:
+        answers: list[dict | WorkerError] = []
+        request = self._client.request(operation, parameters, onResult=answers.append, onError=answers.append)
+
+        def isOver() -> bool:
+            if cancel is not None and cancel():
+                self._client.cancel(request)
+            return bool(answers)
+
+        self._client.wait(isOver)
+        answer = answers[0]
+        if not isinstance(answer, WorkerError):
+            return answer
+        if answer.code in (protocol.CANCELLED, protocol.SUPERSEDED):
+            raise PromptCancelledError(answer.message)
+        raise RunFailure(answer.code, answer.message, answer.hint)
