@@ -1,0 +1,84 @@
+"""Small real models and volumes for the engine's tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from mednextseg.models.loaded_model import LoadedModel, load_model
+from mednextseg.models.model_card import card_from_dict, write_card
+from mednextseg.models.weights import write_safetensors
+from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.load_profile("suite")
+
+
+def write_package(folder: Path, network: torch.nn.Module, labels: tuple[str, ...], **fields: object) -> Path:
+    """A model package around a network; `fields` replaces or adds fields of the card."""
+    folder.mkdir(parents=True)
+    digest = write_safetensors(network.state_dict(), folder / "weights.safetensors")
+    raw = {
+        "id": folder.name,
+        "version": "1.0.0",
+        "title": "Test model",
+        "task": "segment",
+        "family": "mednext",
+        "architecture": {},
+        "channels": [{"name": "MR", "modality": "MR", "normalization": {"scheme": "zscore"}}],
+        "labels": [
+            {"value": value, "name": name, "color": [40 * value, 200, 90]} for value, name in enumerate(labels, start=1)
+        ],
+        "weights_sha256": [digest],
+        "weights_license": "CC0",
+        "spacing_kji_mm": [1.0, 1.0, 1.0],
+        "patch_size_kji": [16, 16, 32],
+        "orientation": "RAS",
+        **fields,
+    }
+    write_card(card_from_dict(raw), folder)
+    return folder
+
+
+def tiny_mednext(in_channels: int = 1, num_classes: int = 3, seed: int = 0) -> MedNeXt:
+    """A real MedNeXt with 4 base channels and one block a stage: a forward pass takes milliseconds."""
+    torch.manual_seed(seed)
+    config = MedNeXtConfig(in_channels, num_classes, block_counts=(1,) * 9, base_channels=4)
+    network = MedNeXt(config)
+    with torch.no_grad():
+        network.out_0.conv_out.weight.mul_(8)  # clear winners instead of near ties
+    return network.eval()
+
+
+class ThresholdNetwork(torch.nn.Module):
+    """Labels bright voxels: logits that depend on nothing but the voxel, so that every step around the network can be checked."""
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        foreground = (x[:, :1] - self.threshold) * 4
+        return torch.cat([-foreground, foreground], dim=1)
+
+
+@pytest.fixture
+def tiny_model(tmp_path: Path) -> LoadedModel:
+    """A random but real MedNeXt with the labels "left" and "right"."""
+    return load_model(write_package(tmp_path / "tiny", tiny_mednext(), ("left", "right")))
+
+
+@pytest.fixture
+def threshold_model(tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
+    """A model whose network labels voxels above half of the deviation: the geometry around it becomes visible."""
+    monkeypatch.setattr(LoadedModel, "network_loaders", lambda self, device, precision: [ThresholdNetwork])
+    card = card_from_dict({**tiny_model.card.to_dict(), "labels": [{"value": 1, "name": "bright", "color": [200, 80, 80]}]})
+    return LoadedModel(tiny_model.folder, card)
+
+
+def ball(shape_kji: tuple[int, int, int], center_kji: tuple[float, ...], radii_kji: tuple[float, ...]) -> np.ndarray:
+    """bool (K, J, I): an ellipsoid."""
+    grid = np.ogrid[tuple(slice(n) for n in shape_kji)]
+    return sum(((g - c) / r) ** 2 for g, c, r in zip(grid, center_kji, radii_kji, strict=True)) <= 1

@@ -1,0 +1,118 @@
+"""The command line: what it writes, what it says, and its exit status."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_mednext, write_package
+
+from mednextseg.cli import main
+from mednextseg.geometry import Geometry
+from mednextseg.segmentation_io import read_segmentation
+from mednextseg.volume_io import image_of, write_image
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library with the model "tiny" and a volume "in.nii.gz"."""
+    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path))
+    write_package(tmp_path / "models" / "tiny", tiny_mednext(), ("left", "right"))
+    write_volume(tmp_path / "in.nii.gz")
+    return tmp_path
+
+
+def write_volume(path: Path, shape: tuple = (20, 24, 40), seed: int = 0) -> None:
+    volume = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    write_image(image_of(volume, Geometry(shape, np.diag([1.0, 1.0, 1.0, 1.0]))), path)
+
+
+def test_segment_writes_a_named_segmentation_and_reports_json(home: Path, capsys: pytest.CaptureFixture) -> None:
+    output = home / "out.seg.nrrd"
+    assert main(["segment", str(home / "in.nii.gz"), "-o", str(output), "--model", "tiny", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["model_id"] == "tiny" and report["windows"]["full"] > 0
+    segmentation = read_segmentation(output)
+    assert [label.name for label in segmentation.labels] == ["left", "right"]
+    volume_ml = (segmentation.labelmap_kji == 1).sum() / 1000
+    assert report["volumes_ml"]["left"] == pytest.approx(volume_ml)
+
+
+def test_region_labels_and_recipe_are_honoured(home: Path) -> None:
+    recipe = home / "recipe.json"
+    recipe.write_text(json.dumps({"overlap": 0.25, "postprocessing": {"right": {"keep_largest": True}}}))
+    output = home / "out.nii.gz"
+    arguments = ["--roi", "5,30,-100,100,0,9", "--labels", "right", "--recipe", str(recipe), "--tta"]
+    assert main(["segment", str(home / "in.nii.gz"), "-o", str(output), "--model", "tiny", *arguments]) == 0
+    labelmap = read_segmentation(output).labelmap_kji
+    assert set(np.unique(labelmap)) == {0, 2}
+    assert not labelmap[10:].any() and not labelmap[:, :, :5].any() and not labelmap[:, :, 31:].any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "huge"], "no model 'huge'"),
+        (["--model", "tiny", "--labels", "kidney"], "no label 'kidney'"),
+        (["--model", "tiny", "--roi", "1,2,3"], "--roi needs six numbers"),
+        (["--model", "tiny", "--roi", "900,950,0,9,0,9"], "outside the volume"),
+        (["--model", "tiny", "--device", "cuda:7"], "no device 'cuda:7'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_no_file(
+    home: Path, capsys: pytest.CaptureFixture, arguments: list, message: str
+) -> None:
+    output = home / "out.seg.nrrd"
+    assert main(["segment", str(home / "in.nii.gz"), "-o", str(output), *arguments]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mednextseg: ")]
+    assert len(said) == 1 and message in said[0]
+    assert not output.exists()
+
+
+def test_a_folder_of_cases_is_resumable_and_survives_a_bad_case(home: Path, capsys: pytest.CaptureFixture) -> None:
+    cases, output = home / "cases", home / "results"
+    cases.mkdir()
+    for number in range(2):
+        write_volume(cases / f"case{number}_0000.nii.gz", seed=number)
+    (cases / "case9_0000.nii.gz").write_bytes(b"broken")
+    command = ["segment", str(cases), "-o", str(output), "--model", "tiny"]
+    assert main(command) == 1
+    assert "1 of 3 cases failed: case9" in capsys.readouterr().err
+    first = (output / "case0.seg.nrrd").stat().st_mtime_ns
+    write_volume(cases / "case9_0000.nii.gz", seed=9)
+    assert main(command) == 0
+    assert "case0: done before" in capsys.readouterr().err
+    assert (output / "case0.seg.nrrd").stat().st_mtime_ns == first
+    assert sorted(path.name for path in output.iterdir()) == [f"case{n}.seg.nrrd" for n in (0, 1, 9)]
+
+
+def test_models_list_show_and_verify(home: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["models", "list", "--json"]) == 0
+    assert "tiny" in [model["id"] for model in json.loads(capsys.readouterr().out)]
+    assert main(["models", "show", "tiny"]) == 0
+    assert "1 left, 2 right" in capsys.readouterr().out
+    assert main(["models", "verify", "tiny"]) == 0
+    (home / "models" / "tiny" / "weights.safetensors").write_bytes(b"")
+    assert main(["models", "verify", "tiny"]) == 1
+    assert "truncated or altered" in capsys.readouterr().out
+
+
+def test_ctrl_c_in_the_middle_leaves_the_old_file(home: Path) -> None:
+    output = home / "out.seg.nrrd"
+    output.write_bytes(b"the old result")
+    write_volume(home / "large.nii.gz", shape=(200, 200, 200))
+    command = [sys.executable, "-m", "mednextseg", "segment", str(home / "large.nii.gz"), "-o", str(output), "--model", "tiny"]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2] / "MedNeXtSegment", stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "network" in line:
+            break
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "stopped" in rest
+    assert output.read_bytes() == b"the old result"
+    assert not list(home.glob(".mednextseg-*"))

@@ -1,0 +1,76 @@
+"""Slices to review: entropy in square millimetres, where it lies in the patient, and that it points at errors."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from scipy.stats import spearmanr
+
+from mednextseg.evaluate.uncertainty import (
+    ReviewSlice,
+    binary_entropy,
+    predict_review_slices,
+    review_slices,
+    worst_first_with_gap,
+)
+from mednextseg.geometry import Geometry
+from mednextseg.models.loaded_model import LoadedModel
+
+
+@given(st.floats(0, 1))
+def test_entropy_is_one_bit_at_one_half_and_none_where_the_network_is_sure(p: float) -> None:
+    value = float(binary_entropy(torch.tensor(p, dtype=torch.float64)))
+    assert 0 <= value <= 1 + 1e-12
+    assert value == pytest.approx(float(binary_entropy(torch.tensor(1 - p, dtype=torch.float64))), abs=1e-9)
+    assert float(binary_entropy(torch.tensor(0.5))) == pytest.approx(1)
+    assert float(binary_entropy(torch.tensor(0.0))) == 0
+
+
+def test_an_undecided_patch_counts_with_its_area_and_place() -> None:
+    matrix = np.diag([2.0, 3.0, 5.0, 1.0])
+    matrix[:3, 3] = (10, 20, 30)
+    probability = np.zeros((2, 6, 8, 8))
+    probability[0, 1:5, 2:6, 2:6] = 1.0
+    probability[0, 3, 2:4, 4:6] = 0.5
+    first, *rest = review_slices(probability, Geometry((6, 8, 8), matrix), ["liver", "spleen"])
+    assert (first.label, first.uncertain_mm2) == ("liver", pytest.approx(4 * 2 * 3))
+    assert first.center_ras == pytest.approx((10 + 2 * 4.5, 20 + 3 * 2.5, 30 + 5 * 3))
+    assert first.segment_mm2 == pytest.approx((12 + 4 * 0.5) * 6)
+    assert rest == [], "slices without any doubt, and segments that are nowhere likely, are not offered"
+
+
+def test_neighbouring_slices_are_offered_once() -> None:
+    slices = [ReviewSlice("a", (0, 0, z), 10 - z, 1.0) for z in range(6)] + [ReviewSlice("b", (0, 0, 0), 1.0, 1.0)]
+    kept = worst_first_with_gap(slices, 3, gap_mm=3.0)
+    assert [(s.label, s.center_ras[2]) for s in kept] == [("a", 0), ("a", 3), ("b", 0)]
+
+
+def test_uncertain_slices_are_those_with_errors() -> None:
+    # A calibrated guess: the truth is drawn from the probabilities, blurred from slice to slice by another amount.
+    random = np.random.default_rng(0)
+    disk = np.zeros((24, 40, 40))
+    disk[:, 10:30, 10:30] = 1
+    probability = np.stack([gaussian_filter(plane, 0.3 + 0.25 * (k % 8)) for k, plane in enumerate(disk)])
+    truth = random.random(probability.shape) < probability
+    errors = (truth != (probability > 0.5)).sum(axis=(1, 2))
+    found = review_slices(probability[None], Geometry(probability.shape, np.eye(4)), ["disk"])
+    by_plane = {round(s.center_ras[2]): s.uncertain_mm2 for s in found}
+    assert spearmanr([by_plane[k] for k in range(24)], errors).statistic > 0.9
+
+
+def test_a_model_lists_its_slices_in_the_volume_s_own_place(tiny_model: LoadedModel) -> None:
+    matrix = np.diag([-1.0, -1.0, 2.0, 1.0])  # LPS axes, coarse slices; the network works on RAS at 1 mm
+    matrix[:3, 3] = (30, 40, -50)
+    geometry = Geometry((10, 20, 34), matrix)
+    volume = np.random.default_rng(0).normal(size=geometry.shape_kji).astype(np.float32)
+    found = predict_review_slices(volume, geometry, tiny_model)
+    assert {s.label for s in found} <= {"left", "right"}
+    assert len(found) > 10
+    assert [s.uncertain_mm2 for s in found] == sorted((s.uncertain_mm2 for s in found), reverse=True)
+    inside = geometry.ijk_from_ras(np.array([s.center_ras for s in found]))
+    assert (inside > -1).all()
+    assert (inside < np.array(geometry.shape_ijk)).all()
+    area = 20 * 34
+    assert all(0 < s.uncertain_mm2 <= area and 0 < s.segment_mm2 <= area for s in found)

@@ -1,0 +1,266 @@
+"""STU-Net, MONAI bundles and bare state dicts import; the command line does it too."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_mednext
+from monai.networks.nets import MedNeXt as MonaiMedNeXt
+
+from mednextseg.cli import main
+from mednextseg.models.catalogue import catalogue
+from mednextseg.models.importers import import_model
+from mednextseg.models.label_codes import coded_label, stu_net_labels
+from mednextseg.models.loaded_model import load_model
+from mednextseg.models.terminology import terminology_entry
+from mednextseg.models.weights import write_safetensors
+from mednextseg.networks.stu_net import STUNet, STUNetConfig
+
+PUBLISHED_POOLS = ((2, 2, 2),) * 4 + ((1, 1, 2),)
+CARD = {
+    "id": "mine",
+    "version": "2.0.0",
+    "title": "Mine",
+    "task": "segment",
+    "channels": [{"name": "CT", "modality": "CT", "normalization": {"scheme": "ct", "lower": -100, "upper": 200, "std": 80}}],
+    "labels": [{"value": 1, "name": "liver", "color": [200, 90, 80]}, {"value": 2, "name": "spleen", "color": [90, 90, 200]}],
+    "weights_license": "CC0",
+    "spacing_kji_mm": [1.5, 1.5, 1.5],
+    "patch_size_kji": [16, 16, 32],
+    "orientation": "RAS",
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def tiny_stu_net(num_classes: int) -> STUNet:
+    torch.manual_seed(0)
+    return STUNet(STUNetConfig(1, num_classes, widths=(2, 2, 3, 3, 4, 4), pool_sizes_kji=PUBLISHED_POOLS)).eval()
+
+
+def published_stu_net(folder: Path) -> tuple[Path, STUNet]:
+    """A file pair laid out as STU-Net's authors publish theirs (plans as in their pickles), around a small network."""
+    network = tiny_stu_net(105)
+    plans = {
+        "num_modalities": 1,
+        "modalities": {0: "CT"},
+        "num_classes": 104,
+        "all_classes": list(range(1, 105)),
+        "normalization_schemes": {0: "nonCT"},
+        "use_mask_for_norm": {0: False},
+        "preprocessor_name": "GenericPreprocessor",
+        "transpose_forward": [0, 1, 2],
+        "dataset_properties": {"intensityproperties": {0: {"mean": np.float32(1)}}},
+        "plans_per_stage": {
+            0: {
+                "patch_size": np.array([128, 128, 128]),
+                "current_spacing": np.array([1.5, 1.5, 1.5]),
+                "pool_op_kernel_sizes": [list(pool) for pool in PUBLISHED_POOLS],
+            }
+        },
+    }
+    weights = folder / "small_ep4k.model"
+    torch.save({"epoch": 4000, "state_dict": network.state_dict(), "plot_stuff": ([np.float64(0.5)],)}, weights)
+    info = {"init": ("plans", "all", "out", "data", True, 0, True, False, True), "name": "STUNetTrainer_small", "plans": plans}
+    weights.with_name("small_ep4k.model.pkl").write_bytes(pickle.dumps(info, 2))
+    return weights, network
+
+
+def test_a_published_stu_net_keeps_pooling_plans_and_structures(tmp_path: Path) -> None:
+    weights, network = published_stu_net(tmp_path)
+    card = import_model(weights).card
+    assert card.family == "stu_net" and card.id == "small-ep4k-stunettrainer-small"
+    assert card.channels[0].normalization.scheme == "zscore"  # the data is CT, the published plans standardise each image
+    names = {label.value: label.name for label in card.labels}
+    assert (names[1], names[40], names[104]) == ("adrenal_gland_left", "liver", "vertebrae_T9")
+    x = torch.randn(1, 1, 32, 16, 64)
+    with torch.no_grad():
+        assert torch.allclose(load_model(card.id).network_loaders("cpu")[0]()(x), network(x), atol=1e-5)
+
+
+def test_a_stu_net_of_the_v2_layout_imports(tmp_path: Path) -> None:
+    configuration = {
+        "spacing": [1.5, 1.5, 1.5],
+        "patch_size": [32, 32, 32],
+        "preprocessor_name": "DefaultPreprocessor",
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "pool_op_kernel_sizes": [[1, 1, 1], *([list(pool) for pool in PUBLISHED_POOLS])],
+    }
+    intensities = {"0": {"mean": 10.0, "std": 20.0, "percentile_00_5": -100.0, "percentile_99_5": 300.0}}
+    plans = {
+        "dataset_name": "Dataset700_Organs",
+        "transpose_forward": [0, 1, 2],
+        "configurations": {"3d_fullres": configuration},
+        "foreground_intensity_properties_per_channel": intensities,
+    }
+    dataset = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1, "aorta": 2}}
+    init = {"plans": plans, "configuration": "3d_fullres", "fold": 0, "dataset_json": dataset}
+    content = {"network_weights": tiny_stu_net(3).state_dict(), "init_args": init, "trainer_name": "STUNetTrainer_small"}
+    torch.save(content, tmp_path / "checkpoint_final.pth")
+    card = import_model(tmp_path).card
+    assert card.family == "stu_net" and tuple(tuple(p) for p in card.architecture["pool_sizes_kji"]) == PUBLISHED_POOLS
+    assert card.mirror_axes_kji == () and card.channels[0].normalization.upper == 300.0
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_state_dict_with_a_card_of_ones_own_imports(suffix: str, tmp_path: Path) -> None:
+    network = tiny_mednext()
+    weights, card_file = tmp_path / f"weights{suffix}", tmp_path / "my card.json"
+    if suffix == ".pth":
+        torch.save({"model_state_dict": network.state_dict(), "note": "epoch 5"}, weights)
+    else:
+        write_safetensors(network.state_dict(), weights)
+    card_file.write_text(json.dumps(CARD))
+    with pytest.raises(ValueError, match="--card"):
+        import_model(weights)
+    card = import_model(weights, card_file=card_file).card
+    assert (card.id, card.version, card.family) == ("mine", "2.0.0", "mednext")
+    x = torch.randn(1, 1, 16, 16, 32)
+    with torch.no_grad():
+        assert torch.allclose(load_model("mine").network_loaders("cpu")[0]()(x), network(x), atol=1e-4)
+
+
+def test_a_monai_network_imports_with_a_card(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shape = {"blocks_down": (1,) * 4, "blocks_bottleneck": 1, "blocks_up": (1,) * 4}
+    monai = MonaiMedNeXt(spatial_dims=3, init_filters=4, in_channels=1, out_channels=3, kernel_size=3, **shape).eval()
+    torch.save(monai.state_dict(), tmp_path / "monai.pt")
+    (tmp_path / "card.json.txt").write_text(json.dumps(CARD))
+    import_model(tmp_path / "monai.pt", card_file=tmp_path / "card.json.txt")
+    x = torch.randn(1, 1, 16, 16, 32)
+    with torch.no_grad():
+        assert torch.allclose(load_model("mine").network_loaders("cpu")[0]()(x), monai(x), atol=1e-4)
+
+
+def test_what_a_state_dict_cannot_tell_must_be_on_the_card(tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text(json.dumps(CARD))
+    torch.save(tiny_stu_net(3).state_dict(), tmp_path / "stu.pth")
+    with pytest.raises(ValueError, match="pool_sizes_kji"):
+        import_model(tmp_path / "stu.pth", card_file=tmp_path / "card.json")
+    torch.save({"weights": [1, 2, 3]}, tmp_path / "list.pth")
+    with pytest.raises(ValueError, match="not a state dict"):
+        import_model(tmp_path / "list.pth", card_file=tmp_path / "card.json")
+    torch.save({"conv.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="no known family"):
+        import_model(tmp_path / "other.pth", card_file=tmp_path / "card.json")
+    (tmp_path / "card.json").write_text(json.dumps({**CARD, "labels": CARD["labels"][:1]}))
+    torch.save(tiny_mednext().state_dict(), tmp_path / "net.pth")
+    with pytest.raises(ValueError, match="3 outputs but its description 1 labels"):
+        import_model(tmp_path / "net.pth", card_file=tmp_path / "card.json")
+
+
+def bundle(folder: Path, transforms: list[dict], sigmoid: bool = False) -> Path:
+    """A MONAI bundle in the layout of the model zoo."""
+    (folder / "configs").mkdir(parents=True)
+    (folder / "models").mkdir()
+    names = {"0": "background", "1": "left atrium", "2": "tumor"}
+    image = {"type": "image", "modality": "MR", "num_channels": 1, "channel_def": {"0": "image"}}
+    data_format = {"inputs": {"image": image}, "outputs": {"pred": {"channel_def": names}}}
+    metadata = {"name": "Left atrium", "version": "0.3.1", "network_data_format": data_format, "license": "CC-BY-4.0"}
+    inference = {
+        "preprocessing": {"_target_": "Compose", "transforms": transforms},
+        "inferer": {"_target_": "SlidingWindowInferer", "roi_size": [16, 32, 48], "overlap": 0.5},
+        "postprocessing": {"_target_": "Compose", "transforms": [{"_target_": "Activationsd", "softmax": not sigmoid}]},
+    }
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "configs" / "inference.json").write_text(json.dumps(inference))
+    torch.save(tiny_mednext().state_dict(), folder / "models" / "model.pt")
+    return folder
+
+
+TRANSFORMS = [
+    {"_target_": "LoadImaged", "keys": "@image_key"},
+    {"_target_": "EnsureChannelFirstd", "keys": "@image_key"},
+    {"_target_": "monai.transforms.Orientationd", "keys": "@image_key", "axcodes": "RAS"},
+    {"_target_": "Spacingd", "keys": "@image_key", "pixdim": [1.5, 1.25, 2.0], "mode": "bilinear"},
+    {"_target_": "NormalizeIntensityd", "keys": "@image_key", "nonzero": True, "channel_wise": True},
+]
+
+
+def test_a_monai_bundle_imports_with_its_axes_turned_and_says_what_differs(tmp_path: Path) -> None:
+    model = import_model(bundle(tmp_path / "bundle", TRANSFORMS))
+    card = model.card
+    # MONAI's first tensor axis runs to the right; ours is K, the last letter.
+    assert card.orientation == "SAR" and card.spacing_kji_mm == (1.5, 1.25, 2.0) and card.patch_size_kji == (16, 32, 48)
+    assert card.channels[0].normalization.scheme == "zscore_nonzero" and card.weights_license == "CC-BY-4.0"
+    assert [label.name for label in card.labels] == ["left atrium", "tumor"]
+    assert len(model.notes) == 1 and "MONAI interpolates linearly" in card.description
+
+
+@pytest.mark.parametrize(
+    ("transform", "reason"),
+    [
+        ({"_target_": "MyOwnTransformd"}, "MyOwnTransformd, which is not known"),
+        ({"_target_": "CropForegroundd", "source_key": "image"}, "CropForegroundd"),
+        ({"_target_": "Spacingd", "pixdim": "$[1.0] * 3"}, "expressions are not evaluated"),
+        ({"_target_": "ScaleIntensityRanged", "a_min": -57, "a_max": 164, "b_min": 0, "b_max": 1, "clip": False}, "clipping"),
+    ],
+)
+def test_what_a_bundle_does_and_we_cannot_is_refused(transform: dict, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=reason):
+        import_model(bundle(tmp_path / "bundle", [*TRANSFORMS, transform]))
+
+
+def test_the_command_line_imports_exports_and_removes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    weights, card_file = tmp_path / "w.pth", tmp_path / "c.json"
+    torch.save(tiny_mednext().state_dict(), weights)
+    card_file.write_text(json.dumps(CARD))
+    assert main(["models", "import", str(weights), "--card", str(card_file), "--id", "by-hand", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "by-hand"
+    assert main(["models", "export", "by-hand", "-o", str(tmp_path), "--json"]) == 0
+    archive = json.loads(capsys.readouterr().out)
+    assert main(["models", "remove", "by-hand"]) == 0
+    assert main(["models", "import", archive["file"], "--sha256", archive["sha256"]]) == 0
+    assert "2 label(s)" in capsys.readouterr().out and load_model("by-hand").card.version == "2.0.0"
+    assert main(["models", "import", archive["file"]]) == 1
+    assert "installed already" in capsys.readouterr().err
+    assert main(["models", "catalogue"]) == 0
+    assert "unverified" in capsys.readouterr().out
+
+
+def test_the_catalogue_invents_nothing() -> None:
+    entries = catalogue()
+    assert {entry.family for entry in entries} == {"mednext", "stu_net", "sam_med2d"}
+    for entry in entries:
+        assert entry.source_page.startswith("https://") and entry.to_dict()["verified"] is (entry.sha256 is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "side"),
+    [
+        ("liver", "10200004", None),
+        ("Right Kidney", "64033007", "Right"),
+        ("kidney_left", "64033007", "Left"),
+        ("left adrenal gland", "23451007", "Left"),
+        ("postcava", "64131007", None),
+        ("gall bladder", "28231008", None),
+        ("vertebrae_T9", "82687006", None),
+        ("rib_left_3", "25888004", "Left"),
+        ("peritumoral edema", "79654002", None),
+        ("portal vein and splenic vein", "110765007", None),
+    ],
+)
+def test_names_of_public_data_sets_get_their_codes(name: str, code: str, side: str | None) -> None:
+    label = coded_label(3, name)
+    assert label.name == name and label.terminology["type"][:2] == ("SCT", code)
+    modifier = label.terminology.get("type_modifier")
+    assert (modifier[2] if modifier else None) == side
+    assert code in terminology_entry(label)
+
+
+def test_every_stu_net_label_has_codes_and_unknown_names_stay_plain() -> None:
+    names = stu_net_labels()
+    assert len(names) == 104 and names == sorted(names)
+    assert all(coded_label(value, name).terminology for value, name in enumerate(names, start=1))
+    plain = [
+        coded_label(value, name) for value, name in enumerate(("prostate/uterus", "label 1", "left left kidney", ""), start=1)
+    ]
+    assert all(not label.terminology for label in plain) and len({label.color for label in plain}) == 4

@@ -1,0 +1,134 @@
+"""The allocator's settings and the choice of precision, on the machine at hand."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mednextseg.kernels import precision
+from mednextseg.kernels.allocator import keep_freed_memory, release_freed_memory
+
+_CHURN = """
+import resource, sys, threading
+import torch
+from mednextseg.kernels.allocator import keep_freed_memory
+if sys.argv[1] == "kept":
+    assert keep_freed_memory()
+faults = []
+def churn():
+    for _ in range(30):
+        torch.empty(10 * 2**20).fill_(1)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+thread = threading.Thread(target=churn)
+thread.start()
+thread.join()
+print(faults[-1] - faults[14])
+"""
+
+_PEAK = """
+import sys
+import torch
+from mednextseg.kernels import accelerate
+from mednextseg.kernels.allocator import keep_freed_memory
+from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
+def kilobytes(field):
+    return int(next(line for line in open("/proc/self/status") if line.startswith(field)).split()[1])
+network = MedNeXt(MedNeXtConfig(1, 3, block_counts=(1,) * 9)).eval()
+run = accelerate(network) if sys.argv[1] == "fast" else network
+x = torch.zeros(1, 1, 48, 48, 48)
+before = kilobytes("VmRSS")
+with torch.no_grad():
+    run(x)
+print(kilobytes("VmHWM") - before)
+"""
+
+
+def number_from(script: str, argument: str) -> int:
+    path = str(Path(precision.__file__).parents[2])
+    result = subprocess.run(
+        [sys.executable, "-c", script, argument], capture_output=True, text=True, check=True, env={"PYTHONPATH": path}
+    )
+    return int(result.stdout)
+
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc and /proc are Linux's")
+
+
+@linux_only
+def test_kept_memory_is_not_faulted_in_again_in_a_worker_thread() -> None:
+    assert number_from(_CHURN, "kept") < number_from(_CHURN, "stock") / 4
+
+
+@linux_only
+def test_the_fast_path_needs_less_memory_than_the_plain_network() -> None:
+    assert number_from(_PEAK, "fast") < number_from(_PEAK, "plain")
+
+
+def test_systems_without_glibc_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert keep_freed_memory() is False
+    assert release_freed_memory() is False
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path))
+    monkeypatch.setattr(precision, "computes_in_bfloat16", lambda: True)
+    return tmp_path
+
+
+def seconds(monkeypatch: pytest.MonkeyPatch, float32: float, bfloat16: float) -> list[torch.dtype]:
+    """Replace the measurement; returns the list of types that were measured."""
+    measured: list[torch.dtype] = []
+
+    def measure(dtype: torch.dtype) -> float:
+        measured.append(dtype)
+        return {torch.float32: float32, torch.bfloat16: bfloat16}[dtype]
+
+    monkeypatch.setattr(precision, "_seconds", measure)
+    return measured
+
+
+def test_inexact_results_are_never_chosen_unasked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = seconds(monkeypatch, 9.0, 1.0)
+    assert precision.fastest_dtype() == torch.float32
+    monkeypatch.setattr(precision, "computes_in_bfloat16", lambda: False)
+    assert precision.fastest_dtype(allow_inexact=True) == torch.float32
+    assert measured == [] and list(home.iterdir()) == []
+
+
+def test_the_faster_type_is_measured_once_and_remembered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = seconds(monkeypatch, 2.0, 1.0)
+    assert [precision.fastest_dtype(allow_inexact=True) for _ in range(3)] == [torch.bfloat16] * 3
+    assert measured == [torch.float32, torch.bfloat16]
+    assert [file.name for file in home.iterdir()] == ["precision.json"]
+    assert list(json.loads((home / "precision.json").read_text()).values()) == [{"float32": 2.0, "bfloat16": 1.0}]
+
+
+def test_a_gain_too_small_for_the_lost_exactness_is_declined(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds(monkeypatch, 1.1, 1.0)
+    assert precision.fastest_dtype(allow_inexact=True) == torch.float32
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 3}', '{"a": {"float32": "x"}}'])
+def test_a_damaged_memory_is_measured_anew(home: Path, content: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "precision.json").write_text(content)
+    seconds(monkeypatch, 2.0, 1.0)
+    assert precision.fastest_dtype(allow_inexact=True) == torch.bfloat16
+    assert len(json.loads((home / "precision.json").read_text())) == 1
+
+
+def test_a_home_that_cannot_be_written_is_no_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "file").write_text("")
+    monkeypatch.setenv("MEDNEXTSEG_HOME", str(home / "file"))
+    seconds(monkeypatch, 2.0, 1.0)
+    assert precision.fastest_dtype(allow_inexact=True) == torch.bfloat16
+
+
+def test_the_measurement_itself_gives_seconds_for_both_types() -> None:
+    assert 0 < precision._seconds(torch.float32) < 300
+    if precision.computes_in_bfloat16():
+        assert 0 < precision._seconds(torch.bfloat16) < 300

@@ -1,0 +1,96 @@
+"""Cards are validated, weights verified, models found by id and by folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import tiny_mednext, write_package
+
+from mednextseg import load_model
+from mednextseg.models.library import find_model, installed_models, verify_model
+from mednextseg.models.model_card import ModelCard, card_from_dict, read_card
+from mednextseg.models.terminology import label_from_entry, terminology_entry
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed model "tiny"."""
+    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path))
+    return write_package(tmp_path / "models" / "tiny", tiny_mednext(), ("left", "right"))
+
+
+def raw_card(package: Path) -> dict:
+    return json.loads((package / "card.json").read_text())
+
+
+def test_a_card_survives_the_file_with_fields_of_the_future(package: Path) -> None:
+    raw = {**raw_card(package), "favourite_colour": "green"}
+    card = card_from_dict(raw)
+    assert card.extra == {"favourite_colour": "green"}
+    assert json.loads(json.dumps(card.to_dict())) == json.loads(json.dumps(card_from_dict(card.to_dict()).to_dict()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id": None}, "lacks the field id"),
+        ({"task": "guess"}, "task must be one of segment, refine"),
+        ({"patch_size_kji": None}, "lacks patch_size_kji"),
+        ({"overlap": 1}, "overlap must be at least 0 and below 1"),
+        ({"id": "Has Spaces"}, "id must be lower-case"),
+        ({"weights_sha256": ["123"]}, "one SHA-256"),
+        ({"labels": [{"value": 0, "name": "x", "color": [1, 2, 3]}]}, "label values must be positive"),
+        ({"labels": [{"name": "x", "color": [1, 2, 3]}]}, "wrong form"),
+        (
+            {"channels": [{"name": "MR", "modality": "MR", "normalization": {"scheme": "magic"}}]},
+            "unknown normalization 'magic'",
+        ),
+    ],
+)
+def test_a_wrong_card_names_the_field(package: Path, change: dict, message: str) -> None:
+    raw = {name: value for name, value in {**raw_card(package), **change}.items() if value is not None}
+    with pytest.raises(ValueError, match=message):
+        card_from_dict(raw)
+
+
+def test_models_are_found_by_id_and_by_folder(package: Path) -> None:
+    assert installed_models()["tiny"] == package
+    assert find_model("tiny") == package == find_model(package)
+    assert isinstance(load_model("tiny").card, ModelCard)
+
+
+def test_an_unknown_model_lists_those_there_are(package: Path) -> None:
+    with pytest.raises(ValueError, match=r"no model 'huge'; installed: .*tiny"):
+        load_model("huge")
+
+
+@pytest.mark.parametrize("damage", ["truncate", "alter", "delete"])
+def test_damaged_weights_are_not_run(package: Path, damage: str) -> None:
+    weights = package / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    if damage == "delete":
+        weights.unlink()
+    else:
+        content[-1] ^= 1
+        weights.write_bytes(content if damage == "alter" else content[:-10])
+    assert len(verify_model(package)) == 1
+    with pytest.raises(ValueError, match="damaged"):
+        load_model("tiny")
+
+
+def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no card\.json"):
+        read_card(tmp_path)
+
+
+def test_terminology_survives_slicers_entry(package: Path) -> None:
+    codes = {
+        "category": ("SCT", "123037004", "Anatomical Structure"),
+        "type": ("SCT", "64033007", "Kidney"),
+        "type_modifier": ("SCT", "7771000", "Left"),
+    }
+    label = label_from_entry(3, "left kidney", (1, 2, 3), "")
+    assert label.terminology == {} and terminology_entry(label) == ""
+    entry = terminology_entry(type(label)(3, "left kidney", (1, 2, 3), codes))
+    assert entry.count("~") == 6
+    assert label_from_entry(3, "left kidney", (1, 2, 3), entry).terminology == codes

@@ -1,0 +1,72 @@
+"""`mednextseg refine`: a journal replayed from files gives what the session gave."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ball
+
+from mednextseg.cli import main
+from mednextseg.geometry import Geometry
+from mednextseg.models.model_card import Label
+from mednextseg.refine import load_prompter
+from mednextseg.refine.refinement import Refinement
+from mednextseg.refine.slice_plane import plane_through
+from mednextseg.segmentation_io import read_segmentation, write_segmentation
+from mednextseg.volume_io import image_of, write_image
+
+SHAPE_KJI, CENTRE_KJI = (16, 32, 36), (8, 16, 18)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path):
+    """Files of a volume, a segmentation and a journal; and the mask at the end of the session that wrote the journal."""
+    geometry = Geometry(SHAPE_KJI, np.diag([-1.0, -1.25, 2.0, 1.0]))
+    truth = ball(SHAPE_KJI, CENTRE_KJI, (5, 9, 10))
+    volume = (100 + 80 * truth + np.random.default_rng(0).normal(0, 4, SHAPE_KJI)).astype(np.float32)
+    labelmap = truth.astype(np.uint8)
+    labelmap[8, :, 18:] = 0  # half of a slice is missing
+    labelmap[:2, :4, :4] = 2
+    write_image(image_of(volume, geometry), tmp_path / "image.nrrd")
+    write_segmentation(
+        tmp_path / "before.seg.nrrd", labelmap, geometry, [Label(1, "ball", (200, 90, 70)), Label(2, "corner", (70, 90, 200))]
+    )
+    session = Refinement(volume, geometry, load_prompter("random_walker"), labelmap == 1, geometry)
+    click = geometry.ras_from_ijk(np.array([23.0, 16.0, 8.0]))
+    session.add_point(click, True, plane_through(geometry, click, (0, -1, 0), (-1, 0, 0)))
+    session.add_point(click, True, plane_through(geometry, click, (0, -0.6, 0.8), (-1, 0, 0)))
+    session.journal.save(tmp_path / "journal.json")
+    return tmp_path, labelmap, session.preview_segment()
+
+
+def arguments(folder: Path, segment: str = "ball") -> list[str]:
+    files = [str(folder / "image.nrrd"), str(folder / "before.seg.nrrd"), "--journal", str(folder / "journal.json")]
+    return ["refine", *files, "--segment", segment, "-o", str(folder / "after.seg.nrrd")]
+
+
+def test_a_journal_gives_the_identical_segment_and_keeps_the_others(recorded, capsys) -> None:
+    folder, before, expected = recorded
+    assert main([*arguments(folder), "--json"]) == 0
+    after = read_segmentation(folder / "after.seg.nrrd")
+    assert not np.array_equal(expected, before == 1)
+    assert np.array_equal(after.labelmap_kji == 1, expected)
+    assert np.array_equal(after.labelmap_kji == 2, before == 2)
+    assert [label.name for label in after.labels] == ["ball", "corner"]
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["actions"], summary["added"]) == (2, int((expected & (before != 1)).sum()))
+
+
+def test_a_segment_that_is_not_there_is_named_with_those_that_are(recorded, capsys) -> None:
+    folder, _, _ = recorded
+    assert main(arguments(folder, "liver")) == 1
+    assert 'no segment "liver"; its segments are: ball, corner' in capsys.readouterr().err
+    assert not (folder / "after.seg.nrrd").exists()
+
+
+def test_a_journal_of_another_network_is_refused(recorded, capsys) -> None:
+    folder, _, _ = recorded
+    journal = json.loads((folder / "journal.json").read_text())
+    (folder / "journal.json").write_text(json.dumps({**journal, "model_hash": "of-another"}))
+    assert main(arguments(folder)) == 1
+    assert "install the model it was made with" in capsys.readouterr().err

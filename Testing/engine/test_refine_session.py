@@ -1,0 +1,366 @@
+"""Sessions: undo restores what was saved, many planes work on one segment, and a journal gives the identical mask again."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import ball
+
+from mednextseg.geometry import Geometry
+from mednextseg.networks.click_net import build_click_net
+from mednextseg.refine import Prompts, load_prompter
+from mednextseg.refine.click_net_prompter import ClickNetPrompter
+from mednextseg.refine.embedding_cache import EmbeddingCache
+from mednextseg.refine.prompt_journal import PromptJournal
+from mednextseg.refine.prompter import Embedding, PromptCancelledError, PrompterInfo, Result
+from mednextseg.refine.propagation import propagate, propagate_between, widened_box
+from mednextseg.refine.refinement import Refinement
+from mednextseg.refine.replay import replay
+from mednextseg.refine.slice_plane import plane_through, voxel_plane
+from mednextseg.refine.slice_sampling import sample_slice
+from mednextseg.refine.slice_session import SliceSession
+
+_SHAPE = (24, 48, 52)
+_CENTER = (12, 24, 26)
+_HEAD = '{"format": "mednextseg-prompt-journal", "version": 1, "prompter": "x", "model_hash": "y", '
+
+
+@pytest.fixture(scope="module")
+def prompter():
+    return load_prompter("random_walker")
+
+
+@pytest.fixture(scope="module")
+def geometry():
+    matrix = np.diag([-1.0, 1.2, 2.0, 1.0])
+    matrix[:3, 3] = (40, -10, 5)
+    return Geometry(_SHAPE, matrix)
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return ball(_SHAPE, _CENTER, (7, 11, 13))
+
+
+@pytest.fixture(scope="module")
+def volume(truth):
+    noise = np.random.default_rng(0).standard_normal(_SHAPE)
+    return (100 + 80 * truth + 4 * noise).astype(np.float32)
+
+
+@pytest.fixture
+def slice_session(prompter, volume):
+    return SliceSession(prompter, prompter.encode(volume[12], (1.2, 1.0)))
+
+
+def _dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_undo_takes_back_fifty_clicks_and_redo_repeats_them_bit_for_bit(slice_session):
+    rng = np.random.default_rng(0)
+    seen = [slice_session.probability.copy()]
+    for _ in range(50):
+        slice_session.add_point(rng.uniform((5, 5), (43, 47)), bool(rng.integers(2)))
+        seen.append(slice_session.probability.copy())
+    for expected in reversed(seen[:-1]):
+        assert slice_session.undo()
+        assert np.array_equal(slice_session.probability, expected)
+    assert not slice_session.undo()
+    for expected in seen[1:]:
+        assert slice_session.redo()
+        assert np.array_equal(slice_session.probability, expected)
+    assert not slice_session.redo()
+
+
+def test_undo_restores_the_saved_mask_where_asking_again_would_give_another(volume):
+    torch.manual_seed(0)
+    prompter = ClickNetPrompter(build_click_net((8, 8, 8, 8), 1), 64, 2.0, "0" * 64)
+    session = SliceSession(prompter, prompter.encode(volume[12]))
+    for point, positive in (((24, 26), True), ((24, 36), False)):
+        session.add_point(point, positive)
+    after_two = session.probability.copy()
+    session.add_point((20, 20), True)
+    assert session.undo()
+    assert np.array_equal(session.probability, after_two)
+    again = prompter.predict(session.embedding, session.prompts).probability
+    assert not np.array_equal(again, after_two)
+
+
+def test_a_new_click_after_undo_forgets_what_could_be_redone(slice_session):
+    slice_session.add_point((24, 26), True)
+    slice_session.add_point((10, 10), False)
+    slice_session.undo()
+    slice_session.add_point((12, 12), False)
+    assert not slice_session.can_redo
+
+
+def test_the_automatic_mask_is_the_first_mask_prompt(prompter, volume, truth):
+    start = truth[12].astype(np.float32)
+    start[:, 30:] = 0
+    session = SliceSession(prompter, prompter.encode(volume[12]), start)
+    assert np.array_equal(session.mask, start > 0.5)
+    session.add_point((24, 34), True)
+    assert _dice(session.mask, truth[12]) > max(_dice(start > 0.5, truth[12]), 0.85)
+
+
+def test_a_cancelled_prompt_leaves_the_session_as_it_was(slice_session, monkeypatch):
+    slice_session.add_point((24, 26), True)
+    before, state = slice_session.probability.copy(), slice_session.state
+
+    def refuse(*arguments):
+        raise PromptCancelledError("a newer prompt has arrived.")
+
+    monkeypatch.setattr(type(slice_session.prompter), "predict", refuse)
+    with pytest.raises(PromptCancelledError):
+        slice_session.add_point((3, 3), False)
+    assert slice_session.state is state and np.array_equal(slice_session.probability, before)
+
+
+def test_removing_the_only_click_shows_the_start_again(slice_session):
+    slice_session.add_point((24, 26), True)
+    slice_session.remove_point(0)
+    assert not slice_session.mask.any() and slice_session.prompts.is_empty
+    assert slice_session.undo() and slice_session.mask.any()
+
+
+def test_three_clicks_in_three_planes_one_oblique_repair_the_segment(prompter, volume, geometry, truth):
+    broken = truth.copy()
+    broken[:, :, 30:] = False
+    refinement = Refinement(volume, geometry, prompter, broken)
+    planes = [voxel_plane(geometry, axis, _CENTER[axis]) for axis in (0, 1)]
+    center = geometry.ras_from_ijk(np.array(_CENTER[::-1]))
+    planes.append(plane_through(geometry, center, (0.2, -1, 0.3), (1, 0.3, 0.2)))
+    missing = geometry.ras_from_ijk(np.array([34.0, 24.0, 12.0]))
+    for plane in planes:
+        foot = missing - plane.distance_mm(missing) * plane.normal_ras
+        refinement.add_point(foot, True, plane)
+        assert refinement.preview()
+    refinement.accept()
+    gained = refinement.segment_kji & ~broken
+    assert gained[12].any() and gained[:, 24].any()
+    assert _dice(refinement.segment_kji, truth) > _dice(broken, truth)
+    for _ in range(4):
+        assert refinement.undo()
+    assert np.array_equal(refinement.segment_kji, broken) and refinement.active_plane is None
+    while refinement.redo():
+        pass
+    assert np.array_equal(refinement.segment_kji & ~broken, gained)
+
+
+def test_a_prompt_on_another_plane_accepts_the_one_before(prompter, volume, geometry):
+    refinement = Refinement(volume, geometry, prompter)
+    first, second = voxel_plane(geometry, 0, 12), voxel_plane(geometry, 0, 14)
+    refinement.add_point(first.ras_from_rc([24, 26]), True, first)
+    assert not refinement.segment_kji.any()
+    refinement.add_point(second.ras_from_rc([24, 26]), True, second)
+    assert refinement.segment_kji[12].any() and not refinement.segment_kji[14].any()
+    assert refinement.preview_segment()[14].any()
+    refinement.undo()
+    assert not refinement.segment_kji.any() and refinement.active_plane is not None
+
+
+def test_the_journal_replays_to_the_identical_segment(prompter, volume, geometry, truth, tmp_path):
+    broken = truth.copy()
+    broken[10:15, :, 30:] = False
+    refinement = Refinement(volume, geometry, prompter, broken, window=(80.0, 200.0), segment_name="ball")
+    axial, coronal = voxel_plane(geometry, 0, 12), voxel_plane(geometry, 1, 24)
+    refinement.add_point(axial.ras_from_rc([24, 35]), True, axial)
+    refinement.add_point(axial.ras_from_rc([5, 5]), False, axial)
+    refinement.undo()
+    refinement.propagate(3, 3)
+    refinement.accept()
+    refinement.add_box(coronal.ras_from_rc([[20, 45], [3, 10]]), coronal)
+    refinement.add_point(coronal.ras_from_rc([12, 26]), True, coronal)
+    refinement.remove_point(0)
+    refinement.accept()
+    refinement.undo()
+    refinement.redo()
+    refinement.journal.save(tmp_path / "journal.json")
+    again = replay(PromptJournal.load(tmp_path / "journal.json"), volume, geometry, prompter, broken)
+    assert np.array_equal(again.segment_kji, refinement.segment_kji)
+    assert not np.array_equal(again.segment_kji, broken)
+    assert again.journal.entries == refinement.journal.entries and again.journal.segment == "ball"
+
+
+def test_the_journal_holds_ras_and_the_hash_of_the_model(prompter, volume, geometry):
+    refinement = Refinement(volume, geometry, prompter)
+    plane = voxel_plane(geometry, 0, 12)
+    refinement.add_point(plane.ras_from_rc([24, 26]), True, plane)
+    raw = json.loads(refinement.journal.to_json())
+    assert raw["model_hash"] == prompter.info.model_hash and raw["prompter"] == "random_walker"
+    entry = raw["entries"][0]
+    assert np.allclose(geometry.ijk_from_ras(np.array(entry["point_ras_mm"])), (26, 24, 12)) and entry["positive"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("no json", "not JSON"),
+        ("{}", "format"),
+        ('{"format": "mednextseg-prompt-journal", "version": 99}', "update"),
+        ('{"format": "mednextseg-prompt-journal", "version": 1, "prompter": "x"}', "lacks model_hash"),
+        (
+            _HEAD + '"entries": [{"action": "__init__"}]}',
+            "allowed are",
+        ),
+        (
+            _HEAD + '"entries": [{"action": "point", "positive": true}]}',
+            "point_ras_mm",
+        ),
+    ],
+)
+def test_a_file_that_is_no_journal_is_refused_with_a_reason(text, reason):
+    with pytest.raises(ValueError, match=reason):
+        PromptJournal.from_json(text)
+
+
+def test_a_journal_of_another_model_is_not_replayed(prompter, volume, geometry):
+    with pytest.raises(ValueError, match="install the model"):
+        replay(PromptJournal("clicknet", "0" * 64), volume, geometry, prompter)
+
+
+def test_propagation_fills_the_object_and_stops_at_its_ends(prompter, volume, geometry, truth):
+    refinement = Refinement(volume, geometry, prompter)
+    plane = voxel_plane(geometry, 0, 12)
+    refinement.add_point(plane.ras_from_rc([24, 26]), True, plane)
+    reasons = refinement.propagate(11, 11)
+    assert all(reason != "the limit of slices is reached" for reason in reasons)
+    assert not refinement.segment_kji.any()  # a preview until it is accepted
+    refinement.accept()
+    assert _dice(refinement.segment_kji, truth) > 0.85
+    assert not refinement.segment_kji[:4].any() and not refinement.segment_kji[21:].any()
+
+
+def test_propagation_keeps_to_the_users_limits_and_to_slices_made_by_hand(prompter, volume, geometry):
+    refinement = Refinement(volume, geometry, prompter)
+    edited, start = voxel_plane(geometry, 0, 14), voxel_plane(geometry, 0, 12)
+    refinement.add_box(edited.ras_from_rc([[20, 22], [28, 30]]), edited)
+    refinement.accept()
+    by_hand = refinement.segment_kji[14].copy()
+    refinement.add_point(start.ras_from_rc([24, 26]), True, start)
+    refinement.propagate(2, 2)
+    refinement.accept()
+    filled = np.flatnonzero(refinement.segment_kji.any(axis=(1, 2)))
+    assert np.array_equal(refinement.segment_kji[14], by_hand)
+    assert filled.min() == 10 and filled.max() == 14
+
+
+def test_the_gap_between_two_corrected_slices_is_filled_from_both_ends(prompter, volume, geometry, truth):
+    refinement = Refinement(volume, geometry, prompter)
+    for index in (9, 15):
+        plane = voxel_plane(geometry, 0, index)
+        refinement.add_point(plane.ras_from_rc([24, 26]), True, plane)
+    assert refinement.propagate_between() == 5
+    refinement.accept()
+    assert _dice(refinement.segment_kji[9:16], truth[9:16]) > 0.9
+    assert not refinement.segment_kji[:9].any() and not refinement.segment_kji[16:].any()
+
+
+def test_slices_of_other_planes_cannot_be_joined(prompter, volume, geometry):
+    planes = [voxel_plane(geometry, axis, _CENTER[axis]) for axis in (0, 1)]
+    masks = [np.ones(plane.shape_rc, np.float32) for plane in planes]
+    with pytest.raises(ValueError, match="parallel"):
+        propagate_between(prompter, lambda plane: None, (planes[0], masks[0]), (planes[1], masks[1]))
+
+
+def test_an_empty_slice_cannot_be_propagated(prompter, geometry):
+    plane = voxel_plane(geometry, 0, 12)
+    with pytest.raises(ValueError, match="empty"):
+        propagate(prompter, lambda plane: None, plane, np.zeros(plane.shape_rc), 3)
+
+
+class BrightPrompter:
+    """Answers with what is bright near the box, so that a volume decides what propagation meets."""
+
+    info = PrompterInfo("bright", "bright-1", False)
+
+    def __init__(self, score: float = float("nan")) -> None:
+        self.score = score
+
+    def encode(self, image_rc, spacing_rc_mm=(1.0, 1.0), window=None):
+        return Embedding(np.asarray(image_rc, np.float32), spacing_rc_mm)
+
+    def predict(self, embedding, prompts, state=None, cancel=None):
+        return Result((embedding.image_rc > 0.2).astype(np.float32), self.score)
+
+
+def _stack(radii, brightness=None, shift=0):
+    rows, cols = np.indices((40, 40))
+    centers = 20 + shift * np.arange(len(radii))
+    levels = brightness or [1.0] * len(radii)
+    slices = [v * (np.hypot(rows - 20, cols - c) <= r) for r, c, v in zip(radii, centers, levels, strict=True)]
+    return np.stack(slices).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("volume_kji", "score", "count", "reason"),
+    [
+        (_stack([9, 9, 9, 0, 0]), float("nan"), 2, "the object ends"),
+        (_stack([9, 9, 9, 15, 15]), float("nan"), 2, "the area changes too much"),
+        (_stack([9, 9, 9, 5, 5]), float("nan"), 2, "the area changes too much"),
+        (_stack([5] * 5, shift=6), float("nan"), 0, "the mask moves too far"),
+        (_stack([9] * 5, [1.0, 1.0, 0.7, 0.7, 0.7]), float("nan"), 1, "the intensity differs too much"),
+        (_stack([9] * 5), 0.1, 0, "the network is not sure"),
+        (_stack([9] * 5), 0.9, 4, "the limit of slices is reached"),
+    ],
+)
+def test_each_stopping_rule_ends_propagation_where_it_should(volume_kji, score, count, reason):
+    grid = Geometry(volume_kji.shape, np.eye(4))
+    start = voxel_plane(grid, 0, 0)
+    prompter = BrightPrompter(score)
+    direction = 1 if start.normal_ras[2] > 0 else -1
+
+    def encode(plane):
+        return prompter.encode(sample_slice(volume_kji, grid, plane))
+
+    result = propagate(prompter, encode, start, volume_kji[0] > 0, 4, direction)
+    assert len(result.slices) == count and result.ended.startswith(reason)
+
+
+def test_the_box_that_is_sent_along_is_wider_than_the_mask():
+    mask = np.zeros((40, 50), bool)
+    mask[10:30, 1:21] = True
+    r0, c0, r1, c1 = widened_box(mask)
+    assert (r0, c0) == (pytest.approx(8.6), 0) and (r1, c1) == (pytest.approx(31.4), pytest.approx(22.4))
+
+
+def test_the_cache_keeps_within_its_bytes_and_forgets_the_oldest():
+    made = []
+
+    def make(name):
+        def build():
+            made.append(name)
+            return Embedding(np.zeros((10, 10), np.float32))
+
+        return build
+
+    cache = EmbeddingCache(limit_bytes=1000)
+    for name in ("a", "b", "a", "c", "a", "b"):
+        cache.get_or_make(name, make(name))
+    assert made == ["a", "b", "c", "b"]
+    assert cache.nbytes <= 1000 and "c" not in cache and len(cache) == 2
+    cache.clear()
+    assert cache.nbytes == 0 and len(cache) == 0
+
+
+def test_a_segment_on_another_grid_is_corrected_there(prompter, volume, geometry, truth):
+    matrix = np.diag([0.8, 0.8, 0.8, 1.0])
+    matrix[:3, 3] = geometry.corners_ras().min(axis=0)
+    other = Geometry((60, 75, 66), matrix)
+    refinement = Refinement(volume, geometry, prompter, segment_geometry=other)
+    plane = voxel_plane(geometry, 0, 12)
+    refinement.add_point(plane.ras_from_rc([24, 26]), True, plane)
+    refinement.accept()
+    layers = refinement.segment_kji.any(axis=(1, 2)).sum()
+    assert layers in (2, 3)  # 2 mm of slice in layers of 0.8 mm
+    assert refinement.segment_kji.sum() * 0.8**2 / layers == pytest.approx(truth[12].sum() * 1.2, rel=0.1)
+
+
+def test_prompts_are_required_before_a_preview_can_be_accepted(prompter, volume, geometry):
+    refinement = Refinement(volume, geometry, prompter)
+    with pytest.raises(ValueError, match="click or draw"):
+        refinement.accept()
+    assert not refinement.undo() and not refinement.redo()
+    assert Prompts().is_empty

@@ -1,0 +1,264 @@
+"""Training of ClickNet: what it learns from, how users are simulated, and that a run can be stopped and resumed."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import ndimage
+
+from mednextseg.adapt.refine_cache import build_cache, open_cache
+from mednextseg.adapt.refine_clicks import SimulatedUser, bounding_box, degraded_mask, drawn_box
+from mednextseg.adapt.refine_metrics import Target, ellipse_in, measure, measure_baselines
+from mednextseg.adapt.refine_recipe import RefineRecipe, RefineSource
+from mednextseg.adapt.refine_regions import felzenszwalb_regions
+from mednextseg.adapt.refine_sessions import SessionPool, hard_dice
+from mednextseg.adapt.refine_synthetic import paint_labels, random_shapes
+from mednextseg.adapt.refine_trainer import RefineTrainer, learning_rate_at, refine_loss
+from mednextseg.adapt.refine_training import package_click_net
+from mednextseg.adapt.refine_validation import validation_views
+from mednextseg.adapt.refine_views import ViewSampler
+from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE
+from mednextseg.refine import Prompts, load_prompter
+
+_RECIPE = Path(__file__).parents[2] / "MedNeXtSegment" / "Resources" / "Models" / "clicknet" / "training_recipe.json"
+
+
+def _blob(size=96, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = random_shapes((size, size), generator)
+    numbers, _ = ndimage.label(labels == np.bincount(labels.ravel()).argmax())
+    return numbers == 1 + np.bincount(numbers.ravel())[1:].argmax()
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory):
+    """Two small 2D sets in the layout of real ones: painted random shapes."""
+    root = tmp_path_factory.mktemp("data")
+    generator = np.random.default_rng(0)
+    for name in ("first", "second"):
+        for part in ("images", "labels"):
+            (root / name / part).mkdir(parents=True)
+        for n in range(6):
+            labels = (random_shapes((80, 100), generator) % 4).astype(np.uint8)
+            Image.fromarray((paint_labels(labels, generator) * 255).astype(np.uint8)).save(root / name / "images" / f"{n}.png")
+            Image.fromarray(labels).save(root / name / "labels" / f"{n}.png")
+        split = {"train": ["0", "1", "2", "3"], "val": ["4", "5"]}
+        (root / name / "split.json").write_text(json.dumps(split))
+    return root
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    first, second = (RefineSource(name, "images_2d", name) for name in ("first", "second"))
+    return RefineRecipe(
+        "tiny", "Tiny", (first,), (second,), widths=(8, 8, 8, 8), deepest_blocks=1, view_size_px=32, batch_size=4, max_steps=6,
+        warmup_steps=2, validate_every=3,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cache(data_folder, recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mednextseg.adapt.refine_cache._SHAPE_IMAGES", 4)
+        build_cache(recipe, data_folder, folder)
+    return folder
+
+
+def test_the_bundled_recipe_learns_from_redistributable_sets_only(shared_data):
+    recipe = RefineRecipe.from_json(_RECIPE)
+    index = {entry["folder"]: entry for entry in json.loads((shared_data / "INDEX.json").read_text())}
+    for source in recipe.training:
+        assert index[source.folder.removesuffix("/volumes")]["redistribute"] == "yes", source.name
+    learnt = {source.folder for source in recipe.training}
+    assert not learnt & {source.folder for source in (*recipe.held_out, *recipe.evaluation_only)}
+    assert len(recipe.held_out) >= 4
+    starts = recipe.start_shares
+    assert starts["box"] + starts["click"] >= 0.5 * sum(starts.values()) and starts["mask"] > 0
+
+
+def test_training_never_opens_a_slice_of_a_val_list_or_of_a_held_out_set(data_folder, recipe, tmp_path, monkeypatch):
+    opened = []
+    original = Image.open
+    monkeypatch.setattr(Image, "open", lambda path, *a: opened.append(Path(path)) or original(path, *a))
+    monkeypatch.setattr("mednextseg.adapt.refine_cache._SHAPE_IMAGES", 2)
+    build_cache(recipe, data_folder, tmp_path)
+    assert {path.stem for path in opened} == {"0", "1", "2", "3"}
+    assert all("second" not in path.parts for path in opened)
+
+
+def test_a_cache_is_made_once(data_folder, recipe, cache):
+    times = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    build_cache(recipe, data_folder, cache)
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == times
+    names = {item.name: item for item in open_cache(cache)}
+    assert set(names) == {"first", "first-regions", "shapes"}
+    assert names["first"].group == "real" and names["first"].labels.dtype == np.uint8
+
+
+def test_felzenszwalb_finds_flat_regions_and_joins_specks():
+    image = np.zeros((60, 80), np.float32)
+    image[10:40, 10:40], image[20:50, 50:75], image[55, 5] = 0.5, 0.9, 1.0
+    regions = felzenszwalb_regions(image, scale=100, sigma_px=0.01, min_size_px=10)
+    assert regions.max() == 2
+    for part in ((slice(10, 40), slice(10, 40)), (slice(20, 50), slice(50, 75))):
+        assert len(np.unique(regions[part])) == 1
+        assert (regions == regions[part][0, 0]).sum() == regions[part].size
+
+
+def test_felzenszwalb_keeps_to_its_merging_criterion():
+    image = ndimage.gaussian_filter(np.random.default_rng(0).random((48, 48)), 2).astype(np.float32)
+    counts = [felzenszwalb_regions(image / image.max(), k, min_size_px=1).max() for k in (5, 50, 500)]
+    assert counts[0] > counts[1] > counts[2]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 200))
+def test_the_robot_clicks_the_thickest_point_of_the_largest_error(seed):
+    truth, mask = _blob(seed=seed), _blob(seed=seed + 1000)
+    row, col, label = SimulatedUser().correction(mask, truth)
+    assert label == int(truth[row, col]) and mask[row, col] != truth[row, col]
+    noisy = SimulatedUser(np.random.default_rng(seed)).correction(mask, truth)
+    assert mask[noisy[:2]] != truth[noisy[:2]]
+    assert SimulatedUser().correction(truth, truth) is None
+    assert truth[SimulatedUser().first_click(truth)]
+
+
+def test_errors_compete_by_area():
+    truth = np.zeros((50, 50), bool)
+    truth[5:15, 5:15] = True
+    mask = np.zeros_like(truth)
+    mask[20:40, 20:40] = True
+    assert SimulatedUser().correction(mask, truth)[2] == 0
+    mask[24:40] = False
+    mask[20:24, 24:] = False
+    assert SimulatedUser().correction(mask, truth) == (9, 9, 1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 200))
+def test_boxes_and_degraded_masks_are_wrong_but_about_the_object(seed):
+    truth, generator = _blob(seed=seed), np.random.default_rng(seed)
+    assert np.allclose(drawn_box(truth, 0.0, generator), bounding_box(truth))
+    r0, c0, r1, c1 = drawn_box(truth, 0.1, generator)
+    assert r1 - r0 >= 2 and c1 - c0 >= 2
+    mask = degraded_mask(truth, generator)
+    assert mask.dtype == np.float32 and mask.min() >= 0 and mask.max() <= 1
+
+
+def test_sessions_go_on_from_their_own_errors(cache, recipe):
+    generator = np.random.default_rng(0)
+    sampler = ViewSampler(open_cache(cache), recipe.group_shares, recipe.view_size_px, generator)
+    pool = SessionPool(sampler, 6, {"click": 1.0}, continue_share=1.0, max_rounds=4, generator=generator)
+    views = [session.view for session in pool.sessions]
+    pool.advance(np.zeros((6, 32, 32), np.float32))
+    for session, view in zip(pool.sessions, views, strict=True):
+        assert session.view is view and len(session.points_rc) == 2 and session.previous_rc is not None
+        row, col, label = session.points_rc[-1]
+        assert label == 1 and view.truth_rc[row, col]
+    for _ in range(3):
+        pool.advance(np.zeros((6, 32, 32), np.float32))
+    assert all(session.view is not view for session, view in zip(pool.sessions, views, strict=True))
+
+
+def test_every_kind_of_start_shows_what_it_says(cache, recipe):
+    generator = np.random.default_rng(1)
+    sampler = ViewSampler(open_cache(cache), recipe.group_shares, recipe.view_size_px, generator)
+    shown = {}
+    for start in recipe.start_shares:
+        session = SessionPool(sampler, 1, {start: 1.0}, 0.5, 4, generator).sessions[0]
+        channels = session.channels(2.0)
+        shown[start] = [bool(channels[n].any()) for n in range(1, 5)]
+        assert channels.shape == (5, 32, 32) and channels[0].min() >= -1 and channels[0].max() <= 1
+    assert shown["box"] == [False, False, True, False]
+    assert shown["click"] == [True, False, False, False]
+    assert shown["box_and_click"][0] and shown["box_and_click"][2]
+    assert shown["mask"][3] and not shown["mask"][0]
+
+
+def test_the_loss_falls_with_the_error_and_weighs_clicks_more():
+    truth = torch.zeros(1, 1, 8, 8)
+    truth[..., 2:6, 2:6] = 1
+    none, clicked = torch.zeros_like(truth, dtype=torch.bool), torch.zeros_like(truth, dtype=torch.bool)
+    clicked[..., 3, 3] = True
+    good, bad = (truth * 2 - 1) * 6, (truth * 2 - 1) * 6
+    bad[..., 3, 3] = -6
+    assert refine_loss(good, truth, none) < 0.02 < refine_loss(bad, truth, none)
+    assert refine_loss(bad, truth, clicked) > 1.5 * refine_loss(bad, truth, none)
+
+
+def test_the_rate_rises_then_falls_along_a_cosine(recipe):
+    longer = replace(recipe, max_steps=100, warmup_steps=10)
+    rates = [learning_rate_at(step, longer) for step in range(101)]
+    assert max(rates) == rates[10] == pytest.approx(recipe.learning_rate)
+    assert all(a >= b for a, b in pairwise(rates[10:]))
+    assert rates[-1] == pytest.approx(0.01 * recipe.learning_rate)
+
+
+def test_a_stopped_run_goes_on_where_it_was_and_makes_a_package(cache, data_folder, recipe, tmp_path):
+    views = validation_views(recipe, data_folder)
+    assert {view.group for view in views} == {"val", "held_out"}
+
+    def stop_at_four(step, max_steps, loss):
+        assert np.isfinite(loss)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        RefineTrainer(recipe, cache, views, tmp_path, on_step=stop_at_four).run()
+    assert torch.load(tmp_path / LAST_CHECKPOINT, weights_only=True)["step"] == 4
+    steps = []
+    trainer = RefineTrainer(recipe, cache, views, tmp_path, on_step=lambda step, max_steps, loss: steps.append(step))
+    trainer.run()
+    assert steps == [5, 6]
+    entries = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == [3, 6]
+    assert set(entries[-1]["val"]) == {"d1", "d5", "box", "mean"}
+    card = package_click_net(tmp_path / LAST_CHECKPOINT, recipe, tmp_path / "package")
+    assert card.task == "refine" and card.extra["training_steps"] == 6
+    prompter = load_prompter(tmp_path / "package")
+    result = prompter.predict(prompter.encode(np.random.default_rng(0).random((40, 70))), Prompts([[20, 30]], [1]))
+    assert result.probability.shape == (40, 70) and result.mask[20, 30] and 0 <= result.score <= 1
+    weights = tmp_path / "package" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8] + b"tampered")
+    with pytest.raises(ValueError, match="install the model again"):
+        load_prompter(tmp_path / "package")
+
+
+def test_steps_on_the_same_sessions_lower_the_loss(cache, recipe, tmp_path, monkeypatch):
+    longer = replace(recipe, widths=(16, 16, 16, 16), max_steps=1000, start_shares={"box": 1.0}, learning_rate=5e-3)
+    trainer = RefineTrainer(longer, cache, [], tmp_path)
+    monkeypatch.setattr(trainer.pool, "advance", lambda probabilities: None)
+    losses = [trainer._optimize()[0] for _ in range(40)]
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+
+
+def test_the_evaluation_measures_what_it_says():
+    rows, cols = np.indices((90, 110))
+    truth = np.hypot(rows - 45, cols - 50) <= 18
+    target = Target((0.2 + 0.6 * truth).astype(np.float32), truth, "disks", "held out", "1", 1)
+    figures = measure(load_prompter("random_walker"), target, click_cap=12)
+    assert figures["d1"] > 0.9 and figures["d10"] >= figures["d1"] - 0.05
+    assert figures["clicks_to_85"] == 1 and figures["failed_85"] == 0 and figures["obeyed"] == 1
+    assert figures["box_0"] > 0.96 > figures["box_10"]
+    baselines = measure_baselines(target)
+    assert baselines["ellipse_0"] == pytest.approx(figures["box_0"], abs=0.01)
+    assert hard_dice(ellipse_in(np.array(bounding_box(truth)), truth.shape), truth) > 0.95
+    assert 0 < baselines["unchanged"] <= 1
+
+
+def test_a_recipe_with_an_unknown_kind_of_set_is_refused(tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps({"id": "x", "title": "X", "training": [{"name": "a", "kind": "film", "folder": "a"}]}))
+    with pytest.raises(ValueError, match="images_2d"):
+        RefineRecipe.from_json(path)
+    path.write_text(json.dumps({"id": "x", "title": "X"}))
+    with pytest.raises(ValueError, match="lacks training"):
+        RefineRecipe.from_json(path)

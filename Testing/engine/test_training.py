@@ -1,0 +1,126 @@
+"""Training learns, stops and resumes, and packages what it learnt."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ball
+
+from mednextseg import load_model, segment
+from mednextseg.adapt.augmentation import training_transforms
+from mednextseg.adapt.dataset import load_case, open_dataset
+from mednextseg.adapt.packaging import package_training
+from mednextseg.adapt.recipe import TrainingRecipe
+from mednextseg.adapt.trainer import Trainer, learning_rate_at
+from mednextseg.geometry import Geometry
+from mednextseg.networks import mednext
+from mednextseg.volume_io import image_of, write_image
+
+RECIPE = TrainingRecipe(
+    id="balls",
+    title="Bright balls",
+    patch_size_kji=(16, 16, 32),
+    flip_axes_kji=(2,),
+    batch_size=2,
+    max_steps=12,
+    warmup_steps=2,
+    ema_decay=0.5,
+    validate_every=6,
+    learning_rate=5e-3,
+)
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer builds its real network, with fewer blocks and channels so that a step takes milliseconds."""
+    small = {"block_counts": (1,) * 9, "base_channels": 8}
+    monkeypatch.setitem(mednext.VARIANTS, "S", small)
+
+
+@pytest.fixture
+def dataset_folder(tmp_path: Path) -> Path:
+    """Four cases of one bright ball each, in nnU-Net's raw layout."""
+    folder, rng, shape = tmp_path / "data", np.random.default_rng(0), (20, 22, 36)
+    (folder / "imagesTr").mkdir(parents=True)
+    (folder / "labelsTr").mkdir()
+    geometry = Geometry(shape, np.diag([-1.0, 1.0, 1.0, 1.0]))  # stored as LAS: loading turns it
+    for number in range(4):
+        mask = ball(shape, rng.uniform(8, 12, 3), (5, 5, 6))
+        volume = (100 * mask + rng.normal(0, 10, shape)).astype(np.float32)
+        write_image(image_of(volume, geometry), folder / "imagesTr" / f"case{number}_0000.nii.gz")
+        write_image(image_of(mask.astype(np.uint8), geometry), folder / "labelsTr" / f"case{number}.nii.gz")
+    table = {"channel_names": {"0": "MR"}, "labels": {"background": 0, "ball": 1}, "file_ending": ".nii.gz", "name": "Balls"}
+    (folder / "dataset.json").write_text(json.dumps(table))
+    (folder / "splits_final.json").write_text(json.dumps([{"train": ["case0", "case1", "case2"], "val": ["case3"]}]))
+    return folder
+
+
+def test_a_short_training_learns_packages_and_segments(dataset_folder: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(dataset_folder)
+    recipe = replace(RECIPE, max_steps=40, validate_every=40)
+    losses = []
+    trainer = Trainer(recipe, dataset, tmp_path / "run", on_step=lambda step, total, loss: losses.append(loss))
+    best = trainer.run()
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+    card = package_training(tmp_path / "run", recipe, dataset, tmp_path / "balls")
+    assert [label.name for label in card.labels] == ["ball"] and card.mirror_axes_kji == (2,)
+    case = load_case(dataset.validation[0], recipe)
+    geometry = Geometry(case["image"].shape[1:], np.eye(4))
+    labelmap, _ = segment(case["image"], geometry, load_model(tmp_path / "balls"))
+    truth = case["label"][0]
+    dice = 2 * (labelmap * truth).sum() / max(1, labelmap.sum() + truth.sum())
+    assert dice == pytest.approx(best, abs=0.1)  # the package is the network that was validated
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 0
+
+
+def test_a_stopped_training_goes_on_where_it_stopped(dataset_folder: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(dataset_folder)
+
+    def stop(step: int, max_steps: int, loss: float) -> None:
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(RECIPE, dataset, tmp_path / "run", on_step=stop).run()
+    steps = []
+    resumed = Trainer(RECIPE, dataset, tmp_path / "run", on_step=lambda step, total, loss: steps.append(step))
+    assert resumed.step == 8
+    resumed.run()
+    assert steps == [9, 10, 11, 12]
+    entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == [6, 12] and set(entries[0]["dice"]) == {"ball"}
+
+
+def test_patches_have_the_recipes_size_and_labels_stay_labels(dataset_folder: Path) -> None:
+    case = load_case(open_dataset(dataset_folder).training[0], RECIPE)
+    transforms = training_transforms(RECIPE).set_random_state(0)
+    seen = set()
+    for _ in range(12):
+        (sample,) = transforms(case)
+        assert sample["image"].shape == (1, 16, 16, 32) == sample["label"].shape
+        assert sample["image"].dtype == torch.float32 and torch.isfinite(sample["image"]).all()
+        seen |= set(np.unique(sample["label"].numpy()).tolist())
+    assert seen == {0, 1}
+
+
+def test_cases_are_turned_to_the_recipes_axes(dataset_folder: Path) -> None:
+    case = load_case(open_dataset(dataset_folder).training[0], RECIPE)
+    stored = open_dataset(dataset_folder).training[0]
+    from mednextseg.volume_io import read_volume
+
+    assert np.array_equal(case["label"][0], read_volume(stored.label)[0][:, :, ::-1])  # LAS -> RAS
+
+
+def test_the_learning_rate_warms_up_and_decays_to_zero() -> None:
+    rates = [learning_rate_at(step, RECIPE) for step in range(RECIPE.max_steps + 1)]
+    assert rates[0] < rates[1] == RECIPE.learning_rate
+    assert rates[2:] == sorted(rates[2:], reverse=True) and rates[-1] == 0
+
+
+def test_missing_files_are_named(dataset_folder: Path) -> None:
+    (dataset_folder / "labelsTr" / "case1.nii.gz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"case case1 .* lacks case1\.nii\.gz"):
+        open_dataset(dataset_folder)

@@ -1,0 +1,107 @@
+"""Stand-ins for CTK's widgets: names of the real properties, signals and methods, nothing more."""
+
+# ruff: noqa: N801 - the names of the real classes
+
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from .stored_property import setter, stored_property
+
+_TITLE_HEIGHT = 18  # pixels
+
+
+class ctkCollapsibleButton(QtWidgets.QWidget):
+    contentsCollapsed = QtCore.Signal(bool)
+    toggled = QtCore.Signal(bool)
+    clicked = QtCore.Signal(bool)
+    text = stored_property(str, "text", "")
+    collapsed = stored_property(bool, "collapsed", False, "contentsCollapsed")
+    collapsedHeight = stored_property(int, "collapsedHeight", 0)
+    checked = QtCore.Property(bool, lambda self: not self.collapsed, lambda self, on: self.setCollapsed(not on))
+
+    def __init__(self, *args):
+        parents = [argument for argument in args if isinstance(argument, QtWidgets.QWidget)]
+        super().__init__(parents[0] if parents else None)
+        for title in (argument for argument in args if isinstance(argument, str)):
+            self.text = title
+        self.setContentsMargins(0, _TITLE_HEIGHT, 0, 0)
+        self.contentsCollapsed.connect(self._showContents)
+
+    setText = setter("text")
+
+    def setCollapsed(self, collapsed):
+        self.collapsed = bool(collapsed)
+
+    def setChecked(self, checked):
+        self.collapsed = not checked
+
+    def isChecked(self):
+        return not self.collapsed
+
+    def _showContents(self, collapsed):
+        for child in self.children():
+            if isinstance(child, QtWidgets.QWidget):
+                child.setVisible(not collapsed)
+        self.toggled.emit(not collapsed)
+
+    def childEvent(self, event):
+        # A section that starts collapsed in the .ui gets its children later.
+        if event.added() and self.collapsed and isinstance(event.child(), QtWidgets.QWidget):
+            event.child().setVisible(False)
+
+    def paintEvent(self, _event):
+        painter = QtGui.QPainter(self)
+        painter.fillRect(0, 0, self.property("width"), _TITLE_HEIGHT - 1, self.palette.window().color().darker(112))
+        painter.drawText(6, 13, ("\u25b8 " if self.collapsed else "\u25be ") + self.text)
+
+    def mousePressEvent(self, event):
+        if event.position().y() < _TITLE_HEIGHT:
+            self.collapsed = not self.collapsed
+            self.clicked.emit(not self.collapsed)
+
+
+def _spin_box_property(property_type, name: str) -> QtCore.Property:
+    return QtCore.Property(
+        property_type,
+        lambda self: self._spinBox.property(name),
+        lambda self, value: self._spinBox.setProperty(name, value),
+    )
+
+
+class ctkSliderWidget(QtWidgets.QWidget):
+    valueChanged = QtCore.Signal(float)
+    value = _spin_box_property(float, "value")
+    minimum = _spin_box_property(float, "minimum")
+    maximum = _spin_box_property(float, "maximum")
+    singleStep = _spin_box_property(float, "singleStep")
+    decimals = _spin_box_property(int, "decimals")
+    suffix = _spin_box_property(str, "suffix")
+    prefix = _spin_box_property(str, "prefix")
+    setValue = setter("value")
+    setMinimum = setter("minimum")
+    setMaximum = setter("maximum")
+    pageStep = stored_property(float, "pageStep", 10.0)
+    tracking = stored_property(bool, "tracking", True)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self._spinBox = QtWidgets.QDoubleSpinBox(self)
+        self._spinBox.setMaximum(99)  # the real widget's default range is 0 to 99
+        layout.addWidget(self._spinBox)
+        self._spinBox.valueChanged.connect(self.valueChanged)
+
+    def setRange(self, minimum, maximum):
+        self._spinBox.setRange(minimum, maximum)
+
+
+class ctkPathLineEdit(QtWidgets.QWidget):
+    Dirs, Drives, Files, Readable, Writable, Executable = 0x01, 0x04, 0x02, 0x10, 0x20, 0x40  # QDir::Filter
+    currentPathChanged = QtCore.Signal(str)
+    currentPath = stored_property(str, "currentPath", "", "currentPathChanged")
+    filters = stored_property(int, "filters", 0)
+    nameFilters = stored_property("QStringList", "nameFilters", ())
+    settingKey = stored_property(str, "settingKey", "")
+
+    def setCurrentPath(self, path):
+        self.currentPath = str(path)
