@@ -99,15 +99,12 @@ class WorkerProcess:
 
     def _handLinesOn(self) -> None:
         while self._lines and not self._hasEnded:
-            line = self._lines.pop(0)
-            isHandled = False
             try:
-                self._onLine(line)
-                isHandled = True
-            finally:
-                if not isHandled:
-                    # The error is the caller's, and Qt prints it; what else has arrived must still be handed on.
-                    qt.QTimer.singleShot(0, self._handLinesOn)
+                self._onLine(self._lines.pop(0))
+            except Exception:
+                # The error is the caller's. It is shown here and does not go on into Qt: PythonQt would only print it, and PySide6
+                # raises it in whichever slot runs next, where the output that slot has just read would be lost.
+                sys.excepthook(*sys.exc_info())
 
     def _readErrors(self, *_args: object) -> None:
         text = self._process.readAllStandardError().data().decode("utf-8", errors="replace")
