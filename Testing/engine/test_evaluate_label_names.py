@@ -130,6 +130,24 @@ def test_words_adrenal_glands_meet_data_sets_that_tell_left_from_right() -> None
     assert "left adrenal gland" not in pairs
 
 
+def test_a_hippocampus_divided_otherwise_is_compared_as_a_whole() -> None:
+    halves = label_table("MSD-Task04-Hippocampus")
+    (pair,) = join_labels({"Left-Hippocampus": (17,), "Right-Hippocampus": (53,)}, halves).pairs
+    assert (pair.name, pair.reference_values, pair.prediction_values) == ("hippocampus", (17, 53), (1, 2))
+    assert [pair.name for pair in join_labels({"hippocampus": (17, 53)}, halves).pairs] == ["hippocampus"]
+
+
+def test_a_union_of_parts_that_both_sides_have_is_measured_only_where_it_is_asked_for() -> None:
+    halves = label_table("MSD-Task04-Hippocampus")
+    assert [pair.name for pair in join_labels(halves, halves).pairs] == ["anterior hippocampus", "posterior hippocampus"]
+    *parts, whole = join_labels(halves, halves, ["Hippocampus"]).pairs
+    assert len(parts) == 2
+    assert (whole.name, whole.reference_values, whole.tolerance_mm) == ("hippocampus", (1, 2), 1.0)
+    assert join_labels(halves, {"anterior hippocampus": (1,)}, ["hippocampus"]).pairs[-1].name == "anterior hippocampus"
+    with pytest.raises(ValueError, match="no union brain; known: kidney"):
+        join_labels(halves, halves, ["brain"])
+
+
 def test_the_decathlons_liver_includes_its_tumors() -> None:
     pairs = {pair.name: pair for pair in join_labels(label_table("msd-task03-liver"), label_table("FLARE22")).pairs}
     assert pairs["liver"].reference_values == (1, 2)

@@ -96,6 +96,26 @@ def test_the_known_winner_wins_on_every_data_set_by_name_not_by_number(plan_file
     assert all(f">{name}</th>" in table_page(outcome) for name in _NUMBERS)
 
 
+def test_a_model_that_knows_only_the_whole_is_compared_with_one_that_knows_the_parts(tmp_path: Path) -> None:
+    halves, whole = {"anterior hippocampus": 1, "posterior hippocampus": 2}, {"hippocampus": 1}
+    truth = np.zeros(_GEOMETRY.shape_kji, dtype=np.uint8)
+    truth[3:9, 2:6, 2:14], truth[3:9, 6:10, 2:14] = 1, 2
+    for folder in ("images", "references", "parts", "union"):
+        (tmp_path / folder).mkdir()
+    write_image(image_of(truth.astype(np.float32), _GEOMETRY), tmp_path / "images" / "one_0000.nii.gz")
+    write_image(image_of(truth, _GEOMETRY), tmp_path / "references" / "one.nii.gz")
+    for folder, names, labelled in (("parts", halves, truth), ("union", whole, truth > 0)):
+        labels = [Label(value, name, (9, 9, 9)) for name, value in names.items()]
+        write_segmentation(tmp_path / folder / "one.seg.nrrd", labelled.astype(np.uint8), _GEOMETRY, labels)
+    dataset = {"name": "D", "images": "images", "references": "references", "labels": halves, "unions": ["hippocampus"]}
+    plan = {"models": [{"name": name, "predictions": name} for name in ("parts", "union")], "datasets": [dataset]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    parts, union = run(tmp_path / "plan.json", tmp_path / "out").cells
+    assert parts.shared == union.shared == ("hippocampus",)
+    assert set(parts.labels) == {*halves, "hippocampus"}
+    assert parts.mean["dice"].mean == union.mean["dice"].mean == 1
+
+
 def test_a_model_that_is_run_brings_its_cost_and_what_cannot_run_is_listed(plan_file: Path, tmp_path: Path) -> None:
     write_package(tmp_path / "tiny", tiny_mednext(), ("liver", "spleen"))
     plan = json.loads(plan_file.read_text(encoding="utf-8"))

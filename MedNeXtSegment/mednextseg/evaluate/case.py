@@ -72,7 +72,7 @@ def align(
     Raises:
         ValueError: where the two share no label name.
     """
-    join = join_labels(*_tables(reference, prediction, settings, prediction_names))
+    join = join_labels(*_tables(reference, prediction, settings, prediction_names), settings.unions)
     if prediction.geometry.matches(reference.geometry, _SAME_GRID_MM):
         return AlignedCase(reference.labelmap_kji, prediction.labelmap_kji, reference.geometry, join)
     note = (

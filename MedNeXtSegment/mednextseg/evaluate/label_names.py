@@ -5,7 +5,7 @@ stomach was judged with the gallbladder's tolerance. Here everything is keyed by
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mednextseg.evaluate.label_tables import LABEL_TABLES
@@ -39,16 +39,16 @@ DEFAULT_TOLERANCE_MM = 2.0
 # Tubes that run on beyond where the annotator stopped: compared between the reference's first and last slice only (A-Eval).
 AXIAL_RANGE_LABELS = frozenset({"aorta", "inferior vena cava", "esophagus"})
 
-# A structure and the parts that make it up, for data sets that draw the line elsewhere.
-UNIONS: dict[str, tuple[str, ...]] = {
-    "kidney": ("left kidney", "right kidney"),
-    "adrenal gland": ("left adrenal gland", "right adrenal gland"),
-    "left lung": ("left upper lung lobe", "left lower lung lobe"),
-    "right lung": ("right upper lung lobe", "right middle lung lobe", "right lower lung lobe"),
-    "lung": ("left lung", "right lung"),
-    "femur": ("left femur", "right femur"),
-    "hip": ("left hip", "right hip"),
-    "hippocampus": ("anterior hippocampus", "posterior hippocampus"),
+# A structure and the parts that make it up, for data sets that draw the line elsewhere; each way to divide it is a tuple.
+UNIONS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "kidney": (("left kidney", "right kidney"),),
+    "adrenal gland": (("left adrenal gland", "right adrenal gland"),),
+    "left lung": (("left upper lung lobe", "left lower lung lobe"),),
+    "right lung": (("right upper lung lobe", "right middle lung lobe", "right lower lung lobe"),),
+    "lung": (("left lung", "right lung"),),
+    "femur": (("left femur", "right femur"),),
+    "hip": (("left hip", "right hip"),),
+    "hippocampus": (("anterior hippocampus", "posterior hippocampus"), ("left hippocampus", "right hippocampus")),
 }
 
 _SIDES = {"left": "left", "lt": "left", "l": "left", "right": "right", "rt": "right", "r": "right"}
@@ -127,15 +127,20 @@ def canonical_name(name: str) -> str:
     return f"vertebra {vertebra[1]}" if vertebra else _SPELLINGS.get(joined, joined)
 
 
-def join_labels(reference: LabelTable, prediction: LabelTable) -> LabelJoin:
+def join_labels(reference: LabelTable, prediction: LabelTable, unions: Collection[str] = ()) -> LabelJoin:
     """Match two label tables by name.
 
-    A union ("kidney") is matched with all its parts ("left kidney", "right kidney") where one side has only those; a side that
-    lacks one part of a union does not have the union.
+    A union ("kidney") is matched with all its parts ("left kidney", "right kidney") where one side has only those, or where the
+    sides divide it differently (left and right, anterior and posterior); a side that lacks a part does not have the union.
 
+    Args:
+        unions: names of unions to match as well where both sides have the same parts.
     Raises:
-        ValueError: where the two have no structure in common, or one of them names a structure twice.
+        ValueError: where the two have no structure in common, one of them names a structure twice, or a union is not known.
     """
+    wanted = {canonical_name(name) for name in unions}
+    if not wanted <= set(UNIONS):
+        raise ValueError(f"there is no union {', '.join(sorted(wanted - set(UNIONS)))}; known: {', '.join(UNIONS)}.")
     theirs, ours = _by_key(prediction, "prediction"), _by_key(reference, "reference")
     pairs = [
         LabelPair(name, key, tuple(reference[name]), tuple(prediction[theirs[key]]))
@@ -144,9 +149,12 @@ def join_labels(reference: LabelTable, prediction: LabelTable) -> LabelJoin:
     ]
     used_parts: set[str] = set()
     for union in UNIONS:
-        if (union in ours) == (union in theirs):
+        sides = (reference, ours), (prediction, theirs)
+        is_whole = [union in names for _, names in sides]
+        parts_match = any(all(_values_of(part, *side) for side in sides) for part in _parts(union))
+        if all(is_whole) or (not any(is_whole) and parts_match and union not in wanted):
             continue
-        reference_values, prediction_values = _values_of(union, reference, ours), _values_of(union, prediction, theirs)
+        reference_values, prediction_values = (_values_of(union, *side) for side in sides)
         if reference_values and prediction_values:
             pairs.append(LabelPair(ours.get(union, union), union, reference_values, prediction_values))
             used_parts |= {union, *_parts(union)}
@@ -208,10 +216,13 @@ def _values_of(key: str, table: LabelTable, names: Mapping[str, str]) -> tuple[i
     """Numbers of a structure, put together from its parts where the table has only those; empty where a part is missing."""
     if key in names:
         return tuple(table[names[key]])
-    parts = [_values_of(part, table, names) for part in UNIONS.get(key, ())]
-    return tuple(value for part in parts for value in part) if parts and all(parts) else ()
+    for way in UNIONS.get(key, ()):
+        parts = [_values_of(part, table, names) for part in way]
+        if all(parts):
+            return tuple(value for part in parts for value in part)
+    return ()
 
 
 def _parts(key: str) -> set[str]:
     """All structures that a union is put together from, at any depth."""
-    return {name for part in UNIONS.get(key, ()) for name in (part, *_parts(part))}
+    return {name for way in UNIONS.get(key, ()) for part in way for name in (part, *_parts(part))}

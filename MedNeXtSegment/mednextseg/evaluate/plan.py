@@ -52,7 +52,8 @@ def read_plan(path: Path, recipe: Path | None, device: str) -> TablePlan:
     """Read a plan.
 
     The JSON has "models": [{"name", "model" or "predictions", "recipe", "pairs"}], "datasets": [{"name", "images", "references",
-    "labels", "cases"}], where "labels" is a table (name -> number, or a public data set's name) and "cases" a list or a
+    "labels", "unions", "cases"}], where "labels" is a table (name -> number(s), or a public data set's name), "unions" lists structures
+    such as "hippocampus" to measure as a whole where models and references know the parts, and "cases" is a list or a
     splits_final.json; and "tolerances_mm" for all.
 
     Args:
@@ -103,6 +104,7 @@ def _dataset(raw: Mapping, tolerances_mm: Mapping[str, float], base: Path) -> Da
         "reference": raw.get("labels"),
         "prediction": raw.get("labels"),
         "pairs": raw.get("pairs", {}),
+        "unions": raw.get("unions", ()),
         "tolerances_mm": {**tolerances_mm, **raw.get("tolerances_mm", {})},
     })  # fmt: skip
     return DatasetEntry(raw["name"], base / raw["images"], base / raw["references"], settings, _cases(raw.get("cases"), base))

@@ -13,7 +13,7 @@ from mednextseg.evaluate.label_names import (
     table_from_json,
 )
 
-_FIELDS = ("labels", "reference", "prediction", "pairs", "tolerances_mm", "axial_range")
+_FIELDS = ("labels", "reference", "prediction", "pairs", "tolerances_mm", "axial_range", "unions")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class EvaluationSettings:
         pairs: name in the prediction -> name in the reference, where the two call one structure by different names.
         tolerances_mm: of the surface Dice by canonical name, in front of the built-in ones.
         axial_range: canonical names of the labels compared only between the reference's first and last axial slice.
+        unions: structures such as "hippocampus" that are measured as a whole, too, where both sides have only their parts.
     """
 
     reference_table: LabelTable | None = None
@@ -32,6 +33,7 @@ class EvaluationSettings:
     pairs: Mapping[str, str] = field(default_factory=dict)
     tolerances_mm: Mapping[str, float] = field(default_factory=dict)
     axial_range: frozenset[str] = AXIAL_RANGE_LABELS
+    unions: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, raw: Mapping) -> "EvaluationSettings":
@@ -39,8 +41,8 @@ class EvaluationSettings:
 
         Args:
             raw: "labels" (a table for both sides: name -> number(s), as in nnU-Net's dataset.json, or the name of a public data set),
-                "reference" and "prediction" (tables for one side), "pairs", "tolerances_mm", "axial_range". Other fields, such as
-                the rest of a dataset.json, are left alone.
+                "reference" and "prediction" (tables for one side), "pairs", "tolerances_mm", "axial_range", "unions". Other fields, such
+                as the rest of a dataset.json, are left alone.
         Raises:
             ValueError: where none of these fields is there, or a table is wrong.
         """
@@ -56,6 +58,7 @@ class EvaluationSettings:
             pairs=dict(raw.get("pairs", {})),
             tolerances_mm={canonical_name(name): float(mm) for name, mm in raw.get("tolerances_mm", {}).items()},
             axial_range=frozenset(canonical_name(name) for name in raw.get("axial_range", AXIAL_RANGE_LABELS)),
+            unions=tuple(canonical_name(name) for name in raw.get("unions", ())),
         )
 
     @classmethod
@@ -86,4 +89,5 @@ class EvaluationSettings:
             "pairs": dict(self.pairs),
             "tolerances_mm": dict(self.tolerances_mm),
             "axial_range": sorted(self.axial_range),
+            "unions": list(self.unions),
         }
