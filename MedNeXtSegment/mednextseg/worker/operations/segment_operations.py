@@ -30,13 +30,13 @@ def segment_volume(parameters: dict, context: Context) -> dict:
     names = ["roi", "labels", "recipe", "device"]
     volume_ids, model_name, roi, labels, recipe, device = required(parameters, ["volumes", "model"], names)
     context.progress("read", 0.0, None)
-    model = _opened_model(model_name, context.state)
-    volume, geometry = _channels(volume_ids, context.state)
+    model = opened_model(model_name, context.state)
+    volume, geometry = opened_channels(volume_ids, context.state)
     labelmap_kji, report = segment(
         volume,
         geometry,
         model,
-        roi=_region(roi),
+        roi=region_of(roi),
         labels=labels,
         recipe=SegmentRecipe.from_dict(recipe or {}),
         device=device or "auto",
@@ -61,22 +61,25 @@ def plan_segment(parameters: dict, context: Context) -> dict:
     values = required(parameters, names, ["roi", "recipe", "device"])
     _, shape_kji, ijk_to_ras, model_name, roi, recipe, device = values
     geometry = Geometry(tuple(shape_kji), np.array(ijk_to_ras, dtype=np.float64))
-    model = _opened_model(model_name, context.state)
-    return asdict(plan_run(geometry, model, _region(roi), SegmentRecipe.from_dict(recipe or {}), device or "auto"))
+    model = opened_model(model_name, context.state)
+    return asdict(plan_run(geometry, model, region_of(roi), SegmentRecipe.from_dict(recipe or {}), device or "auto"))
 
 
-def _opened_model(name: str, state: WorkerState) -> LoadedModel:
+def opened_model(name: str, state: WorkerState) -> LoadedModel:
+    """A model by id or folder, kept open between requests."""
     folder = find_model(name)
     return state.models.get_or_make(model_key(folder), lambda: load_model(folder))
 
 
-def _channels(volume_ids: Sequence[str], state: WorkerState) -> tuple[np.ndarray, Geometry]:
+def opened_channels(volume_ids: Sequence[str], state: WorkerState) -> tuple[np.ndarray, Geometry]:
+    """The volumes opened under these ids as channels, and the first one's Geometry; ValueError for no id."""
     if not isinstance(volume_ids, list) or not volume_ids:
         raise ValueError(f"volumes must list the id of each channel, got {volume_ids!r}.")
     return stacked_channels([state.volumes.get(volume_id) for volume_id in volume_ids])
 
 
-def _region(roi: dict | None) -> RegionOfInterest | None:
+def region_of(roi: dict | None) -> RegionOfInterest | None:
+    """From the fields "bounds_mm" and "box_to_ras" of a request; None for None."""
     if roi is None:
         return None
     bounds_mm, box_to_ras = required(roi, ["bounds_mm"], ["box_to_ras"])
