@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from mednextseg.segment.label_reduction import LabelReduction
 from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, gaussian_weights, predict_slabs
 from mednextseg.segment.window_policy import window_starts
+from mednextseg.segment.window_views import mirror_views
 
 
 def predict_whole(image: np.ndarray, networks: list, num_outputs: int, settings: SlidingWindow) -> torch.Tensor:
@@ -54,7 +55,7 @@ def test_slabs_equal_the_whole_volume_computation(overlap: float, sum_on: str) -
 def test_mirroring_averages_the_mirror_images() -> None:
     network = tiny_mednext()
     image = np.random.default_rng(0).normal(size=(1, 16, 16, 32)).astype(np.float32)
-    mirrored = predict_whole(image, [network], 3, SlidingWindow((16, 16, 32), mirror_axes_kji=(0, 2)))
+    mirrored = predict_whole(image, [network], 3, SlidingWindow((16, 16, 32), views=mirror_views((0, 2))))
     x = torch.from_numpy(image)[None]
     with torch.no_grad():
         expected = sum(network(x.flip(f)).flip(f) if f else network(x) for f in ([], [2], [4], [2, 4]))[0] / 4

@@ -5,7 +5,7 @@ is an area: so many square millimetres are as good as undecided.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,9 +13,12 @@ from torch import Tensor
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.segment.auto_segmenter import window_settings
 from mednextseg.segment.input_check import checked_channels
 from mednextseg.segment.preprocess import prepare
-from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, predict_slabs
+from mednextseg.segment.recipe import SegmentRecipe
+from mednextseg.segment.roi import RegionOfInterest
+from mednextseg.segment.sliding_window import WindowCount, predict_slabs
 
 # A segment's probability must reach this somewhere in a slice for the slice to be offered: below, there is nothing to correct.
 _MIN_PROBABILITY = 0.1
@@ -58,40 +61,38 @@ def predict_review_slices(
     volume: np.ndarray,
     geometry: Geometry,
     model: LoadedModel,
-    device: str = "cpu",
+    roi: RegionOfInterest | None = None,
+    recipe: SegmentRecipe | None = None,
+    device: str = "auto",
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> list[ReviewSlice]:
-    """Run all folds of a model over all mirror images its card allows, and list the slices of the network's grid to review.
+    """Run a model's folds over all mirror images its card allows, and list the slices of the network's grid to review.
 
     Slabs are reduced as they come: full-size probabilities never exist. Slices are those of the network's K axis, which is axial for
     models with an orientation such as RAS.
 
     Args:
-        volume, geometry, model: as for `segment`.
+        volume, geometry, model, roi, device: as for `segment`.
+        recipe: of the run in doubt; mirror images are looked at whatever it says about them.
         progress: called with the done fraction; may raise to stop.
     Returns:
         Most uncertain first.
+    Raises:
+        ValueError: as `segment` does.
     """
-    card = model.card
-    prepared = prepare(checked_channels(volume, geometry, card), geometry, card)
-    settings = SlidingWindow(
-        patch_kji=tuple(card.patch_size_kji),
-        overlap=card.overlap,
-        mirror_axes_kji=tuple(card.mirror_axes_kji),
-        average="probabilities",
-        activation=card.activation,
-        padding=card.padding,
-        device=device,
-        sum_on=device,
-    )
-    slabs = predict_slabs(
-        prepared.image_ckji, model.network_loaders(device), model.num_outputs, settings, WindowCount(), progress
-    )
+    card, recipe = model.card, replace(recipe or SegmentRecipe(), tta=True)
+    device = model.resolve_device(device)
+    prepared = prepare(checked_channels(volume, geometry, card), geometry, card, roi)
+    settings = replace(window_settings(card, recipe, device), average="probabilities")
+    networks = model.network_loaders(device, recipe.precision)[: None if recipe.ensemble else 1]
+    slabs = predict_slabs(prepared.image_ckji, networks, model.num_outputs, settings, WindowCount(), progress)
     names = [label.name for label in card.labels]
     background = 1 if card.activation == "softmax" else 0
     found: list[ReviewSlice] = []
     for k_start, probability_ckji in slabs:
         found += _slices_of(k_start, probability_ckji[background:], prepared.network_geometry, names)
+    if roi is not None:  # the margin around it was only looked at as context
+        found = [s for s in found if roi.contains(s.center_ras)]
     return sorted(found, key=lambda s: -s.uncertain_mm2)
 
 

@@ -50,6 +50,30 @@ class Postprocessing:
 
 
 @dataclass(frozen=True)
+class ComponentRule:
+    """Of some labels taken together, the largest connected part is kept (all parts of that size) and the rest becomes background.
+
+    Attributes:
+        labels: names.
+        connectivity: "faces" (6 neighbours) or "corners" (26).
+        keep_from_mm3: smaller parts of at least this volume are kept too; None keeps none.
+    """
+
+    labels: tuple[str, ...]
+    connectivity: str = "faces"
+    keep_from_mm3: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.connectivity not in ("faces", "corners"):
+            raise ValueError(f'a component rule\'s connectivity must be "faces" or "corners", got {self.connectivity!r}.')
+
+    @classmethod
+    def from_dict(cls, raw: dict) -> "ComponentRule":
+        """From JSON values."""
+        return cls(**{**raw, "labels": tuple(raw["labels"])})
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """A validated card.
 
@@ -73,7 +97,8 @@ class ModelCard:
         activation: "softmax" (one label a voxel) or "sigmoid" (overlapping regions, painted in the order of `labels`).
         overlap: of neighbouring windows, 0 <= overlap < 1.
         mirror_axes_kji: axes along which mirrored inputs may be averaged (TTA).
-        postprocessing: defaults by label name.
+        component_rules: clean-up of several labels together, in this order, before that of single ones.
+        postprocessing: clean-up by label name.
         roi_hint: one sentence where the model needs a region of interest, else empty.
         metrics, training_data, citation, weights_license, minimum_engine_version: for people, and for the report.
         extra: fields of newer cards, kept as they came.
@@ -104,6 +129,7 @@ class ModelCard:
     activation: str = "softmax"
     overlap: float = 0.5
     mirror_axes_kji: tuple[int, ...] = ()
+    component_rules: tuple[ComponentRule, ...] = ()
     postprocessing: dict[str, Postprocessing] = field(default_factory=dict)
     roi_hint: str = ""
     metrics: tuple[dict, ...] = ()
@@ -176,6 +202,7 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
     try:
         values["channels"] = tuple(_channel(channel) for channel in raw["channels"])
         values["labels"] = tuple(_label(label) for label in raw["labels"])
+        values["component_rules"] = tuple(ComponentRule.from_dict(rule) for rule in raw.get("component_rules", ()))
         values["postprocessing"] = {name: Postprocessing(**p) for name, p in raw.get("postprocessing", {}).items()}
         for name in ("metrics", "training_data"):
             values[name] = tuple(raw.get(name, ()))
@@ -216,6 +243,9 @@ def _validate(card: ModelCard, source: str) -> None:
             raise ValueError(f"{source}: label values must be positive and each used once, got {values}.")
         if len({label.name for label in card.labels}) != len(values):
             raise ValueError(f"{source}: two labels have the same name.")
+        cleaned = {name for rule in card.component_rules for name in rule.labels} | set(card.postprocessing)
+        if unknown := cleaned - {label.name for label in card.labels}:
+            raise ValueError(f"{source} cleans up {', '.join(sorted(unknown))}, which is none of its labels.")
     if not card.weights_sha256 or any(not re.fullmatch(r"[0-9a-f]{64}", digest) for digest in card.weights_sha256):
         raise ValueError(f"{source}: weights_sha256 must list one SHA-256 for each weights file.")
 

@@ -19,6 +19,7 @@ from mednextseg.segment.progress import Progress, ProgressReporter
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, predict_slabs
+from mednextseg.segment.window_views import View, views_for, within_card
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ def segment(
         Cancelled: where the caller stopped the run.
         MemoryError: where even the leanest settings need too much.
     """
-    card, recipe = model.card, recipe or SegmentRecipe()
+    recipe = recipe or SegmentRecipe()
+    card = recipe.applied_to(model.card)
     kept = [card.label_named(name) for name in labels] if labels is not None else list(card.labels)
     reporter = ProgressReporter(progress, cancelled)
     reporter.report("prepare", 0.0)
@@ -93,9 +95,12 @@ def segment(
     report = SegmentReport(card.id, card.version, card.weights_sha256, recipe.to_dict(), model.resolve_device(device))
     report.warnings = warnings_for(volume_ckji, geometry, card)
     prepared = prepare(volume_ckji, geometry, card, roi)
-    crop_kji = _predict(prepared, model, window_settings(card, recipe, report.device), recipe, report, reporter)
+    settings = window_settings(card, recipe, report.device)
+    if not within_card(settings.views, card):
+        report.notes.append("The views asked for go beyond those the model card allows; sides may be confused.")
+    crop_kji = _predict(prepared, model, settings, recipe, report, reporter)
     reporter.report("clean up", 0.0)
-    crop_kji = clean_labels(crop_kji, card.labels, recipe.postprocessing_for(card), prepared.crop_geometry.voxel_volume_mm3)
+    crop_kji = clean_labels(crop_kji, card, prepared.crop_geometry.voxel_volume_mm3)
     if len(kept) < len(card.labels):
         crop_kji[~np.isin(crop_kji, [label.value for label in kept])] = 0
     labelmap_kji = prepared.restore(crop_kji)
@@ -119,7 +124,7 @@ def window_settings(card: ModelCard, recipe: SegmentRecipe, device: str) -> Slid
     return SlidingWindow(
         patch_kji=tuple(card.patch_size_kji),
         overlap=card.overlap if recipe.overlap is None else recipe.overlap,
-        mirror_axes_kji=tuple(card.mirror_axes_kji) if recipe.tta else (),
+        views=views_for(card, recipe.tta_views) if recipe.tta else (View(),),
         average=card.average,
         activation=card.activation,
         padding=card.padding,

@@ -1,12 +1,13 @@
 """Intensities as the network was trained on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mednextseg.models.normalization import Normalization
 
 _SMALLEST_STD = 1e-8  # as in nnU-Net: a constant image becomes zeros instead of NaN
+_OUTER_PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,33 @@ def fit_scaling(volume_kji: np.ndarray, normalization: Normalization, mask_kji: 
         normalization: what the model card asks for.
         mask_kji: bool, the voxels to look at; None for all.
     """
+    if normalization.scheme == "clip_zscore":  # looks at the bounds, never at the mask
+        lower, upper = normalization.lower, normalization.upper
+        return _standardising(volume_kji[(volume_kji > lower) & (volume_kji < upper)], lower, upper)
     if mask_kji is not None and mask_kji.any():
         volume_kji = volume_kji[mask_kji]
     if normalization.scheme == "ct":
         scale = max(normalization.std, _SMALLEST_STD)
         return IntensityScaling(normalization.lower, normalization.upper, normalization.mean, scale)
+    if normalization.scheme == "percentile_zscore":
+        lower, upper = np.percentile(volume_kji, _OUTER_PERCENTILES).tolist()
+        return _standardising(np.clip(volume_kji, lower, upper), lower, upper)
     if normalization.scheme == "minmax":
         low, high = float(volume_kji.min()), float(volume_kji.max())
         return IntensityScaling(shift=low, scale=max(high - low, _SMALLEST_STD))
     if normalization.scheme == "none":
         return IntensityScaling()
-    nonzero_only = normalization.scheme == "zscore_nonzero"
-    values = volume_kji[volume_kji != 0] if nonzero_only else volume_kji
+    if normalization.scheme == "zscore_nonzero":
+        return replace(_standardising(volume_kji[volume_kji != 0]), nonzero_only=True)
+    return _standardising(volume_kji)
+
+
+def _standardising(values: np.ndarray, lower: float = -np.inf, upper: float = np.inf) -> IntensityScaling:
+    """Clip, then subtract the mean of these values and divide by their deviation; without values nothing but the clipping is done."""
     if values.size == 0:
-        return IntensityScaling(nonzero_only=nonzero_only)
+        return IntensityScaling(lower, upper)
     mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
-    return IntensityScaling(shift=mean, scale=max(std, _SMALLEST_STD), nonzero_only=nonzero_only)
+    return IntensityScaling(lower, upper, shift=mean, scale=max(std, _SMALLEST_STD))
 
 
 def normalize(volume_kji: np.ndarray, normalization: Normalization) -> np.ndarray:

@@ -1,37 +1,30 @@
-"""Clean-up of a labelmap, label by label: largest component, small components, holes."""
-
-from collections.abc import Mapping
+"""Clean-up of a labelmap: components of several labels together; then label by label largest component, small components, holes."""
 
 import numpy as np
 from scipy import ndimage
 
-from mednextseg.models.model_card import Label, Postprocessing
+from mednextseg.models.model_card import ComponentRule, ModelCard
 
-# Components and holes are judged by shared faces (6 neighbours), so that a diagonal contact does not keep an island alive.
+# Components and holes of a label are judged by shared faces (6 neighbours), so that a diagonal contact does not keep an island alive.
 _FACES = ndimage.generate_binary_structure(3, 1)
+_STRUCTURES = {"faces": _FACES, "corners": ndimage.generate_binary_structure(3, 3)}
 
 
-def clean_labels(
-    labelmap_kji: np.ndarray, labels: tuple[Label, ...], steps: Mapping[str, Postprocessing], voxel_volume_mm3: float
-) -> np.ndarray:
-    """Apply each label's steps; voxels taken from a label become background, filled holes take only background.
+def clean_labels(labelmap_kji: np.ndarray, card: ModelCard, voxel_volume_mm3: float) -> np.ndarray:
+    """Apply the card's rules and steps; voxels taken from a label become background, filled holes take only background.
 
     Args:
         labelmap_kji: integer labels (K, J, I); not changed.
-        labels: the model's labels.
-        steps: by label name; labels without an entry stay as they are.
+        card: with the labels, their `component_rules` and `postprocessing`; labels without an entry stay as they are.
         voxel_volume_mm3: of one voxel.
     Returns:
         A labelmap of the same shape and dtype.
-    Raises:
-        ValueError: for a label name that the model lacks.
     """
-    unknown = set(steps) - {label.name for label in labels}
-    if unknown:
-        raise ValueError(f"no label is named {', '.join(sorted(unknown))}; the model has: {', '.join(x.name for x in labels)}.")
     cleaned = labelmap_kji.copy()
-    for label in labels:
-        todo = steps.get(label.name)
+    for rule in card.component_rules:
+        _apply_rule(cleaned, rule, [card.label_named(name).value for name in rule.labels], voxel_volume_mm3)
+    for label in card.labels:
+        todo = card.postprocessing.get(label.name)
         box = _bounding_box(cleaned == label.value) if todo is not None else None
         if box is None:
             continue
@@ -64,6 +57,22 @@ def remove_small(mask_kji: np.ndarray, min_voxels: float) -> np.ndarray:
     large = np.bincount(components.ravel()) >= min_voxels
     large[0] = False
     return large[components]
+
+
+def _apply_rule(labelmap_kji: np.ndarray, rule: ComponentRule, values: list[int], voxel_volume_mm3: float) -> None:
+    """Apply one rule to the labelmap itself."""
+    box = _bounding_box(np.isin(labelmap_kji, values))
+    if box is None:
+        return
+    part = labelmap_kji[box]
+    together = np.isin(part, values)
+    components, _ = ndimage.label(together, _STRUCTURES[rule.connectivity])
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    is_kept = sizes == sizes.max()
+    if rule.keep_from_mm3 is not None:
+        is_kept |= sizes * voxel_volume_mm3 >= rule.keep_from_mm3
+    part[together & ~is_kept[components]] = 0
 
 
 def _bounding_box(mask_kji: np.ndarray) -> tuple[slice, ...] | None:

@@ -18,7 +18,7 @@ class RunPlan:
     """What is to be expected; a run may need less, because it cuts off margins of zeros or skips windows.
 
     Attributes:
-        forward_passes: of the network, mirrored copies and the members of an ensemble counted.
+        forward_passes: of the network, views (TTA) and the members of an ensemble counted.
         memory_bytes: predicted peak of the process.
         available_bytes: what this machine has left now.
         device: where the run would take place.
@@ -45,5 +45,5 @@ def plan_run(
     windows = prod(len(window_starts(n, p, settings.overlap)) for n, p in zip(padded, settings.patch_kji, strict=True))
     networks = len(card.weights_sha256) if recipe.ensemble else 1
     memory = plan_memory(model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji, settings)
-    passes = windows * networks * 2 ** len(settings.mirror_axes_kji)
+    passes = windows * networks * len(settings.views)
     return RunPlan(passes, memory.total, available_bytes(), settings.device)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import combinations, groupby
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from mednextseg.segment.window_policy import FullPolicy, Window, WindowPolicy
+from mednextseg.segment.window_views import View
 
 Network = Callable[[Tensor], Tensor]
 # Finished planes leave in portions: their averages are a copy, which a whole slab of many labels would double.
@@ -30,7 +31,7 @@ class SlidingWindow:
     Attributes:
         patch_kji: window size, which the network must accept.
         overlap: of neighbouring windows, in [0, 1).
-        mirror_axes_kji: axes over whose mirror images the outputs are averaged too; empty for none.
+        views: of every window, over which the outputs are averaged (TTA); by default the window itself.
         average: "logits" (nnU-Net v2) or "probabilities" (softmax before averaging, nnU-Net v1).
         activation: of those probabilities, "softmax" or "sigmoid".
         padding: "edge" or "zero", for images smaller than the patch.
@@ -41,7 +42,7 @@ class SlidingWindow:
 
     patch_kji: tuple[int, int, int]
     overlap: float = 0.5
-    mirror_axes_kji: tuple[int, ...] = ()
+    views: tuple[View, ...] = (View(),)
     average: str = "logits"
     activation: str = "softmax"
     padding: str = "edge"
@@ -203,7 +204,7 @@ def _add_windows(
     if not wanted:
         return
     patches = torch.stack([torch.from_numpy(_patch(padded_ckji, window, settings.patch_kji)) for window in wanted])
-    values = _mirrored_average(patches.to(settings.device), network, settings, count)
+    values = _average_over_views(patches.to(settings.device), network, settings, count)
     for window, value in zip(wanted, values, strict=True):
         sums.add(window, value)
 
@@ -213,17 +214,15 @@ def _patch(padded_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) ->
     return np.ascontiguousarray(padded_ckji[(slice(None), *part)])
 
 
-def _mirrored_average(patches: Tensor, network: Network, settings: SlidingWindow, count: WindowCount) -> Tensor:
-    """(N, outputs, K, J, I): the mean over all mirror images that the settings allow, in the settings' domain."""
-    axes = [axis + 2 for axis in settings.mirror_axes_kji]
-    mirrors = [flip for size in range(len(axes) + 1) for flip in combinations(axes, size)]
+def _average_over_views(patches: Tensor, network: Network, settings: SlidingWindow, count: WindowCount) -> Tensor:
+    """(N, outputs, K, J, I): the mean over the settings' views, in the settings' domain."""
     total = None
     with torch.inference_mode():
-        for flip in mirrors:
-            values = network(patches.flip(flip) if flip else patches)
+        for view in settings.views:
+            values = network(view.apply(patches))
             count.forward_passes += 1
             if settings.average == "probabilities":
                 values = values.softmax(dim=1) if settings.activation == "softmax" else values.sigmoid()
-            values = values.flip(flip) if flip else values
+            values = view.undo(values)
             total = values if total is None else total + values
-    return total / len(mirrors)
+    return total / len(settings.views)
