@@ -7,12 +7,25 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FORMAT, VERSION = "mednextseg-prompt-journal", 1
-ACTIONS = ("point", "box", "remove_point", "undo", "redo", "accept", "discard", "propagate", "propagate_between")
+FORMAT, VERSION = "mednextseg-prompt-journal", 2
+ACTIONS = (
+    "point",
+    "box",
+    "remove_point",
+    "remove_box",
+    "window",
+    "undo",
+    "redo",
+    "accept",
+    "discard",
+    "propagate",
+    "propagate_between",
+)
 _NEEDS = {
     "point": ("point_ras_mm", "positive", "plane"),
     "box": ("corners_ras_mm", "plane"),
     "remove_point": ("index",),
+    "window": ("window",),
     "propagate": ("slices_ahead", "slices_back"),
 }
 
@@ -24,8 +37,8 @@ class PromptJournal:
     Attributes:
         prompter: name of the prompter, and `model_hash`, the SHA-256 of its weights.
         segment: name of the segment.
-        window: intensities shown black and white, or None for percentiles of each slice.
-        entries: JSON-ready actions, oldest first.
+        window: intensities shown black and white at the start, or None for percentiles of each slice.
+        entries: JSON-ready actions, oldest first; a point with "answered" false was overtaken by the next one.
     """
 
     prompter: str

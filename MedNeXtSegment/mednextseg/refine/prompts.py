@@ -65,6 +65,23 @@ class Prompts:
         """These prompts with another box, or none."""
         return replace(self, box=box)
 
+    def nearest(self, point_rc: np.ndarray) -> int | None:
+        """The click nearest to a point, by its index; None for the box, where its outline is nearer.
+
+        Raises:
+            ValueError: where there is neither click nor box.
+        """
+        point = np.asarray(point_rc, float)
+        distances = np.linalg.norm(self.points_rc - point, axis=1)
+        if self.box is None and not len(distances):
+            raise ValueError("there is no prompt on this slice to remove.")
+        if self.box is None:
+            return int(distances.argmin())
+        low, high = self.box[:2] - 0.5, self.box[2:] - 0.5  # from edge to centre numbering
+        outside = np.linalg.norm(point - np.clip(point, low, high))
+        to_outline = outside if outside > 0 else float(np.minimum(point - low, high - point).min())
+        return None if not len(distances) or to_outline < distances.min() else int(distances.argmin())
+
     def with_mask(self, mask: np.ndarray | None) -> "Prompts":
         """These prompts with another mask, or none."""
         return replace(self, mask=mask)

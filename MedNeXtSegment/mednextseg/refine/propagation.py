@@ -76,7 +76,7 @@ def propagate(
         kept: for a plane, the (H, W) mask that the user made there by hand, or None; such a slice is never overwritten, and
             propagation goes on from it.
         rules: when to stop; None for the defaults.
-        cancel: asked before each slice.
+        cancel: asked before each slice and while one is answered.
     Raises:
         ValueError: for an empty mask.
         PromptCancelledError: when `cancel` said so.
@@ -98,7 +98,7 @@ def propagate(
             previous = np.asarray(by_hand, np.float32)
             continue
         embedding = encode(there)
-        result = prompter.predict(embedding, Prompts(box=widened_box(previous > 0.5), mask=previous))
+        result = prompter.predict(embedding, Prompts(box=widened_box(previous > 0.5), mask=previous), None, cancel)
         reason = _reason_to_stop(embedding.image_rc, result.probability, previous, result.score, reference, rules)
         if reason:
             return Propagation(tuple(found), reason)

@@ -1,8 +1,6 @@
 """A segment being corrected in any plane: prompts in RAS, a preview, undo over everything, and the journal of it all."""
 
-import json
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,35 +9,11 @@ from mednextseg.refine.embedding_cache import EmbeddingCache
 from mednextseg.refine.prompt_journal import PromptJournal
 from mednextseg.refine.prompter import Cancel, Embedding, Prompter, Result
 from mednextseg.refine.prompts import Prompts
-from mednextseg.refine.propagation import PropagatedSlice, StoppingRules, propagate, propagate_between
+from mednextseg.refine.propagation import StoppingRules, propagate, propagate_between
+from mednextseg.refine.refinement_state import ActiveSlice, HandSlice, Step, is_parallel, is_same_plane, key_of
 from mednextseg.refine.slice_plane import SlicePlane
 from mednextseg.refine.slice_sampling import SliceEdit, sample_slice, slice_edit
-from mednextseg.refine.slice_session import UNDO_LEVELS, SliceSession, SliceState
-
-
-@dataclass(frozen=True, eq=False)
-class _Active:
-    """The slice with prompts on it, not accepted yet, and what was propagated from it."""
-
-    plane: SlicePlane
-    session: SliceSession
-    state: SliceState
-    propagated: tuple[PropagatedSlice, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class _HandSlice:
-    plane: SlicePlane
-    probability: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """One action: the active slice and the slices made by hand before and after it, and the voxels it changed."""
-
-    before: tuple[_Active | None, tuple[_HandSlice, ...]]
-    after: tuple[_Active | None, tuple[_HandSlice, ...]]
-    changes: tuple[tuple[tuple[slice, ...], np.ndarray, np.ndarray], ...] = ()
+from mednextseg.refine.slice_session import UNDO_LEVELS, SliceSession
 
 
 class Refinement:
@@ -77,10 +51,10 @@ class Refinement:
         self.segment_kji = self.segment_kji.copy()
         self.journal = PromptJournal(prompter.info.name, prompter.info.model_hash, segment_name, window)
         self.cache = EmbeddingCache()
-        self._active: _Active | None = None
-        self._hand: tuple[_HandSlice, ...] = ()
-        self._done: deque[_Step] = deque(maxlen=UNDO_LEVELS)
-        self._undone: deque[_Step] = deque(maxlen=UNDO_LEVELS)
+        self._active: ActiveSlice | None = None
+        self._hand: tuple[HandSlice, ...] = ()
+        self._done: deque[Step] = deque(maxlen=UNDO_LEVELS)
+        self._undone: deque[Step] = deque(maxlen=UNDO_LEVELS)
 
     @property
     def can_undo(self) -> bool:
@@ -96,6 +70,11 @@ class Refinement:
         return self._active.plane if self._active else None
 
     @property
+    def has_propagated(self) -> bool:
+        """Whether the preview reaches beyond the active slice."""
+        return bool(self._active and self._active.propagated)
+
+    @property
     def active_prompts(self) -> Prompts | None:
         """Clicks and box on the active slice, in its pixels, or None."""
         return self._active.state.prompts if self._active else None
@@ -103,13 +82,13 @@ class Refinement:
     @property
     def probability(self) -> np.ndarray | None:
         """(H, W) float32 of the active slice's preview, or None."""
-        return _probability(self._active) if self._active else None
+        return self._active.probability if self._active else None
 
     def preview(self) -> list[SliceEdit]:
         """What `accept` would write: the active slice and those propagated from it."""
         if self._active is None:
             return []
-        parts = [(self._active.plane, _probability(self._active))]
+        parts = [(self._active.plane, self._active.probability)]
         parts += [(item.plane, item.probability) for item in self._active.propagated]
         edits = [slice_edit(probability, plane, self.segment_geometry) for plane, probability in parts]
         return [edit for edit in edits if edit is not None]
@@ -121,13 +100,29 @@ class Refinement:
             edit.apply(segment)
         return segment
 
-    def add_point(self, point_ras: np.ndarray, positive: bool, plane: SlicePlane, cancel: Cancel | None = None) -> Result:
-        """A click in RAS mm on a plane."""
+    def add_point(
+        self,
+        point_ras: np.ndarray,
+        positive: bool,
+        plane: SlicePlane,
+        cancel: Cancel | None = None,
+        is_answered: bool = True,
+    ) -> Result | None:
+        """A click in RAS mm on a plane.
+
+        Args:
+            point_ras, positive, plane: the click.
+            cancel: see Prompter.predict.
+            is_answered: False only keeps the click, for one that a newer click on the same plane has overtaken: that one's answer
+                is to both.
+        """
         point = [float(x) for x in point_ras]
         session, accepted = self._session_on(plane)
-        result = session.add_point(plane.rc_from_ras(np.array(point)), positive, cancel)
+        point_rc = plane.rc_from_ras(np.array(point))
+        result = session.add_point(point_rc, positive, cancel) if is_answered else session.keep_point(point_rc, positive)
         self._finish(session, plane, accepted)
-        self.journal.record("point", point_ras_mm=point, positive=bool(positive), plane=plane.to_dict())
+        details = {"point_ras_mm": point, "positive": bool(positive), "plane": plane.to_dict()}
+        self.journal.record("point", **details, **({} if is_answered else {"answered": False}))
         return result
 
     def add_box(self, corners_ras: np.ndarray, plane: SlicePlane, cancel: Cancel | None = None) -> Result:
@@ -147,6 +142,24 @@ class Refinement:
         self._finish(session, active.plane, None)
         self.journal.record("remove_point", index=int(index))
 
+    def remove_box(self, cancel: Cancel | None = None) -> None:
+        """Take away the box of the active slice."""
+        active = self._needed_active()
+        if active.state.prompts.box is None:
+            raise ValueError("there is no box to remove on this slice.")
+        session = self._restored(active)
+        session.remove_box(cancel)
+        self._finish(session, active.plane, None)
+        self.journal.record("remove_box")
+
+    def set_window(self, window: tuple[float, float] | None) -> None:
+        """Let the prompter see other intensities as black and white from the next prompt on; None for the percentiles of each
+        slice. No action of its own: there is nothing to undo."""
+        window = None if window is None else (float(window[0]), float(window[1]))
+        if window != self.window:
+            self.window = window
+            self.journal.record("window", window=window)
+
     def propagate(
         self, slices_ahead: int, slices_back: int, rules: StoppingRules | None = None, cancel: Cancel | None = None
     ) -> tuple[str, str]:
@@ -156,13 +169,13 @@ class Refinement:
             Why it ended ahead and back.
         """
         active = self._needed_active()
-        mask = _probability(active)
+        mask = active.probability
         ahead, back = (
             propagate(self.prompter, self._encode, active.plane, mask, count, direction, self._made_by_hand, rules, cancel)
             for count, direction in ((slices_ahead, 1), (slices_back, -1))
         )
-        after = _Active(active.plane, active.session, active.state, ahead.slices + back.slices)
-        self._push(_Step((self._active, self._hand), (after, self._hand)))
+        after = ActiveSlice(active.plane, active.session, active.state, ahead.slices + back.slices)
+        self._push(Step((self._active, self._hand), (after, self._hand)))
         self.journal.record("propagate", slices_ahead=int(slices_ahead), slices_back=int(slices_back))
         return ahead.ended, back.ended
 
@@ -173,15 +186,15 @@ class Refinement:
             ValueError: where no parallel slice has been accepted.
         """
         active = self._needed_active()
-        others = [item for item in self._hand if _is_parallel(item.plane, active.plane)]
+        others = [item for item in self._hand if is_parallel(item.plane, active.plane)]
         gap_mm = active.plane.thickness_mm / 2
         others = [item for item in others if abs(active.plane.distance_mm(item.plane.origin_ras)) > gap_mm]
         if not others:
             raise ValueError("correct and accept a second slice in the same view first; then fill the gap between the two.")
         first = (others[-1].plane, others[-1].probability)
-        slices = propagate_between(self.prompter, self._encode, first, (active.plane, _probability(active)), cancel)
-        after = _Active(active.plane, active.session, active.state, slices)
-        self._push(_Step((self._active, self._hand), (after, self._hand)))
+        slices = propagate_between(self.prompter, self._encode, first, (active.plane, active.probability), cancel)
+        after = ActiveSlice(active.plane, active.session, active.state, slices)
+        self._push(Step((self._active, self._hand), (after, self._hand)))
         self.journal.record("propagate_between")
         return len(slices)
 
@@ -195,7 +208,7 @@ class Refinement:
             return False
         for step in sorted(range(-reach, reach + 1), key=abs):
             near = plane.shifted(step * plane.thickness_mm)
-            if _key(near) not in self.cache:
+            if (key_of(near), self.window) not in self.cache:
                 self._encode(near)
                 return True
         return False
@@ -208,7 +221,7 @@ class Refinement:
     def discard(self) -> None:
         """Forget the preview."""
         self._needed_active()
-        self._push(_Step((self._active, self._hand), (None, self._hand)))
+        self._push(Step((self._active, self._hand), (None, self._hand)))
         self.journal.record("discard")
 
     def undo(self) -> bool:
@@ -233,47 +246,47 @@ class Refinement:
         self.journal.record("redo")
         return True
 
-    def _session_on(self, plane: SlicePlane) -> tuple[SliceSession, _Step | None]:
+    def _session_on(self, plane: SlicePlane) -> tuple[SliceSession, Step | None]:
         """The session of a plane, and the acceptance of the other plane that a prompt here implies."""
-        if self._active is not None and _is_same(self._active.plane, plane):
+        if self._active is not None and is_same_plane(self._active.plane, plane):
             return self._restored(self._active), None
         accepted = self._accepting(self._active) if self._active is not None else None
         segment = self.segment_kji if accepted is None else self.preview_segment()
         start = sample_slice(segment.astype(np.float32), self.segment_geometry, plane, outside=0.0)
         return SliceSession(self.prompter, self._encode(plane), start), accepted
 
-    def _restored(self, active: _Active) -> SliceSession:
-        session = SliceSession(self.prompter, active.session.embedding, active.session.start_mask)
+    def _restored(self, active: ActiveSlice) -> SliceSession:
+        session = SliceSession(self.prompter, self._encode(active.plane), active.session.start_mask)
         session.state = active.state
         return session
 
-    def _finish(self, session: SliceSession, plane: SlicePlane, accepted: _Step | None) -> None:
+    def _finish(self, session: SliceSession, plane: SlicePlane, accepted: Step | None) -> None:
         hand, changes = (self._hand, ()) if accepted is None else (accepted.after[1], accepted.changes)
-        after = _Active(plane, session, session.state)
-        self._push(_Step((self._active, self._hand), (after, hand), changes))
+        after = ActiveSlice(plane, session, session.state)
+        self._push(Step((self._active, self._hand), (after, hand), changes))
 
-    def _accepting(self, active: _Active) -> _Step:
+    def _accepting(self, active: ActiveSlice) -> Step:
         segment, changes = self.segment_kji.copy(), []
         for edit in reversed(self.preview()):
             part = tuple(slice(a, a + n) for a, n in zip(edit.start_kji, edit.covered_kji.shape, strict=True))
             old = segment[part].copy()
             edit.apply(segment)
             changes.append((part, old, segment[part].copy()))
-        hand = (*self._hand, _HandSlice(active.plane, _probability(active)))
-        return _Step((self._active, self._hand), (None, hand), tuple(changes))
+        hand = (*self._hand, HandSlice(active.plane, active.probability))
+        return Step((self._active, self._hand), (None, hand), tuple(changes))
 
-    def _push(self, step: _Step) -> None:
+    def _push(self, step: Step) -> None:
         self._do(step)
         self._done.append(step)
         self._undone.clear()
 
-    def _do(self, step: _Step) -> None:
+    def _do(self, step: Step) -> None:
         for part, _, new in step.changes:
             self.segment_kji[part] = new
         self._active, self._hand = step.after
 
     def _encode(self, plane: SlicePlane) -> Embedding:
-        return self.cache.get_or_make(_key(plane), lambda: self._encode_anew(plane))
+        return self.cache.get_or_make((key_of(plane), self.window), lambda: self._encode_anew(plane))
 
     def _encode_anew(self, plane: SlicePlane) -> Embedding:
         image = sample_slice(self.volume_kji, self.volume_geometry, plane)
@@ -282,30 +295,11 @@ class Refinement:
     def _made_by_hand(self, plane: SlicePlane) -> np.ndarray | None:
         for item in reversed(self._hand):
             near = abs(plane.distance_mm(item.plane.origin_ras)) <= plane.thickness_mm / 2
-            if near and _is_parallel(item.plane, plane) and item.plane.shape_rc == plane.shape_rc:
+            if near and is_parallel(item.plane, plane) and item.plane.shape_rc == plane.shape_rc:
                 return item.probability
         return None
 
-    def _needed_active(self) -> _Active:
+    def _needed_active(self) -> ActiveSlice:
         if self._active is None:
             raise ValueError("there is no preview: click or draw a box on a slice first.")
         return self._active
-
-
-def _probability(active: _Active) -> np.ndarray:
-    if active.state.result is not None:
-        return active.state.result.probability
-    start = active.session.start_mask
-    return np.zeros(active.plane.shape_rc, np.float32) if start is None else start
-
-
-def _key(plane: SlicePlane) -> str:
-    return json.dumps(plane.to_dict())
-
-
-def _is_same(plane: SlicePlane, other: SlicePlane) -> bool:
-    return _key(plane) == _key(other)
-
-
-def _is_parallel(plane: SlicePlane, other: SlicePlane) -> bool:
-    return bool(np.allclose(plane.normal_ras, other.normal_ras, atol=1e-6))

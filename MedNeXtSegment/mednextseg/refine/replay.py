@@ -38,11 +38,13 @@ def _do_entry(refinement: Refinement, entry: dict) -> None:
     action = entry["action"]
     if action == "point":
         plane = SlicePlane.from_dict(entry["plane"])
-        refinement.add_point(entry["point_ras_mm"], entry["positive"], plane)
+        refinement.add_point(entry["point_ras_mm"], entry["positive"], plane, is_answered=entry.get("answered", True))
     elif action == "box":
         refinement.add_box(entry["corners_ras_mm"], SlicePlane.from_dict(entry["plane"]))
     elif action == "remove_point":
         refinement.remove_point(entry["index"])
+    elif action == "window":
+        refinement.set_window(entry["window"])
     elif action == "propagate":
         refinement.propagate(entry["slices_ahead"], entry["slices_back"])
     else:

@@ -77,19 +77,21 @@ class SliceSession:
         """
         return self._answer(self.prompts.with_point(point_rc, positive), self._last_mask(), cancel)
 
-    def set_box(self, box: np.ndarray | None, cancel: Cancel | None = None) -> Result | None:
-        """A box r0, c0, r1, c1 (half-open), or None to take it away; a new box starts a new object in it."""
-        prompts = self.prompts.with_box(box)
-        if prompts.is_empty:
-            return self._store(SliceState(prompts, None))
-        return self._answer(prompts, self.start_mask, cancel)
+    def keep_point(self, point_rc: np.ndarray, positive: bool) -> None:
+        """A click that is not answered, because a newer one is on its way: the mask stays, the next answer obeys both."""
+        self._store(SliceState(self.prompts.with_point(point_rc, positive), self.state.result))
+
+    def set_box(self, box: np.ndarray, cancel: Cancel | None = None) -> Result:
+        """A box r0, c0, r1, c1 (half-open); it starts a new object in it."""
+        return self._answer(self.prompts.with_box(box), self.start_mask, cancel)
+
+    def remove_box(self, cancel: Cancel | None = None) -> Result | None:
+        """Take the box away and answer the clicks anew from the start mask, which is shown again where there are none."""
+        return self._answer_the_rest(self.prompts.with_box(None), cancel)
 
     def remove_point(self, index: int, cancel: Cancel | None = None) -> Result | None:
-        """Take one click away and answer the others anew from the start mask."""
-        prompts = self.prompts.without_point(index)
-        if prompts.is_empty:
-            return self._store(SliceState(prompts, None))
-        return self._answer(prompts, self.start_mask, cancel)
+        """Take one click away and answer what is left anew, as `remove_box` does."""
+        return self._answer_the_rest(self.prompts.without_point(index), cancel)
 
     def clear(self) -> None:
         """Take all prompts away; the start mask is shown again."""
@@ -102,6 +104,11 @@ class SliceSession:
     def redo(self) -> bool:
         """Restore the state that was undone last; False where there is none."""
         return self._move(self._undone, self._done)
+
+    def _answer_the_rest(self, prompts: Prompts, cancel: Cancel | None) -> Result | None:
+        if prompts.is_empty:
+            return self._store(SliceState(prompts, None))
+        return self._answer(prompts, self.start_mask, cancel)
 
     def _last_mask(self) -> np.ndarray | None:
         return self.start_mask if self.state.result is None else self.state.result.probability
