@@ -17,6 +17,9 @@ from mednextseg.evaluate.uncertainty import (
 )
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.models.model_card import card_from_dict
+from mednextseg.segment.recipe import SegmentRecipe
+from mednextseg.segment.roi import RegionOfInterest
 
 
 @given(st.floats(0, 1))
@@ -74,3 +77,27 @@ def test_a_model_lists_its_slices_in_the_volume_s_own_place(tiny_model: LoadedMo
     assert (inside < np.array(geometry.shape_ijk)).all()
     area = 20 * 34
     assert all(0 < s.uncertain_mm2 <= area and 0 < s.segment_mm2 <= area for s in found)
+
+
+def test_only_the_region_of_interest_is_reviewed(tiny_model: LoadedModel) -> None:
+    volume = np.random.default_rng(0).normal(size=(24, 32, 48)).astype(np.float32)
+    geometry = Geometry(volume.shape, np.eye(4))
+    region = RegionOfInterest((4, 30, 6, 24, 5, 17))
+    found = predict_review_slices(volume, geometry, tiny_model, region)
+    low, high = np.array([(4, 6, 5), (30, 24, 17)], dtype=float)
+    centers = np.array([s.center_ras for s in found])
+    assert (centers >= low).all()
+    assert (centers <= high).all()
+    assert set(centers[:, 2]) == set(range(5, 18)), "slices of the margin are not listed"
+    assert max(s.uncertain_mm2 for s in found) <= 27 * 19
+
+
+def test_mirror_images_are_averaged_whatever_the_recipe_says(tiny_model: LoadedModel) -> None:
+    card = card_from_dict({**tiny_model.card.to_dict(), "mirror_axes_kji": [2]})
+    volume = np.random.default_rng(1).normal(size=(16, 16, 32)).astype(np.float32)
+    geometry = Geometry(volume.shape, np.eye(4))
+    plain = predict_review_slices(volume, geometry, tiny_model)
+    mirrored = predict_review_slices(volume, geometry, LoadedModel(tiny_model.folder, card), recipe=SegmentRecipe(tta=False))
+    flipped = predict_review_slices(volume[..., ::-1].copy(), geometry, LoadedModel(tiny_model.folder, card))
+    assert [s.uncertain_mm2 for s in mirrored] == pytest.approx([s.uncertain_mm2 for s in flipped], rel=1e-3)
+    assert [s.uncertain_mm2 for s in mirrored] != pytest.approx([s.uncertain_mm2 for s in plain], rel=1e-3)

@@ -80,7 +80,8 @@ def predict_review_slices(
     Raises:
         ValueError: as `segment` does.
     """
-    card, recipe = model.card, replace(recipe or SegmentRecipe(), tta=True)
+    recipe = replace(recipe or SegmentRecipe(), tta=True)
+    card = recipe.applied_to(model.card)
     device = model.resolve_device(device)
     prepared = prepare(checked_channels(volume, geometry, card), geometry, card, roi)
     settings = replace(window_settings(card, recipe, device), average="probabilities")
@@ -88,11 +89,14 @@ def predict_review_slices(
     slabs = predict_slabs(prepared.image_ckji, networks, model.num_outputs, settings, WindowCount(), progress)
     names = [label.name for label in card.labels]
     background = 1 if card.activation == "softmax" else 0
+    # The margin around a region was only looked at as context.
+    inside_kji = None if roi is None else torch.from_numpy(roi.mask(prepared.network_geometry))
     found: list[ReviewSlice] = []
-    for k_start, probability_ckji in slabs:
-        found += _slices_of(k_start, probability_ckji[background:], prepared.network_geometry, names)
-    if roi is not None:  # the margin around it was only looked at as context
-        found = [s for s in found if roi.contains(s.center_ras)]
+    for k_start, values_ckji in slabs:
+        probability_ckji = values_ckji[background:]
+        if inside_kji is not None:
+            probability_ckji = probability_ckji * inside_kji[k_start : k_start + values_ckji.shape[1]]
+        found += _slices_of(k_start, probability_ckji, prepared.network_geometry, names)
     return sorted(found, key=lambda s: -s.uncertain_mm2)
 
 

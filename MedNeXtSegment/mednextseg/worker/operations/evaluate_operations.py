@@ -1,9 +1,14 @@
-"""Comparing a segment with its reference."""
+"""Comparing a segment with its reference, and finding the slices where a model is in doubt."""
+
+from dataclasses import asdict
 
 import numpy as np
 
+from mednextseg.errors import Cancelled
 from mednextseg.geometry import Geometry
+from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.worker.operations import Context, Operation, required
+from mednextseg.worker.operations.segment_operations import opened_channels, opened_model, region_of
 
 
 def evaluate_structure(parameters: dict, context: Context) -> dict:
@@ -36,4 +41,30 @@ def evaluate_structure(parameters: dict, context: Context) -> dict:
     }
 
 
-OPERATIONS: dict[str, Operation] = {"evaluate": evaluate_structure}
+def review_slices(parameters: dict, context: Context) -> dict:
+    """List the slices where a model is in doubt about volumes that were opened before.
+
+    Args:
+        parameters: "volumes", "model", "roi", "recipe" and "device" as for "segment"; "count", how many slices at most; "gap_mm",
+            how far slices of one label lie apart at least.
+        context: of the request.
+    Returns:
+        "slices" [fields of mednextseg.evaluate.uncertainty.ReviewSlice], most uncertain first.
+    """
+    values = required(parameters, ["volumes", "model", "count", "gap_mm"], ["roi", "recipe", "device"])
+    volume_ids, model_name, count, gap_mm, roi, recipe, device = values
+    from mednextseg.evaluate.uncertainty import predict_review_slices, worst_first_with_gap  # noqa: PLC0415
+
+    def forward(fraction: float) -> None:
+        if context.cancelled():
+            raise Cancelled("The run was cancelled.")
+        context.progress("network", fraction, None)
+
+    model = opened_model(model_name, context.state)
+    volume, geometry = opened_channels(volume_ids, context.state)
+    settings = SegmentRecipe.from_dict(recipe or {})
+    found = predict_review_slices(volume, geometry, model, region_of(roi), settings, device or "auto", forward)
+    return {"slices": [asdict(item) for item in worst_first_with_gap(found, count, gap_mm)]}
+
+
+OPERATIONS: dict[str, Operation] = {"evaluate": evaluate_structure, "review_slices": review_slices}
