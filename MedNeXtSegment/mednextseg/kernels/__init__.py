@@ -5,12 +5,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from mednextseg.kernels.cuda_support import verified_engine
 from mednextseg.kernels.engine import MedNeXtEngine, is_supported
 from mednextseg.kernels.plain import PlainRunner
 
 __all__ = ["accelerate"]
 
-_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+# By kind of device. The transposed 3D convolution of MPS takes float32 only, also under autocast (pytorch/pytorch issue 160739).
+_DTYPES = {
+    "cpu": (torch.float32, torch.bfloat16),
+    "cuda": (torch.float32, torch.bfloat16, torch.float16),
+    "mps": (torch.float32,),
+}
 
 
 def accelerate(
@@ -18,14 +24,16 @@ def accelerate(
 ) -> Callable[[Tensor], Tensor | list[Tensor]]:
     """The fastest exact way to run a network on a device.
 
-    A 3D MedNeXt on the processor runs on the channels-last engine; everything else runs as it is, in evaluation mode, without
-    gradients and in the memory format of the device. The weights are those of this moment: the callable keeps a copy.
+    A 3D MedNeXt on the processor runs on the channels-last engine, on an NVIDIA card on Triton kernels where those are proved to
+    work; everything else runs as it is, in evaluation mode, without gradients and in the memory format of the device. The weights
+    are those of this moment: the callable keeps a copy.
 
     Args:
         module: a network; not modified.
         device: "cpu", "cuda:0", "mps" or a torch.device.
         dtype: torch.float32 gives the plain network's numbers up to rounding. torch.bfloat16 (and torch.float16 on a graphics
             card) is faster and not exact: 0.2-0.6 % of the labels of untrained networks change (see precision.py).
+            Apple's "mps" computes in torch.float32 only.
     Returns:
         x (N, channels, ...) -> float32 logits on the same device, or the list of them where the module returns a list. To be
         used by one thread at a time.
@@ -33,11 +41,13 @@ def accelerate(
         ValueError: for another dtype.
     """
     device = torch.device(device)
-    allowed = _DTYPES if device.type == "cuda" else _DTYPES[:2]
+    allowed = _DTYPES.get(device.type, _DTYPES["cpu"])
     if dtype not in allowed:
         raise ValueError(
             f"accelerate cannot compute in {dtype} on {device.type}; choose one of {', '.join(map(str, allowed))}."
         )
     if device.type == "cpu" and is_supported(module):
         return MedNeXtEngine(module, dtype)
+    if device.type == "cuda" and (engine := verified_engine(module, device, dtype)):
+        return engine
     return PlainRunner(module, device, dtype)

@@ -34,18 +34,20 @@ _KNOWN_MODULES = frozenset(
 )
 
 
-def is_supported(module: nn.Module) -> bool:
+def is_supported(module: nn.Module, also: type[nn.Module] | None = None) -> bool:
     """Whether the engine computes what this module computes.
 
-    That is a 3D MedNeXt without global response norm, of exactly the classes it was written for: adapters, parametrizations,
-    quantization and hooks change what a module does, so any of them means no.
+    That is a 3D MedNeXt of exactly the classes it was written for: global response norm is none of them, and adapters,
+    parametrizations, quantization and hooks change what a module does, so any of them means no.
+
+    Args:
+        also: one more class of submodules, for an engine that knows it.
     """
     return (
         type(module) is MedNeXt
         and module.config.dims == 3
-        and not module.config.global_response_norm
         and module.config.kernel_size >= 3
-        and all(type(part) in _KNOWN_MODULES and not _is_hooked(part) for part in module.modules())
+        and all((type(part) in _KNOWN_MODULES or type(part) is also) and not _is_hooked(part) for part in module.modules())
     )
 
 
