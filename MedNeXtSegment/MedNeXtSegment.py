@@ -292,7 +292,15 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
             self.engine.wait(lambda: batch.isFinished)
         return batch
 
-    def startRefinement(self, volumeNode, segmentationNode, segmentId: str, prompter=None, onChanged: Callable | None = None):
+    def startRefinement(
+        self,
+        volumeNode,
+        segmentationNode,
+        segmentId: str,
+        prompter=None,
+        onChanged: Callable | None = None,
+        useDisplayedWindow: bool = True,
+    ):
         """Correct a segment by points and boxes on any plane.
 
         Every action is written into the segment at once, within the Segment Editor's overwrite mode and editable area, and is one
@@ -310,13 +318,15 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
             segmentationNode, segmentId: an existing segment, which may be empty.
             prompter: name or path as in mednextseg.refine.load_prompter; None for the bundled network.
             onChanged: called after each action.
+            useDisplayedWindow: show the network the intensities as the volume is displayed (window/level), else between the 0.5 and
+                99.5 percentiles of each slice. The journal records which.
         Returns:
             A MedNeXtSegmentLib.RefineSession.RefineSession.
         Raises:
             ValueError: for nodes that cannot be used, in one sentence.
             RunFailure: (a RuntimeError) where the worker or the network cannot be started.
         """
-        return self.refine.startRefinement(volumeNode, segmentationNode, segmentId, prompter, onChanged)
+        return self.refine.startRefinement(volumeNode, segmentationNode, segmentId, prompter, onChanged, useDisplayedWindow)
 
     def undo(self, segmentationNode) -> None:
         """Take back the last run into this segmentation; without one, nothing happens."""

@@ -33,7 +33,8 @@ class ModulePanel:
         self.autoSegment = AutoSegmentPanel(autoSegmentWidget, logic, self.setUp.whatIsMissing)
         refineWidget = slicer.util.loadUI(resourcePath("UI/RefinePanel.ui"))
         self.tabs.addTab(refineWidget, _("Refine"))
-        self.refine = RefinePanel(refineWidget, logic.refine, self.setUp.whatIsMissing)
+        refineToolsWidget = slicer.util.loadUI(resourcePath("UI/RefineTools.ui"))
+        self.refine = RefinePanel(refineWidget, refineToolsWidget, logic.refine, self.setUp.whatIsMissing)
         self._refineWidget, self._isEntered = refineWidget, False
         self.tabs.connect("currentChanged(int)", self._onTabChanged)
         self.evaluate: EvaluatePanel | None = None

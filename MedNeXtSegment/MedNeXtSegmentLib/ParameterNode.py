@@ -24,6 +24,7 @@ class MedNeXtSegmentParameterNode:
         keepLargest, fillHoles: of every segment.
         minimumVolumeMm3: pieces of a segment smaller than this are removed, mm3.
         show3D: show the segments in the 3D view when a run is done.
+        useDisplayedWindow: answer clicks on the intensities as the volume is displayed, rather than on percentiles of each slice.
         evaluateReference, evaluateTest: the segmentation that counts as right, and the one that is measured against it.
         evaluateVolume: what both were drawn on; None shows no volume.
         showErrorMap: make segments of the false positive and false negative voxels.
@@ -47,6 +48,7 @@ class MedNeXtSegmentParameterNode:
     fillHoles: bool = False
     minimumVolumeMm3: Annotated[float, Minimum(0.0)] = 0.0
     show3D: bool = True
+    useDisplayedWindow: bool = True
     evaluateReference: vtkMRMLSegmentationNode
     evaluateTest: vtkMRMLSegmentationNode
     evaluateVolume: vtkMRMLScalarVolumeNode

@@ -48,9 +48,15 @@ class RefineLogic(VTKObservationMixin):
         segmentId: str,
         prompter: str | Path | None = None,
         onChanged: Callable[[], None] | None = None,
+        useDisplayedWindow: bool = True,
+        history: EditHistory | None = None,
+        settingsNode=None,
     ) -> "RefineSession":
-        """Arguments as MedNeXtSegmentLogic.startRefinement.
+        """Arguments as MedNeXtSegmentLogic.startRefinement, and, for a Segment Editor effect:
 
+        Args:
+            history: another keeper of undo states than the module's.
+            settingsNode: the vtkMRMLSegmentEditorNode whose masking holds; None for that of the Segment Editor module.
         Raises:
             ValueError: for nodes that cannot be used, in one sentence; RunFailure where the worker or its network does not start.
         """
@@ -72,7 +78,16 @@ class RefineLogic(VTKObservationMixin):
         for other in list(self.sessions):
             if other.segmentationNode is segmentationNode and other.segmentId == segmentId:
                 self.endSession(other)
-        session = RefineSession(volumeNode, segmentationNode, segmentId, opened, self._history, onChanged)
+        session = RefineSession(
+            volumeNode,
+            segmentationNode,
+            segmentId,
+            opened,
+            history or self._history,
+            onChanged,
+            useDisplayedWindow,
+            settingsNode,
+        )
         self.sessions.append(session)
         return session
 

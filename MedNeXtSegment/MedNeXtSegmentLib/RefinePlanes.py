@@ -7,24 +7,40 @@ from mednextseg.refine.slice_plane import SlicePlane, plane_from_slice_to_ras, p
 from MedNeXtSegmentLib import SlicerBridge
 
 _ANTERIOR, _SUPERIOR = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+# Of the axes R, A, S: where their positive and their negative direction points to.
+_TOWARDS = (("right", "left"), ("anterior", "posterior"), ("superior", "inferior"))
 
 
-def planeOf(where, pointRAS: np.ndarray, geometry: Geometry, active: SlicePlane | None) -> SlicePlane:
+def planeOf(where, pointRAS: np.ndarray, geometry: Geometry) -> SlicePlane:
     """The plane of a prompt.
 
     Args:
         where: a vtkMRMLSliceNode, a normal in world RAS, a SlicePlane, or None for axial.
         pointRAS: (3,) mm, a point of the prompt; on the plane where `where` is a normal.
         geometry: of the volume in the world.
-        active: the plane worked on; it is given back for prompts on the same slice, so that they add up.
     """
     if isinstance(where, SlicePlane):
         return where
     if hasattr(where, "GetSliceToRAS"):
-        plane = plane_from_slice_to_ras(geometry, SlicerBridge.arrayFromMatrix(where.GetSliceToRAS()))
-    else:
-        plane = plane_through(geometry, pointRAS, *_screenDirections(_SUPERIOR if where is None else where))
-    return active if active is not None and _isSameSlice(plane, active) else plane
+        return plane_from_slice_to_ras(geometry, SlicerBridge.arrayFromMatrix(where.GetSliceToRAS()))
+    return plane_through(geometry, pointRAS, *_screenDirections(_SUPERIOR if where is None else where))
+
+
+def isSameSlice(plane: SlicePlane, other: SlicePlane) -> bool:
+    """Whether prompts on both add up: the same grid, less than half a slice apart."""
+    isSameGrid = (
+        plane.shape_rc == other.shape_rc
+        and np.allclose(plane.row_direction_ras, other.row_direction_ras, atol=1e-6)
+        and np.allclose(plane.col_direction_ras, other.col_direction_ras, atol=1e-6)
+    )
+    return isSameGrid and abs(float(other.distance_mm(plane.origin_ras))) < 0.5 * other.thickness_mm
+
+
+def directionNames(plane: SlicePlane) -> tuple[str, str]:
+    """The anatomical directions nearest to the plane's normal and to its opposite, in English."""
+    axis = int(np.abs(plane.normal_ras).argmax())
+    positive, negative = _TOWARDS[axis]
+    return (positive, negative) if plane.normal_ras[axis] > 0 else (negative, positive)
 
 
 def _screenDirections(normalRAS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -39,12 +55,3 @@ def _screenDirections(normalRAS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     up = _ANTERIOR if abs(normal @ _SUPERIOR) > np.sqrt(0.5) else _SUPERIOR
     down = -(up - (up @ normal) * normal)
     return down, np.cross(down, normal)
-
-
-def _isSameSlice(plane: SlicePlane, other: SlicePlane) -> bool:
-    isSameGrid = (
-        plane.shape_rc == other.shape_rc
-        and np.allclose(plane.row_direction_ras, other.row_direction_ras, atol=1e-6)
-        and np.allclose(plane.col_direction_ras, other.col_direction_ras, atol=1e-6)
-    )
-    return isSameGrid and abs(float(other.distance_mm(plane.origin_ras))) < 0.5 * other.thickness_mm

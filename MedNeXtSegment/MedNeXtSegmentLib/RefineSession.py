@@ -1,41 +1,43 @@
 """One segment being corrected by points and boxes on any plane: prompts in, edits of the segment out."""
 
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.refine.prompt_journal import PromptJournal
-from mednextseg.refine.prompter import Prompter
+from mednextseg.refine.prompter import PromptCancelledError, Prompter, PrompterInfo
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.slice_plane import SlicePlane
-from mednextseg.refine.slice_sampling import slice_edit
-from mednextseg.refine.slice_session import UNDO_LEVELS
-from MedNeXtSegmentLib import SlicerBridge
 from MedNeXtSegmentLib.EditHistory import EditHistory
-from MedNeXtSegmentLib.RefinePlanes import planeOf
-from MedNeXtSegmentLib.SegmentWriter import SegmentWriter
+from MedNeXtSegmentLib.RefinedNodes import RefinedNodes
+from MedNeXtSegmentLib.RefinePlanes import isSameSlice, planeOf
+from MedNeXtSegmentLib.RefineQueue import Click, RefineQueue
+from MedNeXtSegmentLib.RefineReplay import doEntry
 
 
 class RefineSession:
     """Given back by RefineLogic.startRefinement.
 
     Each point or box is written into the segment at once, as one step of undo; what is propagated is a preview until it is accepted.
-    Where the segment or the volume was changed by somebody else, the next action starts anew from what is there: earlier prompts are
-    forgotten, and so is their undo here (the module's own undo still has it).
+    Clicks that come while another one is answered are all kept; of those on one slice the newest is answered, for all of them.
+    An undo or redo of the segment by somebody else (the Segment Editor's own) is followed. Where the segment or the volume was
+    changed in another way, the next action starts anew from what is there: earlier prompts are forgotten, and so is their undo
+    here (the module's own undo still has it).
 
     Args:
         volumeNode, segmentationNode, segmentId: what is corrected, on which image.
         prompter: who answers.
         history: where the state before each action is kept.
-        onChanged: called after each action and when the session closes.
+        onChanged: called after each action, when one begins, and when the session closes.
+        useDisplayedWindow: see the property.
+        settingsNode: as in SegmentWriter.
 
     Attributes:
         isClosed: whether its nodes are gone or it was closed; nothing is written any more.
-        isBusy: whether a prompt is being answered; actions asked for meanwhile are done afterwards, in their order.
+        isPropagating: whether a propagation runs, which `cancel` can stop.
+        propagationEnded: why the last propagation ended, along the normal and against it, for the user.
     """
 
     def __init__(
@@ -46,48 +48,78 @@ class RefineSession:
         prompter: Prompter,
         history: EditHistory,
         onChanged: Callable[[], None] | None = None,
+        useDisplayedWindow: bool = True,
+        settingsNode=None,
     ) -> None:
         self.volumeNode, self.segmentationNode, self.segmentId = volumeNode, segmentationNode, segmentId
-        self.isClosed = self.isBusy = False
-        self._prompter, self._history, self._onChanged = prompter, history, onChanged
-        self._waiting: list[Callable[[], None]] = []
+        self.isClosed = self.isPropagating = False
+        self.propagationEnded = ("", "")
+        self._prompter, self._onChanged = prompter, onChanged
+        self._queue = RefineQueue()
         self._isCancelled = False
-        self._window: tuple[float, float] | None = None
-        self._writer: SegmentWriter | None = None
-        self._begin()
+        self._nodes = RefinedNodes(volumeNode, segmentationNode, segmentId, prompter, history, settingsNode, useDisplayedWindow)
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether a prompt is being answered; actions asked for meanwhile are done afterwards, in their order."""
+        return self._queue.isBusy
+
+    @property
+    def useDisplayedWindow(self) -> bool:
+        """Whether the prompter sees the intensities as the volume is displayed (window/level), else between the 0.5 and 99.5
+        percentiles of each slice. May be changed at any time; the journal records it."""
+        return self._nodes.useDisplayedWindow
+
+    @useDisplayedWindow.setter
+    def useDisplayedWindow(self, isOn: bool) -> None:
+        self._nodes.useDisplayedWindow = isOn
 
     @property
     def canUndo(self) -> bool:
-        return bool(self._done) and not self.isClosed
+        return not self.isClosed and self._nodes.canUndo
 
     @property
     def canRedo(self) -> bool:
-        wasWritten = self._undone[-1] if self._undone else None
-        return wasWritten is not None and not self.isClosed and (not wasWritten or self._history.canRedo(self.segmentationNode))
+        return not self.isClosed and self._nodes.canRedo
 
     @property
     def journal(self) -> PromptJournal:
         """Every action since the start; `journal.save(path)` writes it."""
-        return self._refinement.journal
+        return self._nodes.refinement.journal
+
+    @property
+    def prompterInfo(self) -> PrompterInfo:
+        """Who answers."""
+        return self._prompter.info
 
     @property
     def activePlane(self) -> SlicePlane | None:
         """The slice worked on, in world RAS."""
-        return self._refinement.active_plane
+        return self._nodes.refinement.active_plane
 
     def clicksRAS(self) -> tuple[np.ndarray, np.ndarray]:
-        """The clicks on the slice worked on, in mm, world: (N, 3) on the object and (M, 3) beside it."""
-        plane, prompts = self.activePlane, self._refinement.active_prompts
-        if plane is None:
-            return np.zeros((0, 3)), np.zeros((0, 3))
-        points_ras = plane.ras_from_rc(prompts.points_rc)
-        return points_ras[prompts.labels == 1], points_ras[prompts.labels == 0]
+        """The clicks on the slice worked on and those not answered yet, mm, world: (N, 3) on the object, (M, 3) beside it."""
+        waiting = self._queue.clicks
+        positive, negative = ([c.pointRAS for c in waiting if c.isPositive is which] for which in (True, False))
+        plane, prompts = self.activePlane, self._nodes.refinement.active_prompts
+        if plane is not None:
+            points = plane.ras_from_rc(prompts.points_rc)
+            positive += list(points[prompts.labels == 1])
+            negative += list(points[prompts.labels == 0])
+        return np.reshape(positive, (-1, 3)), np.reshape(negative, (-1, 3))
 
-    def previewMask(self) -> tuple[np.ndarray, np.ndarray]:
-        """What `accept` would add: (K, J, I) bool, and the 4x4 from its voxels to the segmentation node's own RAS."""
-        added_kji = self._refinement.preview_segment() & ~self._shown_kji
-        toSegmentation = np.linalg.inv(SlicerBridge.linearTransformToWorld(self.segmentationNode))
-        return added_kji, toSegmentation @ self._writer.geometry.ijk_to_ras
+    def boxRAS(self) -> np.ndarray | None:
+        """(4, 3) corners of the box on the slice worked on, in turn, in mm, world; None for no box."""
+        prompts = self._nodes.refinement.active_prompts
+        if prompts is None or prompts.box is None:
+            return None
+        r0, c0, r1, c1 = prompts.box - 0.5
+        return self.activePlane.ras_from_rc([[r0, c0], [r0, c1], [r1, c1], [r1, c0]])
+
+    def preview(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """What `accept` would add from the propagated slices: (K, J, I) bool, and the 4x4 from its voxels to the segmentation
+        node's own RAS; the same object until the next action. None where nothing was propagated."""
+        return self._nodes.preview()
 
     def addPoint(self, ras, positive: bool = True, plane=None) -> None:
         """A click: the object is here, or, not positive, it is not.
@@ -100,36 +132,69 @@ class RefineSession:
                 written.
         """
         point = np.array(ras, float).reshape(3)
-        self._perform(lambda refinement: refinement.add_point(point, positive, self._plane(plane, point)))
+        # Where the view is now counts, not where it is when the click's turn comes.
+        click = Click(point, bool(positive), self._planeNow(plane, point))
+        self._perform(lambda refinement: self._answer(refinement, click), click)
 
     def addBox(self, cornersRAS, plane=None) -> None:
         """A box around the object by two opposite corners (2, 3) in mm, world; otherwise as `addPoint`."""
         corners = np.array(cornersRAS, float).reshape(2, 3)
-        self._perform(lambda refinement: refinement.add_box(corners, self._plane(plane, corners.mean(axis=0))))
+        where = self._planeNow(plane, corners.mean(axis=0))
+        self._perform(lambda refinement: refinement.add_box(corners, self._joined(where)))
 
     def removePoint(self, index: int) -> None:
-        """Take away one click of the slice worked on, counted from 0."""
+        """Take away one click of the slice worked on, counted from 0; what is left is answered anew."""
         self._perform(lambda refinement: refinement.remove_point(index))
+
+    def removeBox(self) -> None:
+        """Take away the box of the slice worked on; what is left is answered anew."""
+        self._perform(lambda refinement: refinement.remove_box())
+
+    def erasePrompt(self, ras, plane=None) -> None:
+        """Take away the click or box nearest to a point; the arguments are those of `addPoint`.
+
+        Raises:
+            ValueError: also where the slice has no prompts.
+        """
+        point = np.array(ras, float).reshape(3)
+        where = self._planeNow(plane, point)
+
+        def erase(refinement: Refinement) -> None:
+            active = refinement.active_plane
+            if active is None or not isSameSlice(where, active):
+                raise ValueError(_("There are no prompts on this slice; only those of the slice clicked last can be erased."))
+            index = refinement.active_prompts.nearest(active.rc_from_ras(point))
+            if index is None:
+                refinement.remove_box()
+            else:
+                refinement.remove_point(index)
+
+        self._perform(erase)
 
     def propagate(self, slicesAhead: int = 10, slicesBack: int = 10) -> tuple[str, str]:
         """Carry the slice on to its neighbours as a preview: along its normal, and against it.
 
         Returns:
-            Why it ended ahead and back, for the user; ("", "") where another action is still running and this one waits.
+            Why it ended ahead and back, for the user; where another action still runs and this one waits, that is told by
+            `propagationEnded` later.
+        Raises:
+            PromptCancelledError: after `cancel`.
         """
-        ended = [("", "")]
-        self._isCancelled = False
 
-        def change(refinement: Refinement) -> None:
-            ended[0] = refinement.propagate(slicesAhead, slicesBack, cancel=lambda: self._isCancelled)
+        def carryOn(refinement: Refinement) -> None:
+            self.propagationEnded = refinement.propagate(slicesAhead, slicesBack, cancel=lambda: self._isCancelled)
 
-        self._perform(change)
-        return ended[0]
+        self._perform(lambda refinement: self._propagating(lambda: carryOn(refinement)))
+        return self.propagationEnded
 
     def propagateBetween(self) -> None:
         """Fill the gap between this slice and the one accepted last in the same view, as a preview."""
-        self._isCancelled = False
-        self._perform(lambda refinement: refinement.propagate_between(cancel=lambda: self._isCancelled))
+
+        def fill(refinement: Refinement) -> None:
+            refinement.propagate_between(cancel=lambda: self._isCancelled)
+            self.propagationEnded = ("", "")
+
+        self._perform(lambda refinement: self._propagating(lambda: fill(refinement)))
 
     def accept(self) -> None:
         """Write the preview; the slice counts as made by hand from now on and propagation does not change it."""
@@ -142,15 +207,20 @@ class RefineSession:
     def cancel(self) -> None:
         """Stop a propagation that is running; it then raises PromptCancelledError. What waits is dropped."""
         self._isCancelled = True
-        self._waiting.clear()
+        self._queue.clear()
 
     def undo(self) -> None:
         """Take the last action back by restoring what was saved; without one, nothing happens."""
-        self._queue(self._undo)
+        self._enqueue(self._nodes.undo)
 
     def redo(self) -> None:
         """Bring back what was undone last; without one, nothing happens."""
-        self._queue(self._redo)
+        self._enqueue(self._nodes.redo)
+
+    def follow(self) -> None:
+        """Take notice of what somebody else did to the segment; an action does it by itself."""
+        if not self.isBusy and not self.isClosed and self._nodes.hasSegment:
+            self._nodes.follow()
 
     def replay(self, journal: PromptJournal | str | Path) -> None:
         """Do everything in a journal again, from the segment as it is now.
@@ -165,10 +235,22 @@ class RefineSession:
             text = _("The journal was made with {theirs}, this is {mine}; start the session with the prompter of the journal.")
             theirs = f"{journal.prompter} {journal.model_hash[:8]}"
             raise ValueError(text.format(theirs=theirs, mine=f"{mine.name} {mine.model_hash[:8]}"))
-        self._window = journal.window
-        self._begin()
-        for entry in list(journal.entries):
-            self._replayEntry(entry)
+        self._nodes.begin(journal.window)
+        self._nodes.isReplaying = True
+        try:
+            for entry in list(journal.entries):
+                doEntry(self, entry)
+        finally:
+            self._nodes.isReplaying = False
+
+    def keepPoint(self, ras, positive: bool, plane: SlicePlane) -> None:
+        """A click that is not answered, for journals: a newer one had overtaken it."""
+        point = np.array(ras, float)
+        self._perform(lambda refinement: refinement.add_point(point, positive, plane, is_answered=False))
+
+    def setWindow(self, window: tuple[float, float] | None) -> None:
+        """The intensities shown black and white from here on, for journals; else they follow `useDisplayedWindow`."""
+        self._nodes.refinement.set_window(window)
 
     def close(self) -> None:
         """End the session: nothing is written any more, the segment stays as it is."""
@@ -176,123 +258,67 @@ class RefineSession:
             return
         self.isClosed = True
         self.cancel()
-        self._writer.close()
+        self._nodes.close()
         self._tell()
 
-    def _replayEntry(self, entry: dict) -> None:
-        action = entry["action"]
-        if action == "point":
-            self.addPoint(entry["point_ras_mm"], entry["positive"], SlicePlane.from_dict(entry["plane"]))
-        elif action == "box":
-            self.addBox(entry["corners_ras_mm"], SlicePlane.from_dict(entry["plane"]))
-        elif action == "remove_point":
-            self.removePoint(entry["index"])
-        elif action == "propagate":
-            self.propagate(entry["slices_ahead"], entry["slices_back"])
-        elif action == "propagate_between":
-            self.propagateBetween()
-        else:
-            getattr(self, action)()
+    def _planeNow(self, where, pointRAS: np.ndarray) -> SlicePlane:
+        self._checkIsOpen()
+        if not self.isBusy:
+            self._nodes.follow()
+        plane = planeOf(where, pointRAS, self._nodes.refinement.volume_geometry)
+        return plane if isinstance(where, SlicePlane) else self._joined(plane)
 
-    def _begin(self) -> None:
-        """From the nodes as they are."""
-        if self._writer is not None:
-            self._writer.close()
-        volume_kji, geometry = SlicerBridge.arrayAndGeometryFromVolume(self.volumeNode)
-        self._volumeVersion = (self.volumeNode.GetImageData().GetMTime(), geometry)
-        self._writer = SegmentWriter(self.volumeNode, self.segmentationNode, self.segmentId)
-        self._stored_kji = self._writer.read()
-        self._segmentVersion = self._writer.version
-        self._shown_kji = self._stored_kji
-        name = self._writer.segment.GetName()
-        self._refinement = Refinement(
-            volume_kji, geometry, self._prompter, self._stored_kji, self._writer.geometry, self._window, name
-        )
-        # Of each action, whether it changed the segment; as many as the refinement keeps.
-        self._done: deque[bool] = deque(maxlen=UNDO_LEVELS)
-        self._undone: deque[bool] = deque(maxlen=UNDO_LEVELS)
+    def _joined(self, plane: SlicePlane) -> SlicePlane:
+        """The slice worked on, for a plane that is the same slice, so that prompts add up."""
+        active = self.activePlane
+        return active if active is not None and not self._nodes.isReplaying and isSameSlice(plane, active) else plane
 
-    def _plane(self, where, pointRAS: np.ndarray) -> SlicePlane:
-        return planeOf(where, pointRAS, self._refinement.volume_geometry, self._refinement.active_plane)
+    def _answer(self, refinement: Refinement, click: Click) -> None:
+        plane = self._joined(click.plane)
+        if not self._queue.isOvertaken:
+            try:
+                refinement.add_point(click.pointRAS, click.isPositive, plane, lambda: self.isClosed or self._queue.isOvertaken)
+                return
+            except PromptCancelledError:
+                if not self._queue.isOvertaken:
+                    raise
+        refinement.add_point(click.pointRAS, click.isPositive, plane, is_answered=False)
 
-    def _perform(self, change: Callable[[Refinement], object]) -> None:
-        self._queue(lambda: self._do(change))
-
-    def _queue(self, action: Callable[[], None]) -> None:
-        """Do it now, or after what is being done: while the worker computes, the event loop brings further clicks."""
-        if self.isClosed:
-            raise ValueError(_("This refinement is over; start a new one."))
-        self._waiting.append(action)
-        if self.isBusy:
-            return
-        self.isBusy = True
+    def _propagating(self, work: Callable[[], None]) -> None:
+        self._isCancelled, self.isPropagating = False, True
+        self._tell()
         try:
-            while self._waiting and not self.isClosed:
-                self._followNodes()
-                self._waiting.pop(0)()
+            work()
         finally:
-            self._waiting.clear()
-            self.isBusy = False
+            self.isPropagating = False
+
+    def _perform(self, change: Callable[[Refinement], object], click: Click | None = None) -> None:
+        self._enqueue(lambda: self._change(change), click)
+
+    def _change(self, change: Callable[[Refinement], object]) -> None:
+        try:
+            self._nodes.change(change, lambda: not self.isClosed)
+        except PromptCancelledError:
+            if not self.isClosed:  # its nodes may have gone while the worker computed
+                raise
+
+    def _enqueue(self, action: Callable[[], None], click: Click | None = None) -> None:
+        self._checkIsOpen()
+
+        def followAndDo() -> None:
+            if not self.isClosed:
+                self._nodes.follow()
+                self._tell()
+                action()
+
+        try:
+            self._queue.add(followAndDo, click)
+        finally:
             self._tell()
 
-    def _followNodes(self) -> None:
-        """Start anew where somebody else changed the volume, the segment or their place."""
-        if self._writer.segment is None:
-            raise ValueError(_("The segment was removed; choose another one."))
-        version, geometry = self._volumeVersion
-        now = SlicerBridge.arrayAndGeometryFromVolume(self.volumeNode)[1]
-        isSame = version == self.volumeNode.GetImageData().GetMTime() and geometry.matches(now, tolerance_mm=1e-6)
-        toWorld = SlicerBridge.linearTransformToWorld(self.segmentationNode)
-        isSame = isSame and np.allclose(toWorld, self._writer.toWorld, atol=1e-9)
-        if isSame and self._writer.version != self._segmentVersion:
-            self._segmentVersion = self._writer.version
-            isSame = np.array_equal(self._writer.read(), self._stored_kji)
-        if not isSame:
-            self._begin()
-
-    def _do(self, change: Callable[[Refinement], object]) -> None:
-        change(self._refinement)
-        if self.isClosed:  # the nodes went while the worker computed
-            return
-        shown_kji = self._shownByRefinement()
-        isWritten = not np.array_equal(shown_kji, self._shown_kji)
-        if isWritten:
-            self._history.saveState(self.segmentationNode)
-            with slicer.util.NodeModify(self.segmentationNode):
-                self._writer.write(self._shown_kji, shown_kji)
-        self._done.append(isWritten)
-        self._undone.clear()
-        self._remember(shown_kji)
-
-    def _undo(self) -> None:
-        if self._done:
-            self._undone.append(self._done.pop())
-            self._refinement.undo()
-            if self._undone[-1]:
-                self._history.undo(self.segmentationNode)
-            self._remember(self._shownByRefinement())
-
-    def _redo(self) -> None:
-        if self.canRedo:
-            self._done.append(self._undone.pop())
-            self._refinement.redo()
-            if self._done[-1]:
-                self._history.redo(self.segmentationNode)
-            self._remember(self._shownByRefinement())
-
-    def _shownByRefinement(self) -> np.ndarray:
-        """(K, J, I) bool: the segment with the slice worked on, but without what was propagated from it."""
-        shown_kji = self._refinement.segment_kji.copy()
-        plane = self._refinement.active_plane
-        edit = None if plane is None else slice_edit(self._refinement.probability, plane, self._writer.geometry)
-        if edit is not None:
-            edit.apply(shown_kji)
-        return shown_kji
-
-    def _remember(self, shown_kji: np.ndarray) -> None:
-        self._shown_kji = shown_kji
-        self._segmentVersion = self._writer.version
-        self._stored_kji = self._writer.read()
+    def _checkIsOpen(self) -> None:
+        if self.isClosed:
+            raise ValueError(_("This refinement is over; start a new one."))
 
     def _tell(self) -> None:
         if self._onChanged is not None:

@@ -17,6 +17,7 @@ class SegmentWriter:
 
     Args:
         volumeNode, segmentationNode, segmentId: what is edited, and the source volume of the editor.
+        settingsNode: vtkMRMLSegmentEditorNode whose settings hold; None for those of Slicer's Segment Editor module.
 
     Attributes:
         geometry: of the grid in world RAS, the segmentation's parent transform included.
@@ -25,8 +26,8 @@ class SegmentWriter:
         ValueError: where the segmentation is under a non-linear transform.
     """
 
-    def __init__(self, volumeNode, segmentationNode, segmentId: str) -> None:
-        self._segmentationNode, self._segmentId = segmentationNode, segmentId
+    def __init__(self, volumeNode, segmentationNode, segmentId: str, settingsNode=None) -> None:
+        self._segmentationNode, self._segmentId, self._settingsNode = segmentationNode, segmentId, settingsNode
         self.toWorld = SlicerBridge.linearTransformToWorld(segmentationNode)
         segmentation = segmentationNode.GetSegmentation()
         if not segmentation.GetConversionParameter(slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()):
@@ -115,7 +116,7 @@ class SegmentWriter:
 
     def _adoptSettings(self) -> None:
         """Take over the settings of the Segment Editor; a mask that was set up for another segmentation does not hold here."""
-        users = slicer.mrmlScene.GetSingletonNode(_EDITOR_TAG, "vtkMRMLSegmentEditorNode")
+        users = self._settingsNode or slicer.mrmlScene.GetSingletonNode(_EDITOR_TAG, "vtkMRMLSegmentEditorNode")
         if users is None:
             return
         node = self._node

@@ -48,6 +48,14 @@ def placementOf(volumeNode) -> np.ndarray:
     return arrayFromMatrix(ijkToRAS)
 
 
+def displayedWindow(volumeNode) -> tuple[float, float] | None:
+    """The intensities that the views show as black and white; None for a volume without window and level."""
+    display = volumeNode.GetDisplayNode()
+    if display is None or not display.IsA("vtkMRMLScalarVolumeDisplayNode"):
+        return None
+    return display.GetLevel() - display.GetWindow() / 2, display.GetLevel() + display.GetWindow() / 2
+
+
 def linearTransformToWorld(node) -> np.ndarray:
     """4x4 from a transformable node's own RAS to world RAS.
 

@@ -1,123 +1,19 @@
 """The Refine tab with a simulated mouse on rendered slice views, and a real worker process."""
 
-import os
-
 import numpy as np
 import pytest
 import slicer
 
-from mednextseg.models.library import HOME_VARIABLE
-from MedNeXtSegmentLib import RefineLogic as refineLogicModule
-from MedNeXtSegmentLib import WorkerClient as workerClientModule
-from MedNeXtSegmentLib.RefinePanel import _KEYS
+from MedNeXtSegmentLib.RefineTools import KEYS
 from MedNeXtSegmentLib.SlicerBridge import placementOf
-from panel_tools import MODULE
+from refine_bench import CENTRE_RAS, Bench, dice, slabOf, useRandomWalker
 from slicerhost.placing import active_place_node
 
-TIMEOUT_S = 120
-SHAPE_KJI = (30, 40, 40)
-CENTRE_RAS = np.array([3.0, -4.0, 5.0])
-RADIUS_MM = 12.0
-
-
-@pytest.fixture(scope="module")
-def worker(host, tmp_path_factory: pytest.TempPathFactory):
-    """One real worker for the file."""
-
-    class LastingWorker(workerClientModule.WorkerClient):
-        def stop(self) -> None:
-            """The panel's end is not this worker's."""
-
-    os.environ[HOME_VARIABLE] = str(tmp_path_factory.mktemp("home"))
-    client = LastingWorker()
-    yield client
-    workerClientModule.WorkerClient.stop(client)
-    del os.environ[HOME_VARIABLE]
-
 
 @pytest.fixture
-def representation(host, worker, monkeypatch: pytest.MonkeyPatch):
-    def lastingWorker(_program, environment=None, onReady=None, onLog=None):
-        worker._onReady, worker._onLog = onReady, onLog
-        return worker
-
-    monkeypatch.setattr(workerClientModule, "WorkerClient", lastingWorker)
-    monkeypatch.setattr(refineLogicModule, "defaultPrompter", lambda: "random_walker")
-    representation = host.load_module(str(MODULE)).widgetRepresentation()
-    representation.enter()
-    worker.start()
-    host.wait_until(lambda: worker.hello is not None, TIMEOUT_S)
-    yield representation
-    worker._onReady = worker._onLog = None
-
-
-class Bench:
-    """The Refine tab in front, a bright ball in a volume, empty segments "ball" and "second", and a slice view."""
-
-    def __init__(self, host, representation, view):
-        self.host, self.representation, self.view = host, representation, view
-        self.module = representation.self().panel
-        self.panel, self.ui = self.module.refine, self.module.refine.ui
-        ijk_to_ras = np.diag([1.2, 1.2, 1.6, 1.0])
-        ijk_to_ras[:3, 3] = CENTRE_RAS - ijk_to_ras[:3, :3] @ np.array([19.7, 20.2, 14.9])
-        k, j, i = np.indices(SHAPE_KJI)
-        points = np.stack([i, j, k], axis=-1) @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3]
-        self.truth = np.linalg.norm(points - CENTRE_RAS, axis=-1) < RADIUS_MM
-        voxels = 100 + 80 * self.truth + np.random.default_rng(0).normal(0, 4, SHAPE_KJI)
-        self.volume = slicer.util.addVolumeFromArray(voxels.astype(np.float32), ijkToRAS=ijk_to_ras, name="CT")
-        self.segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "segments")
-        self.segmentation.CreateDefaultDisplayNodes()
-        self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(self.volume)
-        for name in ("ball", "second"):
-            self.segmentation.GetSegmentation().AddEmptySegment(name, name)
-        parameters = self.panel._parameterNode
-        parameters.inputVolume = self.volume
-        parameters.outputSegmentation = self.segmentation
-        self.module.tabs.setCurrentIndex(1)
-        self.look()
-
-    def look(self, normal=None):
-        self.view.show_volume(self.volume)
-        if normal is not None:
-            normal = np.array(normal) / np.linalg.norm(normal)
-            self.view.set_plane(normal, np.cross((0, 1, 0), normal) / np.linalg.norm(np.cross((0, 1, 0), normal)), CENTRE_RAS)
-        self.view.center_on(CENTRE_RAS, field_of_view_mm=60)
-        self.view.picture()
-
-    def click(self, offset_mm=(0.0, 0.0)):
-        """Click that far right of and above the ball's centre on the screen, and wait for the answer."""
-        plane = slicer.util.arrayFromVTKMatrix(self.view.node.GetSliceToRAS())
-        self.view.click_at(CENTRE_RAS + offset_mm[0] * plane[:3, 0] + offset_mm[1] * plane[:3, 1])
-        self.settle()
-
-    def settle(self):
-        self.host.process_events()
-        self.host.wait_until(lambda: self.panel.session is None or not self.panel.session.isBusy, TIMEOUT_S)
-        self.host.process_events()
-
-    def mask(self, name="ball"):
-        array = slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, name, self.volume)
-        return np.zeros(SHAPE_KJI, bool) if array is None else array > 0
-
-    @property
-    def status(self):
-        return self.ui.refineStatusLabel.text
-
-
-@pytest.fixture
-def bench(host, representation, make_slice_view):
+def bench(host, representation, make_slice_view, monkeypatch):
+    useRandomWalker(monkeypatch)
     return Bench(host, representation, make_slice_view("Red", "Axial"))
-
-
-def dice(a, b):
-    return 2 * (a & b).sum() / max(a.sum() + b.sum(), 1)
-
-
-def slabOf(mask):
-    """The K layers that a mask has voxels in."""
-    slab = np.zeros(mask.shape, bool)
-    slab[mask.any(axis=(1, 2))] = True
-    return slab
 
 
 def test_clicks_in_the_view_correct_the_segment_and_undo_and_redo_are_exact(bench):
@@ -169,7 +65,8 @@ def test_propagation_is_shown_before_it_is_accepted(bench):
     bench.ui.pointPlusButton.click()
     bench.click()
     clicked = bench.mask()
-    bench.ui.slicesSpinBox.setValue(3)
+    bench.ui.slicesAheadSpinBox.setValue(3)
+    bench.ui.slicesBackSpinBox.setValue(2)
     bench.ui.propagateButton.click()
     bench.settle()
     assert bench.status.startswith("Preview in yellow")
@@ -177,7 +74,7 @@ def test_propagation_is_shown_before_it_is_accepted(bench):
     preview = slicer.mrmlScene.GetFirstNodeByName("MedNeXt preview")
     assert preview.GetDisplayVisibility()
     bench.ui.acceptButton.click()
-    assert bench.mask().any(axis=(1, 2)).sum() == 7
+    assert bench.mask().any(axis=(1, 2)).sum() == 6
     assert not preview.GetDisplayVisibility()
 
 
@@ -186,7 +83,7 @@ def test_next_segment_goes_on_and_the_first_stays(bench):
     bench.click()
     first = bench.mask()
     bench.ui.nextSegmentButton.click()
-    assert bench.ui.segmentSelector.currentText == "second"
+    assert bench.inputs.segmentSelector.currentText == "second"
     bench.look((0, 1, 0.001))
     bench.click((2, 1))
     assert bench.mask("second").any()
@@ -194,21 +91,21 @@ def test_next_segment_goes_on_and_the_first_stays(bench):
 
 
 def test_shortcuts_are_named_on_the_buttons_and_live_only_while_the_tab_is_open(bench):
-    for name, key in _KEYS.items():
+    for name, key in KEYS.items():
         assert getattr(bench.ui, name).text.endswith(f"({key})")
-    live = [shortcut.enabled for shortcut in bench.panel._shortcuts]
-    assert all(live) and len(live) == len(_KEYS)
+    live = [shortcut.enabled for shortcut in bench.tools.shortcuts]
+    assert all(live) and len(live) == len(KEYS)
     bench.ui.pointPlusButton.click()
     interaction = slicer.app.applicationLogic().GetInteractionNode()
     assert interaction.GetCurrentInteractionMode() == interaction.Place
     bench.representation.exit()
-    assert not any(shortcut.enabled for shortcut in bench.panel._shortcuts)
+    assert not any(shortcut.enabled for shortcut in bench.tools.shortcuts)
     assert not bench.ui.pointPlusButton.checked
     assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
     bench.representation.enter()
-    assert all(shortcut.enabled for shortcut in bench.panel._shortcuts)
+    assert all(shortcut.enabled for shortcut in bench.tools.shortcuts)
     bench.module.tabs.setCurrentIndex(0)
-    assert not any(shortcut.enabled for shortcut in bench.panel._shortcuts)
+    assert not any(shortcut.enabled for shortcut in bench.tools.shortcuts)
 
 
 def test_prompts_are_in_none_of_the_users_lists(bench):
@@ -228,7 +125,7 @@ def test_prompts_are_in_none_of_the_users_lists(bench):
 def test_what_is_deleted_during_a_refinement_ends_it_without_an_error(bench, what):
     bench.ui.pointPlusButton.click()
     bench.click()
-    session = bench.panel.session
+    session = bench.tools.session
     if what == "scene":
         slicer.mrmlScene.Clear(0)
     elif what == "segment":
@@ -237,10 +134,10 @@ def test_what_is_deleted_during_a_refinement_ends_it_without_an_error(bench, wha
         slicer.mrmlScene.RemoveNode(getattr(bench, what))
     bench.settle()
     assert session.isClosed
-    assert bench.panel.session is None
+    assert bench.tools.session is None
     assert not bench.ui.undoButton.enabled
     if what == "segment":
-        assert bench.ui.segmentSelector.currentText == "second"
+        assert bench.inputs.segmentSelector.currentText == "second"
     else:
         assert not bench.ui.pointPlusButton.enabled
         assert bench.status.startswith("Choose a")

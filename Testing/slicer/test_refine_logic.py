@@ -211,17 +211,17 @@ def test_what_is_propagated_is_a_preview_until_it_is_accepted(logic, case):
     ended = session.propagate(20, 20)
     assert all(ended)
     assert np.array_equal(case.mask(), clicked)
-    preview_kji, _ = session.previewMask()
+    preview_kji, _ = session.preview()
     assert not (preview_kji & clicked).any()
     session.accept()
     assert np.array_equal(case.mask(), clicked | preview_kji)
     assert dice(case.mask(), case.truth_kji) > 0.8
     session.undo()
     assert np.array_equal(case.mask(), clicked)
-    assert session.previewMask()[0].any()
+    assert session.preview() is not None
     session.undo()
     assert np.array_equal(case.mask(), clicked)
-    assert not session.previewMask()[0].any()
+    assert session.preview() is None
 
 
 def test_a_journal_gives_the_identical_mask_here_and_in_the_engine(logic, case, tmp_path):

@@ -1,0 +1,79 @@
+"""Clicks in the views as Slicer's markups give them, for a panel that is no Segment Editor effect."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import qt
+import slicer
+from slicer.util import VTKObservationMixin
+
+from MedNeXtSegmentLib.RefineMarks import GREEN, RED, hiddenMarkups, isInScene, removeNode
+
+
+class ClickSource(Protocol):
+    """Where clicks come from while a tool is chosen."""
+
+    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None]) -> None:
+        """From now on call onClick(point in world RAS mm, vtkMRMLSliceNode or None) for each click; at once, or from the event loop."""
+
+    def stop(self) -> None:
+        """Clicks belong to the views again."""
+
+    def close(self) -> None:
+        """Leave nothing in the scene."""
+
+
+class MarkupsClicks(VTKObservationMixin):
+    """A ClickSource that places points of a hidden markups node, which is emptied again after each click."""
+
+    def __init__(self) -> None:
+        VTKObservationMixin.__init__(self)
+        self._node = None
+        self._onClick: Callable[[np.ndarray, object], None] | None = None
+        self._placing = slicer.qSlicerMarkupsPlaceWidget()
+        self._placing.setMRMLScene(slicer.mrmlScene)
+        self._placing.setPlaceModePersistency(True)
+
+    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None]) -> None:
+        """See ClickSource."""
+        if not isInScene(self._node):
+            self._node = hiddenMarkups("vtkMRMLMarkupsFiducialNode", "MedNeXt prompt", GREEN)
+            self.addObserver(self._node, self._node.PointPositionDefinedEvent, self._onPointDefined)
+        self._node.GetDisplayNode().SetActiveColor(*(GREEN if isPositive else RED))
+        self._onClick = onClick
+        self._placing.setCurrentNode(self._node)
+        self._placing.setPlaceModeEnabled(True)
+
+    def stop(self) -> None:
+        """See ClickSource."""
+        self._onClick = None
+        if isInScene(self._node):
+            self._placing.setPlaceModeEnabled(False)
+            self._node.RemoveAllControlPoints()
+
+    def close(self) -> None:
+        """See ClickSource."""
+        self.stop()
+        self.removeObservers()
+        removeNode(self._node)
+        self._node = None
+
+    def _onPointDefined(self, node, _event=None) -> None:
+        """Keep what was clicked; what follows from it waits for the event loop, because the view is still at work."""
+        point = np.zeros(3)
+        node.GetNthControlPointPositionWorld(node.GetNumberOfDefinedControlPoints() - 1, point)
+        onClick, view = self._onClick, _sliceNodeUnderMouse()
+        qt.QTimer.singleShot(0, lambda: self._handOn(onClick, point, view))
+
+    def _handOn(self, onClick, pointRAS: np.ndarray, view) -> None:
+        if isInScene(self._node):
+            self._node.RemoveAllControlPoints()
+        if onClick is not None:
+            onClick(pointRAS, view)
+
+
+def _sliceNodeUnderMouse():
+    """The vtkMRMLSliceNode of the view that the mouse is in; None for another kind of view."""
+    crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    return None if crosshair is None else crosshair.GetCursorPositionXYZ([0.0, 0.0, 0.0])

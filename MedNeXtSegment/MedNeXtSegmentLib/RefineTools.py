@@ -1,0 +1,295 @@
+"""The tools of a refinement: clicks and boxes in the slice views become edits of a segment. The module's Refine tab and the
+Segment Editor effect show this same widget."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import qt
+import slicer
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from mednextseg.errors import Cancelled
+from MedNeXtSegmentLib.RefineClicks import ClickSource
+from MedNeXtSegmentLib.RefineLogic import RefineLogic
+from MedNeXtSegmentLib.RefineMarks import RefineMarks
+from MedNeXtSegmentLib.RefinePlanes import directionNames
+
+KEYS = {
+    "pointPlusButton": "P",
+    "pointMinusButton": "N",
+    "boxButton": "B",
+    "eraseButton": "X",
+    "propagateButton": "G",
+    "fillBetweenButton": "I",
+    "acceptButton": "A",
+    "nextSegmentButton": "E",
+    "undoButton": "Z",
+    "redoButton": "Y",
+}
+_TOOLS = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton")
+
+
+@dataclass(frozen=True)
+class RefineTarget:
+    """What is corrected.
+
+    Attributes:
+        volumeNode, segmentationNode, segmentId: None or empty where nothing is chosen.
+        missing: one sentence on why nothing can be corrected; empty where it can.
+        options: further arguments of RefineLogic.startRefinement.
+    """
+
+    volumeNode: Any = None
+    segmentationNode: Any = None
+    segmentId: str = ""
+    missing: str = ""
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+class RefineTools(VTKObservationMixin):
+    """Args:
+    widget: loaded from RefineTools.ui.
+    logic: of refinement; asked for when the first session starts.
+    clicks: where clicks come from.
+    target: says what is to be corrected.
+    hidden: names of buttons that have no place here.
+    """
+
+    def __init__(
+        self,
+        widget,
+        logic: Callable[[], RefineLogic],
+        clicks: ClickSource,
+        target: Callable[[], RefineTarget],
+        hidden: tuple[str, ...] = (),
+    ) -> None:
+        VTKObservationMixin.__init__(self)
+        self._logic, self._clicks, self._target = logic, clicks, target
+        self.ui = slicer.util.childWidgetVariables(widget)
+        self.session = None
+        self.marks = RefineMarks()
+        self._segmentation = None
+        self._tool = ""
+        self._corner: np.ndarray | None = None
+        self._isUpdating = self._isStarting = False
+        self._waiting: list[Callable] = []
+        for name in hidden:
+            getattr(self.ui, name).setVisible(False)
+        self.shortcuts = [self._shortcut(name, key) for name, key in KEYS.items() if name not in hidden]
+        for name in _TOOLS:
+            getattr(self.ui, name).toggled.connect(lambda checked, name=name: self._onTool(name, checked))
+        self.ui.propagateButton.clicked.connect(lambda *_args: self._onPropagate())
+        actions = {
+            self.ui.fillBetweenButton: lambda session: session.propagateBetween(),
+            self.ui.acceptButton: lambda session: session.accept(),
+            self.ui.undoButton: lambda session: session.undo(),
+            self.ui.redoButton: lambda session: session.redo(),
+        }
+        for button, action in actions.items():
+            button.clicked.connect(lambda *_args, action=action: self._act(action))
+        self.setActive(False)
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether the network is being loaded or something is being done."""
+        return self._isStarting or (self.session is not None and self.session.isBusy)
+
+    def setActive(self, isActive: bool) -> None:
+        """Shortcuts and tools live only while the user is here."""
+        for shortcut in self.shortcuts:
+            shortcut.setEnabled(isActive)
+        if isActive:
+            self.update()
+        else:
+            self._stopTool()
+
+    def close(self) -> None:
+        """End the session and let go of the scene."""
+        self.setActive(False)
+        self.endSession()
+        self._observeSegmentation(None)
+        self._clicks.close()
+        self.marks.removeNodes()
+
+    def endSession(self) -> None:
+        """What was done stays; prompts and preview go."""
+        session, self.session = self.session, None
+        self._corner = None
+        if session is not None:
+            self._logic().endSession(session)
+
+    def update(self) -> None:
+        """Show what there is, and enable what can be done."""
+        if self._isUpdating:
+            return
+        self._isUpdating = True
+        target = self._target()
+        self._observeSegmentation(target.segmentationNode)
+        session = self.session
+        if session is not None and (session.isClosed or not _isFor(session, target)):
+            self.endSession()
+            session = None
+        self._enable(session, bool(target.missing))
+        self.marks.show(session, self._corner)
+        self._isUpdating = False
+        if target.missing:
+            self._stopTool()
+            self._showStatus(target.missing)
+
+    def _enable(self, session, isMissing: bool) -> None:
+        for name in _TOOLS:
+            getattr(self.ui, name).enabled = not isMissing
+        plane = None if session is None else session.activePlane
+        isPropagating = session is not None and session.isPropagating
+        for button in (self.ui.acceptButton, self.ui.fillBetweenButton):
+            button.enabled = plane is not None and not isPropagating
+        self.ui.eraseButton.enabled = plane is not None
+        self.ui.propagateButton.enabled = plane is not None
+        self.ui.propagateButton.setText((_("Stop") if isPropagating else _("Propagate")) + f" ({KEYS['propagateButton']})")
+        self.ui.undoButton.enabled = session is not None and session.canUndo
+        self.ui.redoButton.enabled = session is not None and session.canRedo
+        ahead, back = (_("ahead"), _("back")) if plane is None else directionNames(plane)
+        self.ui.slicesAheadSpinBox.setSuffix(_(" slices {direction}").format(direction=ahead))
+        self.ui.slicesBackSpinBox.setSuffix(_(" slices {direction}").format(direction=back))
+        self.ui.refinePrompterLabel.setText("" if session is None else _answeredBy(session.prompterInfo))
+
+    def _shortcut(self, name: str, key: str):
+        """A key for a button; it says so in its text. It must work while the mouse is in a view, so it belongs to the window."""
+        button = getattr(self.ui, name)
+        button.setText(f"{button.text} ({key})")
+        shortcut = qt.QShortcut(slicer.util.mainWindow() or button)
+        shortcut.setKey(qt.QKeySequence(key))
+        shortcut.setContext(qt.Qt.ApplicationShortcut)
+        shortcut.activated.connect(lambda *_args: button.click())
+        return shortcut
+
+    def _observeSegmentation(self, node) -> None:
+        """Undo, redo and edits of the segment by somebody else are followed at once."""
+        segmentation = None if node is None else node.GetSegmentation()
+        if segmentation is self._segmentation:
+            return
+        for event in (slicer.vtkSegmentation.RepresentationModified, slicer.vtkSegmentation.SegmentRemoved):
+            if self._segmentation is not None:
+                self.removeObserver(self._segmentation, event, self._onSegmentation)
+            if segmentation is not None:
+                self.addObserver(segmentation, event, self._onSegmentation)
+        self._segmentation = segmentation
+
+    def _onSegmentation(self, _caller=None, _event=None) -> None:
+        # Later: whoever changes the segment is still at work.
+        qt.QTimer.singleShot(0, self._follow)
+
+    def _follow(self) -> None:
+        session = self.session
+        if session is None or session.isBusy:
+            return
+        try:
+            session.follow()
+        except (ValueError, RuntimeError) as error:
+            self._showStatus(str(error))
+        self.update()
+
+    def _onTool(self, name: str, isChecked: bool) -> None:
+        if not isChecked:
+            if self._tool == name:
+                self._stopTool()
+            return
+        self._stopTool()
+        self._tool = name
+        getattr(self.ui, name).checked = True
+        self.marks.makeNodes()
+        self._clicks.start(name != "pointMinusButton", lambda point, view: self._onClick(name, point, view))
+        texts = {
+            "boxButton": _("Click two opposite corners of the box in a slice view."),
+            "eraseButton": _("Click near the prompt that shall go."),
+        }
+        self._showStatus(texts.get(name, _("Click in a slice view.")))
+        # So that the first click need not wait for the network.
+        qt.QTimer.singleShot(0, lambda: self._act(lambda session: None) if self._tool == name else None)
+
+    def _stopTool(self) -> None:
+        """Back to moving the views."""
+        if not self._tool:
+            return
+        name, self._tool, self._corner = self._tool, "", None
+        self._clicks.stop()
+        getattr(self.ui, name).checked = False
+
+    def _onClick(self, tool: str, pointRAS: np.ndarray, view) -> None:
+        if view is None:
+            self._showStatus(_("Click in a slice view, not in the 3D view."))
+        elif tool == "eraseButton":
+            self._act(lambda session: session.erasePrompt(pointRAS, view))
+        elif tool != "boxButton":
+            self._act(lambda session: session.addPoint(pointRAS, tool == "pointPlusButton", view))
+        elif self._corner is None:
+            self._corner = pointRAS
+            self._showStatus(_("Click the opposite corner."))
+            self.update()
+        else:
+            corners, self._corner = np.stack([self._corner, pointRAS]), None
+            self._act(lambda session: session.addBox(corners, view))
+
+    def _onPropagate(self) -> None:
+        if self.session is not None and self.session.isPropagating:
+            self.session.cancel()
+        else:
+            self._act(lambda session: session.propagate(self.ui.slicesAheadSpinBox.value, self.ui.slicesBackSpinBox.value))
+
+    def _act(self, action: Callable) -> None:
+        """Do something in the session of the target, started where there is none; errors become the status line."""
+        self._waiting.append(action)
+        if self._isStarting:  # it will be done when the network is there
+            return
+        try:
+            if self.session is None:
+                self._startSession()
+            while self._waiting and self.session is not None:
+                self._showStatus("")
+                self._waiting.pop(0)(self.session)
+                self._showPropagation()
+        except (ValueError, RuntimeError, Cancelled) as error:
+            self._showStatus(str(error))
+        finally:
+            self._waiting.clear()
+        self.update()
+
+    def _startSession(self) -> None:
+        target = self._target()
+        self._isStarting = True
+        self._showStatus(_("Loading the network..."))
+        try:
+            self.session = self._logic().startRefinement(
+                target.volumeNode, target.segmentationNode, target.segmentId, onChanged=self.update, **dict(target.options)
+            )
+        finally:
+            self._isStarting = False
+
+    def _showPropagation(self) -> None:
+        session = self.session
+        if session is None or session.preview() is None:
+            return
+        ahead, back = session.propagationEnded
+        text = _("Preview in yellow: Accept writes it, Undo drops it.")
+        if ahead or back:
+            towards = directionNames(session.activePlane)
+            ends = _("Why it ended, {first}: {why1}; {second}: {why2}.")
+            text += " " + ends.format(first=towards[0], why1=ahead, second=towards[1], why2=back)
+        self._showStatus(text)
+
+    def _showStatus(self, text: str) -> None:
+        self.ui.refineStatusLabel.setText(text)
+
+
+def _isFor(session, target: RefineTarget) -> bool:
+    chosen = (target.volumeNode, target.segmentationNode, target.segmentId)
+    return chosen == (session.volumeNode, session.segmentationNode, session.segmentId)
+
+
+def _answeredBy(info) -> str:
+    if info.name == "random_walker":
+        return _("Clicks are answered by the random walker: no click network is installed.")
+    return _("Clicks are answered by {name} on {device}.").format(name=info.name, device=info.device)

@@ -1,0 +1,140 @@
+"""A Refinement kept equal to nodes: what it shows is written into the segment, what others do to the nodes is followed."""
+
+from collections.abc import Callable
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from mednextseg.refine.prompter import Prompter
+from mednextseg.refine.refinement import Refinement
+from mednextseg.refine.slice_sampling import slice_edit
+from MedNeXtSegmentLib import SlicerBridge
+from MedNeXtSegmentLib.EditHistory import EditHistory
+from MedNeXtSegmentLib.RefinedSegment import RefinedSegment
+
+
+class RefinedNodes:
+    """Args:
+    volumeNode, segmentationNode, segmentId: what is corrected, on which image.
+    prompter: who answers.
+    history: where the state before each action is kept.
+    settingsNode: as in SegmentWriter.
+    useDisplayedWindow: see the attribute.
+
+    Attributes:
+        refinement: the Refinement; another one after the nodes were changed by somebody else.
+        useDisplayedWindow: of RefineSession.
+        isReplaying: whether the window is what a journal says.
+    """
+
+    def __init__(
+        self,
+        volumeNode,
+        segmentationNode,
+        segmentId: str,
+        prompter: Prompter,
+        history: EditHistory,
+        settingsNode,
+        useDisplayedWindow: bool,
+    ) -> None:
+        self._volumeNode, self._segmentationNode, self._segmentId = volumeNode, segmentationNode, segmentId
+        self._prompter, self._history, self._settingsNode = prompter, history, settingsNode
+        self.useDisplayedWindow, self.isReplaying = useDisplayedWindow, False
+        self._segment: RefinedSegment | None = None
+        self.begin(self._windowNow())
+
+    @property
+    def hasSegment(self) -> bool:
+        return self._segment.writer.segment is not None
+
+    @property
+    def canUndo(self) -> bool:
+        return self._segment.canUndo
+
+    @property
+    def canRedo(self) -> bool:
+        return self._segment.canRedo
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+        self._segment.close()
+
+    def begin(self, window: tuple[float, float] | None) -> None:
+        """From the nodes as they are, with these intensities as black and white."""
+        if self._segment is not None:
+            self._segment.close()
+        volume_kji, geometry = SlicerBridge.arrayAndGeometryFromVolume(self._volumeNode)
+        self._volumeVersion = (self._volumeNode.GetImageData().GetMTime(), geometry)
+        self._segment = RefinedSegment(
+            self._volumeNode, self._segmentationNode, self._segmentId, self._history, self._settingsNode
+        )
+        writer = self._segment.writer
+        self.refinement = Refinement(
+            volume_kji, geometry, self._prompter, self._segment.stored_kji, writer.geometry, window, writer.segment.GetName()
+        )
+        self._preview = None
+
+    def preview(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """As RefineSession.preview."""
+        if self._preview is None and self.refinement.has_propagated:
+            added_kji = self.refinement.preview_segment() & ~self._segment.shown_kji
+            writer = self._segment.writer
+            self._preview = added_kji, np.linalg.inv(writer.toWorld) @ writer.geometry.ijk_to_ras
+        return self._preview
+
+    def follow(self) -> None:
+        """Undo and redo with somebody else; start anew where the volume, the segment or their place was changed otherwise."""
+        if not self.hasSegment:
+            raise ValueError(_("The segment was removed; choose another one."))
+        version, geometry = self._volumeVersion
+        now = SlicerBridge.arrayAndGeometryFromVolume(self._volumeNode)[1]
+        isSame = version == self._volumeNode.GetImageData().GetMTime() and geometry.matches(now, tolerance_mm=1e-6)
+        toWorld = SlicerBridge.linearTransformToWorld(self._segmentationNode)
+        isSame = isSame and np.allclose(toWorld, self._segment.writer.toWorld, atol=1e-9)
+        steps = self._segment.changesByOthers() if isSame else None
+        if steps is None:
+            self.begin(self._windowNow())
+            return
+        for _step in range(abs(steps)):
+            if steps < 0:
+                self.refinement.undo()
+            else:
+                self.refinement.redo()
+            self._segment.follow(steps < 0, self._shown())
+        if steps:
+            self._preview = None
+
+    def change(self, change: Callable[[Refinement], object], isWanted: Callable[[], bool]) -> None:
+        """Change the refinement and write what it shows, where that is still wanted then."""
+        if not self.isReplaying:
+            self.refinement.set_window(self._windowNow())
+        change(self.refinement)
+        if isWanted():
+            self._preview = None
+            self._segment.show(self._shown())
+
+    def undo(self) -> None:
+        """Take the last action back, where there is one."""
+        if self.canUndo:
+            self.refinement.undo()
+            self._segment.undo(self._shown())
+            self._preview = None
+
+    def redo(self) -> None:
+        """Bring back what was undone last, where there is something."""
+        if self.canRedo:
+            self.refinement.redo()
+            self._segment.redo(self._shown())
+            self._preview = None
+
+    def _windowNow(self) -> tuple[float, float] | None:
+        return SlicerBridge.displayedWindow(self._volumeNode) if self.useDisplayedWindow else None
+
+    def _shown(self) -> np.ndarray:
+        """(K, J, I) bool: the segment with the slice worked on, but without what was propagated from it."""
+        shown_kji = self.refinement.segment_kji.copy()
+        plane = self.refinement.active_plane
+        edit = None if plane is None else slice_edit(self.refinement.probability, plane, self._segment.writer.geometry)
+        if edit is not None:
+            edit.apply(shown_kji)
+        return shown_kji
