@@ -140,6 +140,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         history: undo and redo of what the module did.
         autoSegment: the AutoSegmentLogic.
         refine: the RefineLogic.
+        evaluation, review: the EvaluateLogic and the ReviewLogic; None with an engine of one's own, as they ask the worker.
         workerListeners: objects that are told of the worker's hello (onWorkerReady) and log lines (onWorkerLog).
     """
 
@@ -167,6 +168,12 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         self.history = EditHistory()
         self.autoSegment = AutoSegmentLogic(engine, self.history)
         self.refine = RefineLogic(self.worker, self.history)
+        self.evaluation = self.review = None
+        if self.worker is not None:
+            from MedNeXtSegmentLib.EvaluateLogic import EvaluateLogic
+            from MedNeXtSegmentLib.ReviewLogic import ReviewLogic
+
+            self.evaluation, self.review = EvaluateLogic(self.worker), ReviewLogic(self.worker)
 
     def getParameterNode(self) -> MedNeXtSegmentParameterNode:
         """The panel's parameters, saved with the scene."""
@@ -177,6 +184,8 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         self.autoSegment.close()
         self.refine.close()
         if self.worker is not None:
+            self.evaluation.close()
+            self.review.close()
             self.worker.stop()
 
     def _tellListeners(self, method: str, argument) -> None:
@@ -327,6 +336,81 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
             RunFailure: (a RuntimeError) where the worker or the network cannot be started.
         """
         return self.refine.startRefinement(volumeNode, segmentationNode, segmentId, prompter, onChanged, useDisplayedWindow)
+
+    def evaluate(
+        self,
+        referenceNode,
+        testNode,
+        pairs: Sequence | None = None,
+        waitForCompletion: bool = True,
+        progressCallback: Callable | None = None,
+        finishedCallback: Callable | None = None,
+    ):
+        """Measure a segmentation against a reference, segment by segment, matched by name.
+
+        >>> run = logic.evaluate(referenceNode, testNode)
+        >>> {result.pair.name: result.metrics["dice"] for result in run.results}
+        >>> run.confusion.rows, run.confusion.columns, run.confusion.volumesMl
+        >>> run.exportCsv("table.csv")                                     # and table_confusion.csv
+
+        Args:
+            referenceNode, testNode: vtkMRMLSegmentationNode; parent transforms are followed, other voxel grids are resampled.
+            pairs: what belongs together, as MedNeXtSegmentLib.SegmentPairs.SegmentPair; None matches by name, unions included.
+            waitForCompletion: return only when all is measured; the event loop keeps running.
+            progressCallback: called with the run after each segment.
+            finishedCallback: called once with the run, when it is over.
+        Returns:
+            A MedNeXtSegmentLib.EvaluateRun.EvaluateRun: results, confusion, error, isFinished, exportCsv.
+        Raises:
+            ValueError: for nodes that cannot be compared, in one sentence; nothing was started.
+            RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled.
+        """
+        run = self._withWorker(self.evaluation).evaluate(referenceNode, testNode, pairs, progressCallback, finishedCallback)
+        if waitForCompletion:
+            self.evaluation.wait(run)
+        return run
+
+    def reviewSlices(
+        self,
+        volumeNode,
+        model: str,
+        roiNode=None,
+        recipe: dict | None = None,
+        device: str = "auto",
+        count: int = 20,
+        waitForCompletion: bool = True,
+        progressCallback: Callable | None = None,
+        finishedCallback: Callable | None = None,
+    ):
+        """List the slices where a model is least sure of itself: the entropy of its probabilities over mirror images and folds.
+
+        >>> run = logic.reviewSlices(volumeNode, model="hippocampus-mr", roiNode=roiNode)
+        >>> [(item.segmentName, item.centerRAS, item.uncertainMm2) for item in run.slices]      # most uncertain first
+
+        Args:
+            volumeNode, model, roiNode, recipe, device: as in `segment`.
+            count: how many slices at most; those of one segment lie 3 mm apart at least.
+            waitForCompletion: return only when the list is there; the event loop keeps running.
+            progressCallback: called with the run, whose `fraction` is the done share in [0, 1].
+            finishedCallback: called once with the run, when it is over.
+        Returns:
+            A MedNeXtSegmentLib.ReviewRun.ReviewRun: slices, error, isFinished.
+        Raises:
+            ValueError: for input that cannot be searched, in one sentence; nothing was started.
+            RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled.
+        """
+        run = self._withWorker(self.review).review(
+            volumeNode, model, roiNode, recipe, device, count, progressCallback, finishedCallback
+        )
+        if waitForCompletion:
+            self.review.wait(run)
+        return run
+
+    @staticmethod
+    def _withWorker(logic):
+        if logic is None:
+            raise RuntimeError(_("This needs the worker process, and the module runs without one."))
+        return logic
 
     def undo(self, segmentationNode) -> None:
         """Take back the last run into this segmentation; without one, nothing happens."""

@@ -5,45 +5,26 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import Label
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib import SlicerBridge
-from MedNeXtSegmentLib.EvaluateRun import EvaluateRun, StructureResult
+from MedNeXtSegmentLib.EvaluateRun import Confusion, EvaluateRun, StructureResult
 from MedNeXtSegmentLib.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.SegmentPairs import SegmentPair, matchSegments
-from MedNeXtSegmentLib.WorkerClient import WorkerClient
-from MedNeXtSegmentLib.WorkerError import WorkerError
+from MedNeXtSegmentLib.SegmentPairs import SegmentPair, matchSegments, segmentNames
+from MedNeXtSegmentLib.WorkerRunLogic import WorkerRunLogic
 
 # The values of mednextseg.evaluate.metrics.error_map; told apart with colour blindness, too.
 ERROR_LABELS = (Label(1, "false positive", (230, 159, 0)), Label(2, "false negative", (0, 114, 230)))
 
 
-class EvaluateLogic(VTKObservationMixin):
+class EvaluateLogic(WorkerRunLogic):
     """Compares segmentations structure by structure, so that Slicer stays responsive and a run can be stopped.
 
     >>> logic = EvaluateLogic(slicer.modules.mednextsegment.widgetRepresentation().self().logic.worker)
     >>> run = logic.evaluate(referenceNode, testNode, finishedCallback=lambda run: print(run.results))
-
-    Args:
-        worker: computes; shared with whatever else asks it.
     """
-
-    def __init__(self, worker: WorkerClient) -> None:
-        VTKObservationMixin.__init__(self)
-        self._worker = worker
-        self.runs: list[EvaluateRun] = []
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.NodeRemovedEvent, self._onNodesChanged)
-        self.addObserver(scene, scene.EndCloseEvent, self._onNodesChanged)
-
-    def close(self) -> None:
-        """End all runs and observe nothing any more."""
-        for run in list(self.runs):
-            self.cancel(run)
-        self.removeObservers()
 
     def evaluate(
         self,
@@ -78,31 +59,21 @@ class EvaluateLogic(VTKObservationMixin):
         self.runs.append(run)
         return run
 
-    def cancel(self, run: EvaluateRun) -> None:
-        """End a run now."""
-        self._end(run, RunFailure(protocol.CANCELLED, _("The evaluation was cancelled.")))
-
     def _request(self, run: EvaluateRun, handle: list[int]) -> None:
-        """Ask for the next structure; raises ValueError or RuntimeError where it cannot be sent."""
-        pair = run.pairs[len(run.results)]
-        (reference_kji, reference), (test_kji, test) = _masksOf(run, pair)
-        parameters = {
-            "name": pair.name,
-            "reference": reference_kji,
-            "reference_ijk_to_ras": reference.ijk_to_ras.tolist(),
-            "prediction": test_kji,
-            "prediction_ijk_to_ras": test.ijk_to_ras.tolist(),
-        }
+        """Ask for the next structure, and after the last one for the confusion; ValueError or RuntimeError where that cannot be sent."""
+        isConfusion = len(run.results) == len(run.pairs)
+        operation, parameters = ("confusion", _confusionOf(run)) if isConfusion else ("evaluate", _structureOf(run))
+        answer = self._onConfusion if isConfusion else self._onStructure
         handle[:] = [
             self._worker.request(
-                "evaluate",
+                operation,
                 parameters,
-                onResult=lambda value: self._onResult(run, handle, value),
+                onResult=lambda value: answer(run, handle, value),
                 onError=lambda error: self._onError(run, error),
             )
         ]
 
-    def _onResult(self, run: EvaluateRun, handle: list[int], value: dict) -> None:
+    def _onStructure(self, run: EvaluateRun, handle: list[int], value: dict) -> None:
         if run.isFinished:
             return
         place = value["largest_error_ras"]
@@ -116,32 +87,16 @@ class EvaluateLogic(VTKObservationMixin):
                 Geometry(value["errors"].shape, np.array(value["errors_ijk_to_ras"])),
             )
         )
-        if len(run.results) == len(run.pairs):
-            self._end(run)
-            return
         try:
             self._request(run, handle)
         except (ValueError, RuntimeError) as error:
             self._end(run, RunFailure(protocol.INVALID_INPUT, str(error)))
 
-    def _onError(self, run: EvaluateRun, error: WorkerError) -> None:
-        self._end(run, RunFailure(error.code, error.message, error.hint))
-
-    def _cancelRequests(self, handle: list[int]) -> None:
-        for requestId in handle:
-            self._worker.cancel(requestId)
-
-    def _end(self, run: EvaluateRun, failure: RunFailure | None = None) -> None:
-        if run in self.runs:
-            self.runs.remove(run)
-        run.finish(failure)
-
-    def _onNodesChanged(self, caller=None, event=None) -> None:
-        for run in list(self.runs):
-            missing = [n.GetName() for n in (run.referenceNode, run.testNode) if not slicer.mrmlScene.IsNodePresent(n)]
-            if missing:
-                text = _("{name} was removed during the evaluation.").format(name=missing[0])
-                self._end(run, RunFailure(protocol.CANCELLED, text))
+    def _onConfusion(self, run: EvaluateRun, _handle: list[int], value: dict) -> None:
+        if not run.isFinished:
+            rows, columns = [pair.name for pair in run.pairs], list(segmentNames(run.testNode).values())
+            run.confusion = Confusion(tuple(rows), (*columns, _("(none)")), np.array(value["volumes_ml"]))
+            self._end(run)
 
 
 def writeErrorMap(result: StructureResult, segmentationNode) -> None:
@@ -164,12 +119,38 @@ def jumpSlicesTo(place_ras: Sequence[float]) -> None:
     slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *place_ras, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
 
 
-def _masksOf(run: EvaluateRun, pair: SegmentPair) -> list[tuple[np.ndarray, Geometry]]:
-    """Mask and Geometry of both sides; an empty one is a single voxel without label on the other's lattice."""
+def _structureOf(run: EvaluateRun) -> dict:
+    """Parameters of the operation "evaluate" for the next structure; an empty side is one voxel on the other's lattice."""
+    pair = run.pairs[len(run.results)]
     masks = [
         SlicerBridge.maskAndGeometryOfSegments(run.referenceNode, pair.referenceIds),
         SlicerBridge.maskAndGeometryOfSegments(run.testNode, pair.testIds),
     ]
     placement = next((mask[1].ijk_to_ras for mask in masks if mask is not None), np.eye(4))
-    empty = np.zeros((1, 1, 1), dtype=np.uint8), Geometry((1, 1, 1), placement)
-    return [empty if mask is None else mask for mask in masks]
+    (reference_kji, reference), (test_kji, test) = (_orEmpty(mask, placement) for mask in masks)
+    return {
+        "name": pair.name,
+        "reference": reference_kji,
+        "reference_ijk_to_ras": reference.ijk_to_ras.tolist(),
+        "prediction": test_kji,
+        "prediction_ijk_to_ras": test.ijk_to_ras.tolist(),
+    }
+
+
+def _confusionOf(run: EvaluateRun) -> dict:
+    """Parameters of the operation "confusion": the compared structures against every segment of the test."""
+    sides = {
+        "reference": (run.referenceNode, [pair.referenceIds for pair in run.pairs]),
+        "prediction": (run.testNode, [(segmentId,) for segmentId in segmentNames(run.testNode)]),
+    }
+    parameters: dict = {}
+    for side, (node, structures) in sides.items():
+        masks = [_orEmpty(SlicerBridge.maskAndGeometryOfSegments(node, ids), np.eye(4)) for ids in structures]
+        parameters[f"{side}s"] = [geometry.ijk_to_ras.tolist() for _mask, geometry in masks]
+        parameters.update({f"{side}_{number}": mask_kji for number, (mask_kji, _geometry) in enumerate(masks)})
+    return parameters
+
+
+def _orEmpty(mask: tuple[np.ndarray, Geometry] | None, placement: np.ndarray) -> tuple[np.ndarray, Geometry]:
+    """A single voxel without label in place of an empty mask."""
+    return (np.zeros((1, 1, 1), dtype=np.uint8), Geometry((1, 1, 1), placement)) if mask is None else mask

@@ -8,6 +8,7 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from MedNeXtSegmentLib.EvaluateConfusionTable import EvaluateConfusionTable
 from MedNeXtSegmentLib.EvaluateLogic import EvaluateLogic, jumpSlicesTo, newErrorMap, writeErrorMap
 from MedNeXtSegmentLib.EvaluatePairsTable import EvaluatePairsTable
 from MedNeXtSegmentLib.EvaluateResultsTable import EvaluateResultsTable
@@ -20,18 +21,19 @@ _BAR_STEPS = 1000
 class EvaluatePanel(VTKObservationMixin):
     """Args:
     widget: loaded from EvaluatePanel.ui.
-    worker: the WorkerClient that computes.
+    logic: compares.
     whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
     """
 
-    def __init__(self, widget, worker, whatIsMissing: Callable[[], str]) -> None:
+    def __init__(self, widget, logic: EvaluateLogic, whatIsMissing: Callable[[], str]) -> None:
         VTKObservationMixin.__init__(self)
         self._whatIsMissing = whatIsMissing
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
-        self.logic = EvaluateLogic(worker)
+        self.logic = logic
         self.pairs = EvaluatePairsTable(self.ui.pairsTable, self.update)
         self.results = EvaluateResultsTable(self.ui.resultsTable, self.lookAt)
+        self.confusion = EvaluateConfusionTable(self.ui.confusionTable)
         self.run: EvaluateRun | None = None
         self.errorMapNode = None
         self._finishedRun: EvaluateRun | None = None
@@ -47,7 +49,8 @@ class EvaluatePanel(VTKObservationMixin):
     def close(self) -> None:
         """Let go of the scene and end what runs."""
         self.setParameterNode(None)
-        self.logic.close()
+        if self.run is not None:
+            self.logic.cancel(self.run)
 
     def setParameterNode(self, parameterNode) -> None:
         """Bind the widgets to these parameters; None unbinds them, and what was shown of another scene goes."""
@@ -56,8 +59,8 @@ class EvaluatePanel(VTKObservationMixin):
             self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
         self._parameterNode = parameterNode
         if parameterNode is None:
-            self._finishedRun = self.errorMapNode = None
-            self.results.show(None)
+            self.errorMapNode = None
+            self._show(None)
             self.pairs.match(None, None)
             self._matched = ()
             return
@@ -75,8 +78,7 @@ class EvaluatePanel(VTKObservationMixin):
         if state != self._matched:
             self._matched = state
             if self._finishedRun is not None and nodes != (self._finishedRun.referenceNode, self._finishedRun.testNode):
-                self._finishedRun = None
-                self.results.show(None)
+                self._show(None)
             self._match()
             return
         missing = self._missing()
@@ -84,13 +86,12 @@ class EvaluatePanel(VTKObservationMixin):
         self.ui.evaluateButton.enabled = self.run is not None or not missing
         self.ui.evaluateButton.setToolTip(missing or _("Measure every matched segment."))
         self.ui.progressBar.setVisible(self.run is not None)
-        self.ui.exportButton.enabled = not self.results.isEmpty
+        self.ui.exportButton.enabled = self._finishedRun is not None
 
     def evaluate(self) -> None:
         """Start comparing what is matched."""
         parameters = self._parameterNode
-        self._finishedRun = None
-        self.results.show(None)
+        self._show(None)
         self.ui.progressBar.setValue(0)
         try:
             self.run = self.logic.evaluate(
@@ -124,6 +125,12 @@ class EvaluatePanel(VTKObservationMixin):
         with slicer.util.tryWithErrorDisplay(_("The error map could not be made.")):
             writeErrorMap(result, self.errorMapNode)
 
+    def _show(self, run: EvaluateRun | None) -> None:
+        """Fill the tables; None empties them."""
+        self._finishedRun = run
+        self.results.show(run)
+        self.confusion.show(run)
+
     def _match(self) -> None:
         parameters = self._parameterNode
         self._showStatus(self.pairs.match(parameters.evaluateReference, parameters.evaluateTest))
@@ -143,8 +150,8 @@ class EvaluatePanel(VTKObservationMixin):
         if run.error is not None:
             self._showStatus(str(run.error))
         elif self._parameterNode is not None:
-            self._finishedRun, self.errorMapNode = run, None
-            self.results.show(run)
+            self.errorMapNode = None
+            self._show(run)
             self._showStatus(
                 _("{count} segments compared; click a row to see its largest error.").format(count=len(run.results))
             )
@@ -168,7 +175,7 @@ class EvaluatePanel(VTKObservationMixin):
         dialog.setDefaultSuffix("csv")
         if dialog.exec_():
             with slicer.util.tryWithErrorDisplay(_("The table could not be saved.")):
-                self.results.exportCsv(next(iter(dialog.selectedFiles())))
+                self._finishedRun.exportCsv(next(iter(dialog.selectedFiles())))
 
     def _showStatus(self, text: str) -> None:
         self.ui.statusLabel.setText(text)

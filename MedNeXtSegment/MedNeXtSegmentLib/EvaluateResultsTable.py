@@ -1,15 +1,12 @@
-"""Section "Results" of the evaluation: the numbers, the worst ones coloured, and the CSV file."""
+"""Section "Results" of the evaluation: the numbers, the worst ones coloured."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import qt
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.EvaluateRun import EvaluateRun, StructureResult
-from MedNeXtSegmentLib.SegmentPairs import segmentNames
 
 _HEIGHT_PX = 200
 # The worst value of a column, and the others of its worst quarter.
@@ -56,11 +53,6 @@ class EvaluateResultsTable:
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.cellClicked.connect(lambda row, _column: self._onClicked(row))
 
-    @property
-    def isEmpty(self) -> bool:
-        """Whether there is nothing to export."""
-        return self._run is None or not self._run.results
-
     def show(self, run: EvaluateRun | None) -> None:
         """Fill the table; None empties it."""
         self._run = run
@@ -72,25 +64,6 @@ class EvaluateResultsTable:
             self._table.setItem(row, 0, item)
         for number, column in enumerate(self._columns, start=1):
             self._fillColumn(number, column, [result.metrics[column.key] for result in results])
-
-    def exportCsv(self, path: str | Path) -> None:
-        """Write every number with full precision.
-
-        Raises:
-            OSError: where the file cannot be written.
-        """
-        names = segmentNames(self._run.testNode)
-        keys = [key for key in self._run.results[0].metrics if key != "predicted_as_ml"]
-        with open(path, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            head = ["reference", "test", "segment", "test_segment"]
-            writer.writerow([*head, *keys, "largest_error_r_mm", "largest_error_a_mm", "largest_error_s_mm", "notes"])
-            for result in self._run.results:
-                testNames = " + ".join(names.get(segmentId, segmentId) for segmentId in result.pair.testIds)
-                nodes = [self._run.referenceNode.GetName(), self._run.testNode.GetName()]
-                place = result.largestErrorRAS or ("", "", "")
-                values = [result.metrics[key] for key in keys]
-                writer.writerow([*nodes, result.pair.name, testNames, *values, *place, " ".join(result.notes)])
 
     def _onClicked(self, row: int) -> None:
         """Tell, and mark the row by bold type."""

@@ -1,13 +1,24 @@
 """One evaluation from the caller's side: what is compared, what was found, how it ended."""
 
+import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from mednextseg.geometry import Geometry
-from MedNeXtSegmentLib.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.SegmentPairs import SegmentPair
+from MedNeXtSegmentLib.SegmentPairs import SegmentPair, segmentNames
+from MedNeXtSegmentLib.WorkerRun import WorkerRun
+
+
+_METRICS = (
+    "dice", "iou", "nsd", "tolerance_mm", "hd95_mm", "assd_mm", "reference_ml", "prediction_ml", "volume_difference_ml",
+    "relative_volume_difference", "reference_lesions", "found_lesions", "predicted_lesions", "correct_lesions", "lesion_recall",
+    "lesion_precision",
+)  # fmt: skip
+_PLACE = ("largest_error_r_mm", "largest_error_a_mm", "largest_error_s_mm")
+_HEAD = ["reference", "test", "segment", "test_segment", *_METRICS, *_PLACE, "notes"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +41,29 @@ class StructureResult:
     errorsGeometry: Geometry
 
 
-class EvaluateRun:
+@dataclass(frozen=True)
+class Confusion:
+    """What became of each compared structure of the reference.
+
+    Attributes:
+        rows: structures, as in EvaluateRun.pairs.
+        columns: every segment of the test, by name; and what none of them covers.
+        volumesMl: (rows, columns) in ml; test segments that overlap count a voxel each.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    volumesMl: np.ndarray
+
+
+class EvaluateRun(WorkerRun):
     """Given back by EvaluateLogic.evaluate.
 
     Attributes:
         pairs: the structures that are compared.
         results: those that are done, in the order of the pairs.
-        error: a RunFailure where the evaluation did not come to its end, else None.
-        isFinished: whether it is over, in whatever way.
+        confusion: what was taken for what; None before the end.
+        error, isFinished: see WorkerRun.
     """
 
     def __init__(
@@ -49,11 +75,11 @@ class EvaluateRun:
         onProgress: "Callable[[EvaluateRun], None] | None",
         onFinished: "Callable[[EvaluateRun], None] | None",
     ) -> None:
+        super().__init__((referenceNode, testNode), cancelRequest, onFinished)
         self.referenceNode, self.testNode, self.pairs = referenceNode, testNode, pairs
         self.results: list[StructureResult] = []
-        self.error: RunFailure | None = None
-        self.isFinished = False
-        self._cancelRequest, self._onProgress, self._onFinished = cancelRequest, onProgress, onFinished
+        self.confusion: Confusion | None = None
+        self._onProgress = onProgress
 
     @property
     def fraction(self) -> float:
@@ -66,13 +92,28 @@ class EvaluateRun:
         if self._onProgress is not None:
             self._onProgress(self)
 
-    def finish(self, error: RunFailure | None = None) -> None:
-        """End the run, once; later calls do nothing. What the worker still computes is not waited for."""
-        if self.isFinished:
-            return
-        self.isFinished = True
-        self.error = error
-        if error is not None:
-            self._cancelRequest()
-        if self._onFinished is not None:
-            self._onFinished(self)
+    def exportCsv(self, path: str | Path) -> None:
+        """Write every number with full precision, and what was taken for what into NAME_confusion.csv beside it.
+
+        Raises:
+            OSError: where a file cannot be written.
+        """
+        path = Path(path)
+        _writeCsv(path, [_HEAD, *map(self._row, self.results)])
+        if self.confusion is not None:
+            rows = zip(self.confusion.rows, self.confusion.volumesMl.tolist(), strict=True)
+            table = [["reference_ml_by_test", *self.confusion.columns], *([name, *volumes_ml] for name, volumes_ml in rows)]
+            _writeCsv(path.with_name(f"{path.stem}_confusion.csv"), table)
+
+    def _row(self, result: StructureResult) -> list:
+        names = segmentNames(self.testNode)
+        testNames = " + ".join(names.get(segmentId, segmentId) for segmentId in result.pair.testIds)
+        nodes = [self.referenceNode.GetName(), self.testNode.GetName()]
+        values = [result.metrics[key] for key in _METRICS]
+        place = result.largestErrorRAS or ("", "", "")
+        return [*nodes, result.pair.name, testNames, *values, *place, " ".join(result.notes)]
+
+
+def _writeCsv(path: Path, rows: list[list]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(rows)

@@ -6,10 +6,12 @@ from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.AutoSegmentPanel import AutoSegmentPanel
 from MedNeXtSegmentLib.Dependencies import Installer, slicerInstaller
+from MedNeXtSegmentLib.EvaluateLogic import jumpSlicesTo
 from MedNeXtSegmentLib.EvaluatePanel import EvaluatePanel
 from MedNeXtSegmentLib.ModelLibraryLogic import ModelLibraryLogic
 from MedNeXtSegmentLib.ModelLibraryPanel import ModelLibraryPanel
 from MedNeXtSegmentLib.RefinePanel import RefinePanel
+from MedNeXtSegmentLib.ReviewPanel import ReviewPanel
 from MedNeXtSegmentLib.SetupPanel import SetupPanel
 
 
@@ -38,11 +40,14 @@ class ModulePanel:
         self._refineWidget, self._isEntered = refineWidget, False
         self.tabs.connect("currentChanged(int)", self._onTabChanged)
         self.evaluate: EvaluatePanel | None = None
+        self.review: ReviewPanel | None = None
         self.library: ModelLibraryPanel | None = None
         if logic.worker is not None:
             evaluateWidget = slicer.util.loadUI(resourcePath("UI/EvaluatePanel.ui"))
             self.tabs.addTab(evaluateWidget, _("Evaluate"))
-            self.evaluate = EvaluatePanel(evaluateWidget, logic.worker, self.setUp.whatIsMissing)
+            self.evaluate = EvaluatePanel(evaluateWidget, logic.evaluation, self.setUp.whatIsMissing)
+            card, refineAt = lambda: self.autoSegment.model.card, self._refineAt
+            self.review = ReviewPanel(self.evaluate.ui, logic.review, card, self.setUp.whatIsMissing, refineAt)
             libraryWidget = slicer.util.loadUI(resourcePath("UI/ModelLibrary.ui"))
             self.tabs.addTab(libraryWidget, _("Models"))
             self.library = ModelLibraryPanel(libraryWidget, ModelLibraryLogic(logic.worker), self._onLibraryChanged)
@@ -53,8 +58,7 @@ class ModulePanel:
     def enter(self) -> None:
         """The module was opened: the worker warms up, so that devices are known and the first run need not wait."""
         self.autoSegment.enter()
-        if self.evaluate is not None:
-            self.evaluate.update()
+        self._updateEvaluate()
         if self.library is not None:
             self.library.enter()
         self._isEntered = True
@@ -74,6 +78,7 @@ class ModulePanel:
         self.refine.close()
         if self.evaluate is not None:
             self.evaluate.close()
+            self.review.setParameterNode(None)
         if self.library is not None:
             self.library.close()
 
@@ -83,6 +88,7 @@ class ModulePanel:
         self.refine.setParameterNode(parameterNode)
         if self.evaluate is not None:
             self.evaluate.setParameterNode(parameterNode)
+            self.review.setParameterNode(parameterNode)
 
     def onWorkerReady(self, hello: dict) -> None:
         """The worker told what this computer offers."""
@@ -97,6 +103,8 @@ class ModulePanel:
         self.autoSegment.model.reload()
         self.autoSegment.model.choose(newModelId)
         self.autoSegment.update()
+        if self.review is not None:
+            self.review.update()
 
     def _onTabChanged(self, *_args) -> None:
         self.refine.setActive(self._isEntered and self.tabs.currentWidget() is self._refineWidget)
@@ -104,5 +112,17 @@ class ModulePanel:
     def _onSetUpChanged(self) -> None:
         self.autoSegment.update()
         self.refine.update()
+        self._updateEvaluate()
+
+    def _updateEvaluate(self) -> None:
         if self.evaluate is not None:
             self.evaluate.update()
+            self.review.update()
+
+    def _refineAt(self, segmentId: str, placeRAS: tuple) -> None:
+        """Open the Refine tab with a segment of the output segmentation, at a place in world RAS."""
+        self.tabs.setCurrentWidget(self._refineWidget)
+        self.refine.update()
+        selector = self.refine.ui.segmentSelector
+        selector.setCurrentIndex(selector.findData(segmentId))
+        jumpSlicesTo(placeRAS)

@@ -162,6 +162,40 @@ def test_the_error_map_has_exactly_the_wrong_voxels_of_the_clicked_row(host, pan
     assert volumesMl(node, ["false negative"]) == {"false negative": 0}
 
 
+def test_the_confusion_table_says_what_each_segment_was_taken_for(host, panel, tmp_path: Path) -> None:
+    volume = addVolume(shape=SHAPE_KJI)
+    reference = addSegmentation(volume, "truth", liver=cube((3, 4, 5)), spleen=cube((3, 20, 5)))
+    half = cube((3, 4, 5), (5, 10, 10))
+    test = addSegmentation(volume, "guess", spleen=cube((3, 20, 5)) | (cube((3, 4, 5)) & ~half), liver=half, rib=half)
+    choose(panel, reference, test, volume)
+    evaluateAndWait(host, panel)
+    run, table = panel._finishedRun, panel.ui.confusionTable
+    assert (run.confusion.rows, run.confusion.columns) == (("liver", "spleen"), ("spleen", "liver", "rib", "(none)"))
+    assert run.confusion.volumesMl == pytest.approx(np.array([[500, 500, 500, 0], [1000, 0, 0, 0]]) * VOXEL_ML)
+    texts = [[table.item(row, column).text() for column in range(5)] for row in range(2)]
+    assert texts == [["liver", "50.0%", "50.0%", "50.0%", ""], ["spleen", "100.0%", "", "", ""]]
+    wrong, right = table.item(0, 1), table.item(0, 2)
+    assert wrong.background().color().getRgb()[:3] == (240, 128, 128) and not wrong.font().bold()
+    assert right.font().bold() and right.background().style() == qt.Qt.NoBrush
+    run.exportCsv(tmp_path / "table.csv")
+    with open(tmp_path / "table_confusion.csv", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["spleen"]) for row in rows] == pytest.approx([500 * VOXEL_ML, 1000 * VOXEL_ML])
+    choose(panel, reference, None)
+    assert table.rowCount == 0
+
+
+def test_the_console_measures_and_waits(host, widget, shiftedCubes) -> None:
+    _volume, reference, test = shiftedCubes
+    seen: list[str] = []
+    run = widget.logic.evaluate(reference, test, progressCallback=lambda run: seen.append(run.results[-1].pair.name))
+    assert run.isFinished and seen == ["liver", "spleen", "pancreas"]
+    assert [result.metrics["dice"] for result in run.results] == pytest.approx([0.8, 1.0, 0.7])
+    assert run.confusion.volumesMl[0] == pytest.approx(np.array([0, 0, 800, 200]) * VOXEL_ML)
+    with pytest.raises(ValueError, match="same segmentation"):
+        widget.logic.evaluate(reference, reference)
+
+
 def test_parent_transforms_are_followed_on_either_side(host, panel) -> None:
     volume = addVolume(shape=SHAPE_KJI)
     reference, test = addSegmentation(volume, "truth", a=cube((3, 4, 5))), addSegmentation(volume, "guess", a=cube((3, 4, 5)))
@@ -210,7 +244,7 @@ def test_an_empty_segment_has_no_distance_and_no_overlap(host, panel, tmp_path: 
     results = evaluateAndWait(host, panel)
     assert [result.metrics["dice"] for result in results] == [0.0, 1.0]
     assert panel.ui.resultsTable.item(0, 3).text() == "\u2013"
-    panel.results.exportCsv(tmp_path / "table.csv")
+    panel._finishedRun.exportCsv(tmp_path / "table.csv")
     with open(tmp_path / "table.csv", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["segment"], row["test_segment"], row["dice"], row["hd95_mm"]) for row in rows] == [
@@ -273,7 +307,7 @@ def test_cancel_ends_the_run_at_once_and_the_next_one_works(host, panel, shifted
     assert panel.ui.evaluateButton.text == "Cancel"
     panel.ui.evaluateButton.click()
     assert panel.run is None and panel.ui.evaluateButton.text == "Evaluate"
-    assert panel.ui.statusLabel.text == "The evaluation was cancelled."
+    assert panel.ui.statusLabel.text == "The run was cancelled."
     assert len(evaluateAndWait(host, panel)) == 3
 
 

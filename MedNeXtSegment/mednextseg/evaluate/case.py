@@ -6,14 +6,12 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from mednextseg.evaluate.label_names import LabelJoin, LabelPair, LabelTable, join_labels
+from mednextseg.evaluate.mask_grids import SAME_GRID_MM
 from mednextseg.evaluate.metrics import LabelMetrics, evaluate_pair, largest_error_kji
 from mednextseg.evaluate.settings import EvaluationSettings
 from mednextseg.geometry import Geometry
 from mednextseg.segment.preprocess import resample_labels
 from mednextseg.segmentation_io import Segmentation
-
-# Headers of different programs round differently; a hundredth of a millimetre moves no voxel.
-_SAME_GRID_MM = 1e-2
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def align(
         ValueError: where the two share no label name.
     """
     join = join_labels(*_tables(reference, prediction, settings, prediction_names), settings.unions)
-    if prediction.geometry.matches(reference.geometry, _SAME_GRID_MM):
+    if prediction.geometry.matches(reference.geometry, SAME_GRID_MM):
         return AlignedCase(reference.labelmap_kji, prediction.labelmap_kji, reference.geometry, join)
     note = (
         f"the prediction's grid {prediction.geometry} differs from the reference's {reference.geometry}; it was resampled onto the "

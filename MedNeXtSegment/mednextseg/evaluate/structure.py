@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mednextseg.evaluate.case import CaseResult, evaluate_case
+from mednextseg.evaluate.mask_grids import on_grid
 from mednextseg.evaluate.metrics import error_map
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import Label
-from mednextseg.segment.preprocess import resample_labels
 from mednextseg.segmentation_io import Segmentation
 
-# Headers of different programs round differently; a hundredth of a millimetre moves no voxel.
-_SAME_GRID_MM = 1e-2
 _RESAMPLED = "The test segment lies on another voxel grid; it was resampled onto the reference's."
 
 
@@ -47,8 +45,8 @@ def compare_structure(
         reference_geometry, prediction_geometry: of the masks.
     """
     grid = _joint_grid(reference_geometry, prediction_geometry)
-    reference, _ = _on_grid(reference_kji, reference_geometry, grid)
-    prediction, is_resampled = _on_grid(prediction_kji, prediction_geometry, grid)
+    reference, _ = on_grid(reference_kji, reference_geometry, grid)
+    prediction, is_resampled = on_grid(prediction_kji, prediction_geometry, grid)
     labels = (Label(1, name, (128, 128, 128)),)
     sides = (Segmentation(mask_kji.astype(np.uint8), grid, labels) for mask_kji in (reference, prediction))
     result = evaluate_case(name, *sides)
@@ -64,14 +62,3 @@ def _joint_grid(reference: Geometry, prediction: Geometry) -> Geometry:
     start_ijk = np.minimum(np.floor(corners_ijk.min(axis=0)), 0)
     stop_ijk = np.maximum(np.ceil(corners_ijk.max(axis=0)) + 1, reference.shape_ijk)
     return reference.cropped(start_ijk[::-1].astype(int), stop_ijk[::-1].astype(int))
-
-
-def _on_grid(mask_kji: np.ndarray, geometry: Geometry, grid: Geometry) -> tuple[np.ndarray, bool]:
-    """bool mask on a larger grid, and whether it had to be resampled because the lattices differ."""
-    start_kji = np.round(grid.ijk_from_ras(geometry.ijk_to_ras[:3, 3]))[::-1].astype(int)
-    stop_kji = start_kji + mask_kji.shape
-    if not grid.cropped(start_kji, stop_kji).matches(geometry, _SAME_GRID_MM):
-        return resample_labels(mask_kji.astype(np.uint8), geometry, grid) > 0, bool(mask_kji.any())
-    placed = np.zeros(grid.shape_kji, dtype=bool)
-    placed[tuple(slice(a, b) for a, b in zip(start_kji, stop_kji, strict=True))] = mask_kji > 0
-    return placed, False

@@ -41,6 +41,28 @@ def evaluate_structure(parameters: dict, context: Context) -> dict:
     }
 
 
+def confuse_structures(parameters: dict, context: Context) -> dict:
+    """Say what became of each reference structure; masks as for "evaluate".
+
+    Args:
+        parameters: "references" and "predictions", lists of 4x4 voxel-to-RAS matrices; their arrays are the parameters "reference_0",
+            "reference_1", ... and "prediction_0", ...
+        context: of the request.
+    Returns:
+        "volumes_ml", one row for each reference: ml covered by each prediction, and by none of them.
+    """
+    sides = {"reference": parameters.get("references"), "prediction": parameters.get("predictions")}
+    arrays = [f"{side}_{number}" for side, matrices in sides.items() for number in range(len(matrices or ()))]
+    required(parameters, ["references", "predictions", *arrays])
+    from mednextseg.evaluate.confusion import confusion_ml  # noqa: PLC0415
+
+    def placed(side: str) -> list[tuple[np.ndarray, Geometry]]:
+        masks = [context.arrays.take(parameters[f"{side}_{number}"]) for number in range(len(sides[side]))]
+        return [(m, Geometry(m.shape, np.array(a, dtype=np.float64))) for m, a in zip(masks, sides[side], strict=True)]
+
+    return {"volumes_ml": confusion_ml(placed("reference"), placed("prediction")).tolist()}
+
+
 def review_slices(parameters: dict, context: Context) -> dict:
     """List the slices where a model is in doubt about volumes that were opened before.
 
@@ -67,4 +89,8 @@ def review_slices(parameters: dict, context: Context) -> dict:
     return {"slices": [asdict(item) for item in worst_first_with_gap(found, count, gap_mm)]}
 
 
-OPERATIONS: dict[str, Operation] = {"evaluate": evaluate_structure, "review_slices": review_slices}
+OPERATIONS: dict[str, Operation] = {
+    "evaluate": evaluate_structure,
+    "confusion": confuse_structures,
+    "review_slices": review_slices,
+}

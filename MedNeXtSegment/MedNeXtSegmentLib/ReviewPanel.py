@@ -1,0 +1,167 @@
+"""Section "Where to look first": the slices a model doubts most, the way to them, and on to the Refine tab."""
+
+from collections.abc import Callable
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from mednextseg.models.model_card import ModelCard
+from MedNeXtSegmentLib.EvaluateLogic import jumpSlicesTo
+from MedNeXtSegmentLib.ParameterNode import inputVolumesOf, recipeOf
+from MedNeXtSegmentLib.ReviewLogic import ReviewLogic
+from MedNeXtSegmentLib.ReviewRun import ReviewRun, ReviewSlice
+from MedNeXtSegmentLib.ReviewTable import ReviewTable
+from MedNeXtSegmentLib.SlicerBridge import segmentIdByName
+
+_BAR_STEPS = 1000
+
+
+class ReviewPanel(VTKObservationMixin):
+    """Uses the volume, model, region and segmentation of the Segment tab; `setParameterNode(None)` ends what runs.
+
+    Args:
+        ui: the widgets of EvaluatePanel.ui.
+        logic: finds the slices.
+        chosenCard: tells the model card of the Segment tab, None where no model is chosen.
+        whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
+        refineAt: called with a segment id and a place (world RAS in mm) to refine it there.
+    """
+
+    def __init__(
+        self,
+        ui,
+        logic: ReviewLogic,
+        chosenCard: Callable[[], ModelCard | None],
+        whatIsMissing: Callable[[], str],
+        refineAt: Callable[[str, tuple], None],
+    ) -> None:
+        VTKObservationMixin.__init__(self)
+        self.ui, self.logic, self._card = ui, logic, chosenCard
+        self._whatIsMissing, self._refineAt = whatIsMissing, refineAt
+        self.table = ReviewTable(ui.reviewTable, self.lookAt)
+        self.run: ReviewRun | None = None
+        self._parameterNode = None
+        self._shownFor: tuple = ()
+        ui.reviewProgressBar.setMaximum(_BAR_STEPS)
+        ui.reviewProgressBar.setVisible(False)
+        ui.reviewButton.clicked.connect(lambda *_args: self._onButton())
+        ui.refineSliceButton.clicked.connect(lambda *_args: self._onRefine())
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Follow these parameters; None for none, and what was shown of another scene goes."""
+        if self._parameterNode is not None:
+            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
+        self._parameterNode = parameterNode
+        if parameterNode is None:
+            self._forget()
+            return
+        self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
+        self.update()
+
+    def update(self) -> None:
+        """Say what would be searched, and enable what can be done."""
+        if self._parameterNode is None:
+            return
+        card = self._card()
+        if self._shownFor and self._shownFor != self._inputs(card):
+            self._forget()
+        missing = self._missing(card)
+        if missing:
+            self.ui.reviewInputsLabel.setText(missing)
+        else:
+            text = _("{model} on {volume}, as chosen in the Segment tab")
+            volume = self._parameterNode.inputVolume.GetName()
+            self.ui.reviewInputsLabel.setText(text.format(model=card.title, volume=volume))
+        self.ui.reviewButton.setText(_("Find slices in doubt") if self.run is None else _("Cancel"))
+        self.ui.reviewButton.enabled = self.run is not None or not missing
+        self.ui.reviewButton.setToolTip(missing or _("Run the model again and list the slices it is least sure of."))
+        self.ui.reviewProgressBar.setVisible(self.run is not None)
+        problem = self._whyNotRefined()
+        self.ui.refineSliceButton.enabled = not problem
+        self.ui.refineSliceButton.setToolTip(problem or _("Open the Refine tab with this segment, at this slice."))
+
+    def lookAt(self, item: ReviewSlice) -> None:
+        """Bring a slice into all views, over the volume that was searched."""
+        slicer.util.setSliceViewerLayers(background=self._parameterNode.inputVolume)
+        jumpSlicesTo(item.centerRAS)
+        self.update()
+
+    def _start(self) -> None:
+        parameters, card = self._parameterNode, self._card()
+        self._forget()
+        self._shownFor = self._inputs(card)
+        self.ui.reviewProgressBar.setValue(0)
+        try:
+            self.run = self.logic.review(
+                inputVolumesOf(parameters, len(card.channels)),
+                model=card.id,
+                roiNode=parameters.roi,
+                recipe=recipeOf(parameters, [label.name for label in card.labels]),
+                device=parameters.device,
+                progressCallback=lambda run: self.ui.reviewProgressBar.setValue(round(_BAR_STEPS * run.fraction)),
+                finishedCallback=self._onFinished,
+            )
+        except (ValueError, RuntimeError) as error:
+            self._showStatus(str(error))
+        self.update()
+
+    def _onFinished(self, run: ReviewRun) -> None:
+        self.run = None
+        if run.error is not None:
+            self._showStatus(str(run.error))
+        else:
+            self.table.show(run.slices)
+            self._showStatus("" if run.slices else _("The model is in no doubt anywhere."))
+        self.update()
+
+    def _onButton(self) -> None:
+        if self.run is None:
+            self._start()
+        else:
+            self.logic.cancel(self.run)
+
+    def _onRefine(self) -> None:
+        problem = self._whyNotRefined()  # the segment may have gone since the row was clicked
+        if problem:
+            self._showStatus(problem)
+        else:
+            self._refineAt(self._segmentIdOf(self.table.chosen), self.table.chosen.centerRAS)
+
+    def _segmentIdOf(self, item: ReviewSlice) -> str | None:
+        segmentation = self._parameterNode.outputSegmentation
+        return None if segmentation is None else segmentIdByName(segmentation, item.segmentName)
+
+    def _whyNotRefined(self) -> str:
+        if self.table.chosen is None:
+            return _("Click a slice of the table first.")
+        if self._segmentIdOf(self.table.chosen) is None:
+            text = _("The Segment tab's segmentation has no segment {name}; segment the volume first.")
+            return text.format(name=repr(self.table.chosen.segmentName))
+        return ""
+
+    def _missing(self, card: ModelCard | None) -> str:
+        if card is None:
+            return _("Choose a model in the Segment tab.")
+        if any(node is None for node in inputVolumesOf(self._parameterNode, len(card.channels))):
+            return _("Choose the volume in the Segment tab.")
+        return self._whatIsMissing()
+
+    def _inputs(self, card: ModelCard | None) -> tuple:
+        parameters = self._parameterNode
+        volumes = () if card is None else inputVolumesOf(parameters, len(card.channels))
+        return parameters.modelId, *(node and node.GetID() for node in (*volumes, parameters.roi))
+
+    def _forget(self) -> None:
+        self._shownFor = ()
+        if self.run is not None:
+            self.logic.cancel(self.run)
+        self.table.show([])
+        self._showStatus("")
+
+    def _showStatus(self, text: str) -> None:
+        self.ui.reviewStatusLabel.setText(text)
+
+    def _onParametersChanged(self, _caller=None, _event=None) -> None:
+        self.update()
