@@ -232,6 +232,28 @@ def test_a_stopped_run_goes_on_where_it_was_and_makes_a_package(cache, data_fold
         load_prompter(tmp_path / "package")
 
 
+def test_a_stage_changes_the_views_where_it_begins_and_the_package_knows(cache, data_folder, recipe, tmp_path):
+    staged = replace(recipe, max_steps=3, stages=({"from_step": 2, "view_size_px": 48, "max_rounds": 9},))
+    assert [staged.at(step).view_size_px for step in (0, 1, 2, 3)] == [32, 32, 48, 48]
+    sides = []
+    views = validation_views(staged.at(3), data_folder)
+    trainer = RefineTrainer(staged, cache, views, tmp_path, on_step=lambda *_: sides.append(_side(trainer)))
+    trainer.run()
+    assert sides == [32, 32, 48]
+    card = package_click_net(tmp_path / "best.pt", staged, tmp_path / "package")
+    assert card.extra["prompts"]["view_size_px"] == 48
+
+
+def _side(trainer):
+    return trainer.pool.sessions[0].view.image_rc.shape[0]
+
+
+@pytest.mark.parametrize("stage", [{"view_size_px": 48}, {"from_step": 1, "widths": (8, 8, 8, 8)}])
+def test_a_stage_that_cannot_be_honoured_is_refused(recipe, stage):
+    with pytest.raises(ValueError, match="stage of the training recipe"):
+        replace(recipe, stages=(stage,))
+
+
 def test_steps_on_the_same_sessions_lower_the_loss(cache, recipe, tmp_path, monkeypatch):
     longer = replace(recipe, widths=(16, 16, 16, 16), max_steps=1000, start_shares={"box": 1.0}, learning_rate=5e-3)
     trainer = RefineTrainer(longer, cache, [], tmp_path)

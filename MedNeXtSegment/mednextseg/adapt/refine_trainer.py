@@ -53,15 +53,19 @@ class RefineTrainer(ResumableTraining):
         network = network.to(self.device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         super().__init__(folder, network, optimizer, recipe.ema_decay)
-        generator = np.random.default_rng([recipe.seed, self.step])
-        sampler = ViewSampler(open_cache(cache_folder), recipe.group_shares, recipe.view_size_px, generator)
-        self.pool = SessionPool(
-            sampler, recipe.batch_size, recipe.start_shares, recipe.continue_share, recipe.max_rounds, generator
-        )
+        self.cache = open_cache(cache_folder)
+        self.pool = self._new_pool()
+
+    def _new_pool(self) -> SessionPool:
+        recipe, generator = self.recipe.at(self.step), np.random.default_rng([self.recipe.seed, self.step])
+        sampler = ViewSampler(self.cache, recipe.group_shares, recipe.view_size_px, generator)
+        return SessionPool(sampler, recipe.batch_size, recipe.start_shares, recipe.continue_share, recipe.max_rounds, generator)
 
     def _train(self) -> None:
         started, losses, dices = time.monotonic(), [], []
         while self.step < self.recipe.max_steps:
+            if self.step in [stage["from_step"] for stage in self.recipe.stages]:
+                self.pool = self._new_pool()
             loss, dice = self._optimize()
             losses.append(loss)
             dices.append(dice)

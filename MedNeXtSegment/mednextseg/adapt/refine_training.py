@@ -35,7 +35,7 @@ def train_refine(
     """
     folder = Path(folder)
     build_cache(recipe, data_folder, folder / CACHE_FOLDER)
-    views = validation_views(recipe, data_folder)
+    views = validation_views(recipe.at(recipe.max_steps), data_folder)
     RefineTrainer(recipe, folder / CACHE_FOLDER, views, folder, device, on_step).run()
     return package_click_net(folder / BEST_CHECKPOINT, recipe, folder / PACKAGE_FOLDER)
 
@@ -70,7 +70,7 @@ def package_click_net(checkpoint: Path, recipe: RefineRecipe, package: Path, met
         "labels": [],
         "prompts": {
             "kinds": ["point", "box", "mask"],
-            "view_size_px": recipe.view_size_px,
+            "view_size_px": recipe.at(recipe.max_steps).view_size_px,
             "disk_radius_px": recipe.disk_radius_px,
         },
         "training_steps": state["step"],
