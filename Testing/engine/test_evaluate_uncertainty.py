@@ -1,5 +1,9 @@
 """Slices to review: entropy in square millimetres, where it lies in the patient, and that it points at errors."""
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
+from mednextseg.cli import main
 from mednextseg.evaluate.uncertainty import (
     ReviewSlice,
     binary_entropy,
@@ -20,6 +25,7 @@ from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import card_from_dict
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
+from mednextseg.volume_io import image_of, write_image
 
 
 @given(st.floats(0, 1))
@@ -101,3 +107,32 @@ def test_mirror_images_are_averaged_whatever_the_recipe_says(tiny_model: LoadedM
     flipped = predict_review_slices(volume[..., ::-1].copy(), geometry, LoadedModel(tiny_model.folder, card))
     assert [s.uncertain_mm2 for s in mirrored] == pytest.approx([s.uncertain_mm2 for s in flipped], rel=1e-3)
     assert [s.uncertain_mm2 for s in mirrored] != pytest.approx([s.uncertain_mm2 for s in plain], rel=1e-3)
+
+
+def test_the_command_line_lists_the_slices_of_the_labels_kept(
+    tiny_model: LoadedModel, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    volume = np.random.default_rng(2).normal(size=(20, 16, 32)).astype(np.float32)
+    geometry = Geometry(volume.shape, np.diag([1.0, 1.0, 1.0, 1.0]))
+    write_image(image_of(volume, geometry), tmp_path / "in.nii.gz")
+    arguments = [
+        "segment",
+        str(tmp_path / "in.nii.gz"),
+        "-o",
+        str(tmp_path / "out.seg.nrrd"),
+        "--model",
+        str(tiny_model.folder),
+    ]
+    arguments += ["--labels", "right", "--device", "cpu", "--review", "4"]
+    assert main([*arguments, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["review"]
+    found = [s for s in predict_review_slices(volume, geometry, tiny_model) if s.label == "right"]
+    expected = [asdict(s) for s in worst_first_with_gap(found, 4, 3.0)]
+    assert len(listed) == 4
+    for item, wanted in zip(listed, expected, strict=True):
+        assert item["label"] == "right"
+        assert item["center_ras"] == pytest.approx(wanted["center_ras"], abs=1e-3)
+        assert item["uncertain_mm2"] == pytest.approx(wanted["uncertain_mm2"], rel=1e-4)
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("right ") for line in lines) == 1 + 4, "its volume, and four slices"

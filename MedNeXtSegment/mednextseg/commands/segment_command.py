@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mednextseg.commands.console_progress import ConsoleProgress
+from mednextseg.commands.segment_review import print_review, review_of
 from mednextseg.geometry import Geometry
 
 _CASE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -24,6 +25,13 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--roi", help="X0,X1,Y0,Y1,Z0,Z1 in RAS mm: segment only there")
     parser.add_argument("--labels", help="comma-separated names of the labels to keep")
     parser.add_argument("--tta", action="store_true", help="average over the mirror images the model allows (slower)")
+    parser.add_argument(
+        "--review",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run over mirror images and folds as well, and list the N slices the model is least sure of (more than doubles the time)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -75,15 +83,17 @@ def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], ou
     recipe = replace(recipe, tta=True) if options.tta else recipe
     names = [name.strip() for name in options.labels.split(",")] if options.labels else None
     volume, geometry = read_channels(inputs)
+    roi = _roi(options.roi)
     with ConsoleProgress(output.name, quiet=options.json) as progress:
-        labelmap_kji, report = segment(
-            volume, geometry, model, _roi(options.roi), names, recipe, options.device, progress=progress.show
-        )
+        labelmap_kji, report = segment(volume, geometry, model, roi, names, recipe, options.device, progress=progress.show)
     kept = [label for label in model.card.labels if names is None or label.name in names]
     write_segmentation(output, labelmap_kji, geometry, kept)
     for line in (*report.warnings, *report.notes):
         print(f"mednextseg: {line}", file=sys.stderr)
-    return {"output": str(output), **report.to_dict()}
+    result = {"output": str(output), **report.to_dict()}
+    if options.review > 0:
+        result["review"] = review_of(volume, geometry, model, roi, names, recipe, options.device, options.review)
+    return result
 
 
 def _run_folder(options: argparse.Namespace, model: object) -> int:
@@ -150,5 +160,6 @@ def _roi(text: str | None) -> object:
 def _print_summary(output: Path, report: dict) -> None:
     for name, volume_ml in report["volumes_ml"].items():
         print(f"{name:30s} {volume_ml:10.2f} ml")
+    print_review(report.get("review", []))
     seconds = sum(report["seconds_by_phase"].values())
     print(f"{output} written in {seconds:.1f} s on {report['device']}.")
