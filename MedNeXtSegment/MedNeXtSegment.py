@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
@@ -47,6 +48,15 @@ class MedNeXtSegment(ScriptedLoadableModule):
 
         SampleData.register(self.resourcePath("Icons"))
         SettingsPanel.addToSettingsDialog(self.resourcePath("UI/Settings.ui"))
+        self.registerEditorEffect()
+
+    def registerEditorEffect(self):
+        """Offer "MedNeXt Refine" in the Segment Editor."""
+        import qSlicerSegmentationsEditorEffectsPythonQt as effects
+
+        effect = effects.qSlicerSegmentEditorScriptedEffect(None)
+        effect.setPythonSource((Path(__file__).parent / "MedNeXtSegmentEffect" / "SegmentEditorEffect.py").as_posix())
+        effect.self().register()
 
 
 #
@@ -114,7 +124,7 @@ class MedNeXtSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self):
         """Developer's reload: the packages beside this file as well."""
-        for name in [name for name in sys.modules if name.split(".")[0] in ("MedNeXtSegmentLib", "mednextseg")]:
+        for name in [name for name in sys.modules if name.split(".")[0] in ("MedNeXtSegmentEffect", "MedNeXtSegmentLib", "mednextseg")]:
             del sys.modules[name]
         importlib.invalidate_caches()
         with slicer.util.tryWithErrorDisplay(_("The module could not be reloaded.")):

@@ -217,10 +217,9 @@ class RefineSession:
         """Bring back what was undone last; without one, nothing happens."""
         self._enqueue(self._nodes.redo)
 
-    def follow(self) -> None:
-        """Take notice of what somebody else did to the segment; an action does it by itself."""
-        if not self.isBusy and not self.isClosed and self._nodes.hasSegment:
-            self._nodes.follow()
+    def follow(self) -> bool:
+        """Take notice of what somebody else did to the segment, and say whether there was something; actions do it by themselves."""
+        return not self.isBusy and not self.isClosed and self._nodes.follow()
 
     def replay(self, journal: PromptJournal | str | Path) -> None:
         """Do everything in a journal again, from the segment as it is now.

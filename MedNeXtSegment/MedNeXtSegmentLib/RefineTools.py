@@ -171,7 +171,7 @@ class RefineTools(VTKObservationMixin):
         segmentation = None if node is None else node.GetSegmentation()
         if segmentation is self._segmentation:
             return
-        for event in (slicer.vtkSegmentation.RepresentationModified, slicer.vtkSegmentation.SegmentRemoved):
+        for event in (slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SegmentRemoved):
             if self._segmentation is not None:
                 self.removeObserver(self._segmentation, event, self._onSegmentation)
             if segmentation is not None:
@@ -187,10 +187,12 @@ class RefineTools(VTKObservationMixin):
         if session is None or session.isBusy:
             return
         try:
-            session.follow()
+            hasChanged = session.follow()
         except (ValueError, RuntimeError) as error:
             self._showStatus(str(error))
-        self.update()
+            hasChanged = True
+        if hasChanged:
+            self.update()
 
     def _onTool(self, name: str, isChecked: bool) -> None:
         if not isChecked:

@@ -44,10 +44,6 @@ class RefinedNodes:
         self.begin(self._windowNow())
 
     @property
-    def hasSegment(self) -> bool:
-        return self._segment.writer.segment is not None
-
-    @property
     def canUndo(self) -> bool:
         return self._segment.canUndo
 
@@ -82,9 +78,15 @@ class RefinedNodes:
             self._preview = added_kji, np.linalg.inv(writer.toWorld) @ writer.geometry.ijk_to_ras
         return self._preview
 
-    def follow(self) -> None:
-        """Undo and redo with somebody else; start anew where the volume, the segment or their place was changed otherwise."""
-        if not self.hasSegment:
+    def follow(self) -> bool:
+        """Undo and redo with somebody else; start anew where the volume, the segment or their place was changed otherwise.
+
+        Returns:
+            Whether anything had changed.
+        Raises:
+            ValueError: where the segment was removed.
+        """
+        if self._segment.writer.segment is None:
             raise ValueError(_("The segment was removed; choose another one."))
         version, geometry = self._volumeVersion
         now = SlicerBridge.arrayAndGeometryFromVolume(self._volumeNode)[1]
@@ -94,7 +96,7 @@ class RefinedNodes:
         steps = self._segment.changesByOthers() if isSame else None
         if steps is None:
             self.begin(self._windowNow())
-            return
+            return True
         for _step in range(abs(steps)):
             if steps < 0:
                 self.refinement.undo()
@@ -103,6 +105,7 @@ class RefinedNodes:
             self._segment.follow(steps < 0, self._shown())
         if steps:
             self._preview = None
+        return bool(steps)
 
     def change(self, change: Callable[[Refinement], object], isWanted: Callable[[], bool]) -> None:
         """Change the refinement and write what it shows, where that is still wanted then."""

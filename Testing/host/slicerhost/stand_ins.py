@@ -29,7 +29,8 @@ UI_CLASSES = {
 
 
 def install() -> None:
-    """Publish `ctk`, the Slicer widgets and the .ui loader."""
+    """Publish `ctk`, the Slicer widgets, the .ui loader and what Segment Editor effects build on."""
+    from . import segment_editor
     from .ui_loader import UiLoader
 
     ctk = types.ModuleType("ctk", __doc__)
@@ -39,6 +40,7 @@ def install() -> None:
     for widget_class in SLICER_WIDGETS:
         setattr(slicer, widget_class.__name__, widget_class)
     sys.modules["qt"].QUiLoader = UiLoader
+    segment_editor.install()
 
 
 def install_absent(names) -> None:

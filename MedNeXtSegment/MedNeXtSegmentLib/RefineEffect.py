@@ -1,0 +1,135 @@
+"""What the Segment Editor effect does: the Refine tools on the editor's own segment, with the editor's own clicks, undo and masking."""
+
+from collections.abc import Callable
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from MedNeXtSegmentLib.RefineTools import RefineTarget, RefineTools
+
+
+class RefineEffect:
+    """Args:
+    scriptedEffect: qSlicerSegmentEditorScriptedEffect.
+    uiPath: of RefineTools.ui.
+
+    Attributes:
+        tools: the RefineTools.
+    """
+
+    def __init__(self, scriptedEffect, uiPath: str) -> None:
+        self._effect, self._isActive = scriptedEffect, False
+        self._clicks = EffectClicks()
+        self._history = EffectHistory(scriptedEffect)
+        widget = slicer.util.loadUI(uiPath)
+        # The editor has its own way to choose a segment. Undo stays for previews, which the editor does not know.
+        self.tools = RefineTools(
+            widget, lambda: _module().logic.refine, self._clicks, self._target, hidden=("nextSegmentButton",)
+        )
+        scriptedEffect.addOptionsWidget(widget)
+
+    def activate(self) -> None:
+        """The user chose the effect."""
+        self._isActive = True
+        self.tools.setActive(True)
+
+    def deactivate(self) -> None:
+        """The user chose another one, or none: prompts and previews go, the segment stays as it is."""
+        self._isActive = False
+        self.tools.close()
+
+    def close(self) -> None:
+        """The effect goes."""
+        self.tools.close()
+
+    def update(self) -> None:
+        """The editor's parameters changed: another segment, segmentation or volume."""
+        if self._isActive:
+            self.tools.update()
+
+    def processInteractionEvents(self, interactor, eventId: int, viewWidget) -> bool:
+        """An event of a view; True where it is not to go on to the view."""
+        return self._clicks.process(interactor, eventId, self._effect.viewNode(viewWidget), self._isWanted)
+
+    def _isWanted(self) -> bool:
+        return bool(self._effect.confirmCurrentSegmentVisible())
+
+    def _target(self) -> RefineTarget:
+        editor = self._effect.parameterSetNode()
+        if editor is None:
+            return RefineTarget(missing=_("The Segment Editor is not ready."))
+        volume, segmentation = editor.GetSourceVolumeNode(), editor.GetSegmentationNode()
+        segmentId = editor.GetSelectedSegmentID() or ""
+        if volume is None:
+            missing = _("Choose a source volume.")
+        elif segmentation is None or segmentation.GetSegmentation().GetSegment(segmentId) is None:
+            missing = _("Choose a segment.")
+        else:
+            missing = _module().panel.setUp.whatIsMissing()
+        options = (("history", self._history), ("settingsNode", editor))
+        return RefineTarget(volume, segmentation, segmentId, missing, options)
+
+
+class EffectClicks:
+    """A ClickSource (MedNeXtSegmentLib.RefineClicks): the editor's interaction events in slice views, while a tool is chosen."""
+
+    def __init__(self) -> None:
+        self._onClick: Callable[[np.ndarray, object], None] | None = None
+        self._isPressed = False
+
+    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None]) -> None:
+        """See ClickSource."""
+        self._onClick = onClick
+
+    def stop(self) -> None:
+        """See ClickSource."""
+        self._onClick, self._isPressed = None, False
+
+    def close(self) -> None:
+        """See ClickSource."""
+        self.stop()
+
+    def process(self, interactor, eventId: int, viewNode, isWanted: Callable[[], bool]) -> bool:
+        """A press and release of the left button, without Shift or Control, is a click; other events are the view's."""
+        if (
+            self._onClick is None
+            or not viewNode.IsA("vtkMRMLSliceNode")
+            or interactor.GetShiftKey()
+            or interactor.GetControlKey()
+        ):
+            return False
+        if eventId == vtk.vtkCommand.LeftButtonPressEvent:
+            self._isPressed = isWanted()
+            return self._isPressed
+        if eventId != vtk.vtkCommand.LeftButtonReleaseEvent or not self._isPressed:
+            return False
+        self._isPressed = False
+        pointRAS = viewNode.GetXYToRAS().MultiplyPoint((*interactor.GetEventPosition(), 0, 1))[:3]
+        self._onClick(np.array(pointRAS), viewNode)
+        return True
+
+
+class EffectHistory:
+    """In the place of an EditHistory: states are kept, undone and redone by the Segment Editor."""
+
+    def __init__(self, scriptedEffect) -> None:
+        self._effect = scriptedEffect
+
+    def saveState(self, _segmentationNode) -> None:
+        """Remember the segmentation as it is: to be called once, before each action."""
+        self._effect.saveStateForUndo()
+
+    def canUndo(self, _segmentationNode) -> bool:
+        """Never from here: the Segment Editor's own Undo does it, and the session follows."""
+        return False
+
+    def canRedo(self, _segmentationNode) -> bool:
+        """Never from here, as `canUndo`."""
+        return False
+
+
+def _module():
+    """The module's Python widget, set up; it keeps the worker that the effect shares."""
+    return slicer.modules.mednextsegment.widgetRepresentation().self()
