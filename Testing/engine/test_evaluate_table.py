@@ -148,6 +148,31 @@ def test_channels_of_one_case_are_gathered_by_number(tmp_path: Path) -> None:
     assert found == {"a": ["a_0000.nii.gz", "a_0001.nii.gz"], "b": ["b_0000.nii.gz"], "2024": ["2024.nii.gz"]}
 
 
+def test_a_run_whose_command_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    model = write_package(tmp_path / "tiny", tiny_mednext(), ("liver", "spleen"))
+    write_image(image_of(np.zeros(_GEOMETRY.shape_kji, np.float32), _GEOMETRY), tmp_path / "one.nii.gz")
+    # It waits in the report of the first case; the model's process shares its output, which ends when both are gone.
+    code = f"""
+import sys
+from pathlib import Path
+from mednextseg.evaluate.model_runs import run_model
+from mednextseg.segment.recipe import SegmentRecipe
+folder = Path({str(tmp_path)!r})
+def report(text):
+    print(text, flush=True)
+    sys.stdin.read()
+if __name__ == "__main__":
+    run_model({str(model)!r}, SegmentRecipe(), "cpu", dict(one=[folder / "one.nii.gz"]), folder / "out", report)
+"""
+    (tmp_path / "run.py").write_text(code, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, str(tmp_path / "run.py")], text=True, env=environment, **pipes) as run:
+        assert run.stdout.readline().startswith("one: ")
+        run.kill()
+        run.communicate(timeout=120)
+
+
 def test_memory_is_that_of_this_process() -> None:
     if peak_memory_mb() is None:
         pytest.skip("this system does not tell a process its peak memory")

@@ -185,6 +185,14 @@ def test_a_model_trained_on_the_same_task_outranks_a_random_one_whatever_voxels_
         assert abs(again[name].score - score.score) < 0.5 * abs(scores["trained"].score - scores["random"].score)
 
 
+def test_two_states_of_one_model_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    folders = [
+        write_package(tmp_path / name, tiny_mednext(seed=n), ("dim", "bright"), id="same") for n, name in enumerate("ab")
+    ]
+    scores = rank_models([load_model(folder) for folder in folders], [patient(seed) for seed in range(2)])
+    assert set(scores) == {f"same in {folder}" for folder in folders}
+
+
 def test_features_follow_the_labels_through_turned_axes(tiny_model: LoadedModel) -> None:
     volume, geometry, labels = patient(3)
     turn = axis_map("RAS", "PIL")

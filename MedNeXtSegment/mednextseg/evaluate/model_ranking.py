@@ -36,15 +36,18 @@ def rank_models(
             models' own: what counts is whether a structure looks the same to the network in every patient, and unlike the rest.
         seed: of the choice of voxels.
     Returns:
-        model id -> score, best first. Intervals that overlap mean that the cases cannot tell these models apart.
+        model id (with the folder where several models have the same id) -> score, best first. Intervals that overlap mean that the
+        cases cannot tell these models apart.
     Raises:
         ValueError: for fewer than two cases, or none in common.
     """
+    ids = [model.card.id for model in models]
+    names = [model.card.id if ids.count(model.card.id) == 1 else f"{model.card.id} in {model.folder}" for model in models]
     scores = {}
-    for model in models:
+    for name, model in zip(names, models, strict=True):
         features = [case_features(model, *case, device=device, seed=seed) for case in cases]
-        scores[model.card.id] = transferability(features)
-        report(f"{model.card.id}: {scores[model.card.id].score:.3f}")
+        scores[name] = transferability(features)
+        report(f"{name}: {scores[name].score:.3f}")
     return dict(sorted(scores.items(), key=lambda entry: -entry[1].score))
 
 

@@ -2,7 +2,9 @@
 
 import json
 import multiprocessing
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -54,7 +56,7 @@ def run_model(
     todo = {name: files for name, files in cases.items() if not (output / f"{name}.cost.json").is_file()}
     spawn = multiprocessing.get_context("spawn")
     while todo:
-        with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as process:
+        with ProcessPoolExecutor(max_workers=1, mp_context=spawn, initializer=_end_with_parent) as process:
             for name in list(todo):
                 files = todo.pop(name)
                 try:
@@ -71,6 +73,17 @@ def run_model(
 def stored_costs(folder: Path) -> list[dict[str, float | None]]:
     """The costs of the finished cases of `run_model`."""
     return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.cost.json"))]
+
+
+def _end_with_parent() -> None:
+    """Let this process end when the one that started it is gone, however it went: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _segment_one(model: str, recipe: dict, device: str, files: Sequence[Path], output: Path) -> dict[str, float | None]:
