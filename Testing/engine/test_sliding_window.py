@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from mednextseg.segment.label_reduction import LabelReduction
-from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, gaussian_weights, predict_slabs
+from mednextseg.segment.running_sum import gaussian_weights
+from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, predict_slabs
 from mednextseg.segment.window_policy import window_starts
 from mednextseg.segment.window_views import mirror_views
 

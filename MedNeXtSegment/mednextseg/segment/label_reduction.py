@@ -1,18 +1,21 @@
-"""Class values on the network's grid -> one label a voxel on the cropped image's grid, slab by slab.
+"""Class values on the network's grid -> one label a voxel on the cropped image's grid, plane by plane.
 
 Values are interpolated linearly between the two grids (which share their outer edges) and reduced at once, so that the full-size class
-values never exist. Same result as resizing everything by order 1 and then taking the maximum.
+values never exist. Same result as resizing everything by order 1 and then taking the maximum, for less: interpolation is a convex
+combination, so where the eight voxels around a point have one label, that is its label. Only the others are interpolated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-# Class values of the target grid that are worked on at once; small enough to stay in the processor's cache share.
-_MAX_VALUES_AT_ONCE = 32_000_000
+# Points interpolated at once: their class values stay in the processor's cache.
+_POINTS_AT_ONCE = 8192
 
 
 class LabelReduction:
@@ -39,70 +42,148 @@ class LabelReduction:
     ) -> None:
         dtype = np.uint8 if max(label_values) <= np.iinfo(np.uint8).max else np.int16
         self.labelmap_kji = np.zeros(target_shape_kji, dtype=dtype)
-        self._values = torch.tensor(label_values, dtype=torch.uint8 if dtype == np.uint8 else torch.int16)
-        self._activation, self._threshold = activation, threshold
-        self._network_depth = network_shape_kji[0]
-        k_taps = _nearest_taps if nearest_axis == 0 else _linear_taps
-        self._k_lower, self._k_upper, self._k_fraction = k_taps(network_shape_kji[0], target_shape_kji[0])
-        self._nearest_axis = nearest_axis
-        self._pending: Tensor | None = None  # planes of the network grid that later target planes still need
-        self._pending_start = 0
+        if activation == "softmax":
+            self._codes, label_of_code = _winners, label_values
+        else:
+            self._codes, label_of_code = partial(_painted, threshold=threshold), [0, *label_values]
+        self._label_of_code = np.array(label_of_code, dtype=dtype)
+        self._k_taps, self._j_taps, self._i_taps = (
+            _Taps.nearest(*lengths) if axis == nearest_axis else _Taps.linear(*lengths)
+            for axis, lengths in enumerate(zip(network_shape_kji, target_shape_kji, strict=True))
+        )
+        self._planes: dict[int, _ClassPlane] = {}  # planes of the network grid that later target planes still need
         self._next_target = 0
 
     def add(self, k_start: int, values: Tensor) -> None:
         """Take the class values (C, planes, J, I) of the network planes from k_start on; each call continues the last one."""
-        self._pending = values if self._pending is None else torch.cat([self._pending, values], dim=1)
-        available = k_start + values.shape[1]
-        ready = int(np.searchsorted(self._k_upper, available - 1, side="right"))
-        rows, columns = self.labelmap_kji.shape[1:]
-        step = max(1, _MAX_VALUES_AT_ONCE // (values.shape[0] * rows * columns))
-        for first in range(self._next_target, ready, step):
-            last = min(first + step, ready)
-            self.labelmap_kji[first:last] = self._reduce(self._interpolated(first, last)).numpy()
+        values_ckji = values.numpy()
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            planes = pool.map(self._class_plane, (values_ckji[:, plane] for plane in range(values_ckji.shape[1])))
+            self._planes.update(enumerate(planes, start=k_start))
+            available = k_start + values_ckji.shape[1]
+            ready = int(np.searchsorted(self._k_taps.upper, available - 1, side="right"))
+            list(pool.map(self._fill_plane, range(self._next_target, ready)))
         self._next_target = ready
-        keep_from = int(self._k_lower[ready]) if ready < len(self._k_lower) else available
-        drop = min(max(0, keep_from - self._pending_start), self._pending.shape[1])
-        self._pending = self._pending[:, drop:].clone()
-        self._pending_start += drop
+        needed_from = int(self._k_taps.lower[ready]) if ready < len(self._k_taps.lower) else available
+        self._planes = {
+            k: _ClassPlane(plane.values.copy(), plane.codes) for k, plane in self._planes.items() if k >= needed_from
+        }
 
-    def _interpolated(self, first: int, last: int) -> Tensor:
-        """Class values (C, last - first, J, I) of target planes [first, last)."""
-        lower = self._pending[:, torch.from_numpy(self._k_lower[first:last] - self._pending_start)]
-        fraction = torch.from_numpy(self._k_fraction[first:last])[None, :, None, None]
-        if bool((fraction > 0).any()):
-            upper = self._pending[:, torch.from_numpy(self._k_upper[first:last] - self._pending_start)]
-            lower = torch.lerp(lower, upper, fraction)
-        grid = self.labelmap_kji.shape[1:]
-        if self._nearest_axis in (1, 2):
-            axis = self._nearest_axis + 1  # behind the classes
-            nearest, _, _ = _nearest_taps(lower.shape[axis], grid[self._nearest_axis - 1])
-            lower = lower.index_select(axis, torch.from_numpy(nearest))
-        return lower if lower.shape[2:] == grid else F.interpolate(lower, size=grid, mode="bilinear", align_corners=False)
+    def _class_plane(self, values: np.ndarray) -> "_ClassPlane":
+        return _ClassPlane(values, self._codes(values))
 
-    def _reduce(self, values: Tensor) -> Tensor:
-        if self._activation == "softmax":
-            best = values[0].clone()
-            labels = torch.full(best.shape, int(self._values[0]), dtype=self._values.dtype)
-            for channel in range(1, values.shape[0]):
-                wins = values[channel] > best
-                labels.masked_fill_(wins, int(self._values[channel]))
-                torch.maximum(best, values[channel], out=best)
-            return labels
-        labels = torch.zeros(values.shape[1:], dtype=self._values.dtype)
-        for channel in range(values.shape[0]):
-            labels.masked_fill_(values[channel] > self._threshold, int(self._values[channel]))
-        return labels
+    def _fill_plane(self, target: int) -> None:
+        """Write one plane of the labelmap."""
+        lower, upper = self._planes[self._k_taps.lower[target]], self._planes[self._k_taps.upper[target]]
+        smallest, largest = np.minimum(lower.codes, upper.codes), np.maximum(lower.codes, upper.codes)
+        for axis, taps in ((0, self._j_taps), (1, self._i_taps)):
+            smallest = np.minimum(*taps.both(smallest, axis))
+            largest = np.maximum(*taps.both(largest, axis))
+        undecided = np.flatnonzero(smallest != largest)
+        if undecided.size:
+            corners = [
+                (plane, share) for plane, share in zip((lower, upper), self._k_taps.shares(target), strict=True) if share
+            ]
+            if len(corners) > 1 and undecided.size > lower.codes.size // 2:  # cheaper than to look up every point in both
+                (first, share_of_first), (second, share_of_second) = corners
+                blend = _ClassPlane(share_of_first * first.values + share_of_second * second.values, lower.codes)
+                corners = [(blend, np.float32(1))]
+            codes = smallest.reshape(-1)
+            for first in range(0, undecided.size, _POINTS_AT_ONCE):
+                points = undecided[first : first + _POINTS_AT_ONCE]
+                codes[points] = self._codes(self._interpolated(corners, points))
+        self.labelmap_kji[target] = self._label_of_code[smallest]
+
+    def _interpolated(self, planes: list[tuple["_ClassPlane", np.float32]], points: np.ndarray) -> np.ndarray:
+        """Class values (C, points) at flat indices of a target plane; `planes` are those around it, with their shares."""
+        row, column = np.divmod(points, self.labelmap_kji.shape[2])
+        width = planes[0][0].codes.shape[1]
+        total = None
+        for j, j_share in self._j_taps.at(row):
+            for i, i_share in self._i_taps.at(column):
+                index, share = j * width + i, j_share * i_share
+                for plane, k_share in planes:
+                    part = plane.values.reshape(len(plane.values), -1).take(index, axis=1)
+                    part *= share * k_share
+                    total = part if total is None else np.add(total, part, out=total)
+        return total
 
 
-def _linear_taps(length_in: int, length_out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lower and upper source plane of each target plane and the share of the upper one; edges go on beyond the outermost centres."""
-    position = np.clip((np.arange(length_out) + 0.5) * length_in / length_out - 0.5, 0, length_in - 1)
-    lower = np.floor(position).astype(np.int64)
-    fraction = (position - lower).astype(np.float32)
-    return lower, np.where(fraction > 0, np.minimum(lower + 1, length_in - 1), lower), fraction
+@dataclass(frozen=True)
+class _ClassPlane:
+    """One plane of the network grid: class values (C, J, I), and the code of each voxel's label."""
+
+    values: np.ndarray
+    codes: np.ndarray
 
 
-def _nearest_taps(length_in: int, length_out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The nearest source plane of each target plane, in the form of `_linear_taps`."""
-    nearest = np.minimum(np.floor((np.arange(length_out) + 0.5) * length_in / length_out).astype(np.int64), length_in - 1)
-    return nearest, nearest, np.zeros(length_out, dtype=np.float32)
+@dataclass(frozen=True)
+class _Taps:
+    """Which two source indices each target index of an axis lies between, and the share (float32) of the upper one."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    upper_share: np.ndarray
+
+    @classmethod
+    def linear(cls, length_in: int, length_out: int) -> "_Taps":
+        """Neighbours by position; edges go on beyond the outermost centres."""
+        position = np.clip((np.arange(length_out) + 0.5) * length_in / length_out - 0.5, 0, length_in - 1)
+        lower = np.floor(position).astype(np.int64)
+        share = (position - lower).astype(np.float32)
+        return cls(lower, np.where(share > 0, np.minimum(lower + 1, length_in - 1), lower), share)
+
+    @classmethod
+    def nearest(cls, length_in: int, length_out: int) -> "_Taps":
+        """The nearest source index, twice."""
+        nearest = np.floor((np.arange(length_out) + 0.5) * length_in / length_out).astype(np.int64)
+        nearest = np.minimum(nearest, length_in - 1)
+        return cls(nearest, nearest, np.zeros(length_out, dtype=np.float32))
+
+    def both(self, values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """The lower and the upper neighbour of every target index along an axis of a plane."""
+        lower = values.take(self.lower, axis=axis)
+        return lower, values.take(self.upper, axis=axis) if self.upper_share.any() else lower
+
+    def shares(self, target: int) -> tuple[np.float32, np.float32]:
+        """The shares of the lower and the upper neighbour."""
+        share = self.upper_share[target]
+        return 1 - share, share
+
+    def at(self, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(source index, share) of every target index: the lower neighbours, then the upper ones."""
+        share = self.upper_share[targets]
+        yield self.lower[targets], 1 - share
+        if share.any():
+            yield self.upper[targets], share
+
+
+def _winners(values: np.ndarray) -> np.ndarray:
+    """The channel of the largest value (C, ...) -> (...), the first among equals; several times faster than argmax over axis 0."""
+    best = values[0].copy()
+    codes = np.zeros(best.shape, dtype=_code_dtype(len(values)))
+    wins, code = np.empty(best.shape, dtype=bool), np.empty_like(codes)
+    for channel in range(1, len(values)):
+        np.greater(values[channel], best, out=wins)
+        np.maximum(best, values[channel], out=best)
+        _raise_codes(codes, wins, channel, code)
+    return codes
+
+
+def _painted(values: np.ndarray, threshold: float) -> np.ndarray:
+    """One more than the last channel above the threshold, 0 where none is: (C, ...) -> (...)."""
+    codes = np.zeros(values.shape[1:], dtype=_code_dtype(len(values) + 1))
+    code = np.empty_like(codes)
+    for channel in range(len(values)):
+        _raise_codes(codes, values[channel] > threshold, channel + 1, code)
+    return codes
+
+
+def _raise_codes(codes: np.ndarray, where: np.ndarray, code: int, scratch: np.ndarray) -> None:
+    """codes[where] = code for a code above all before: without a mask, which processors handle one by one."""
+    np.multiply(where, codes.dtype.type(code), out=scratch)
+    np.maximum(codes, scratch, out=codes)
+
+
+def _code_dtype(codes: int) -> type[np.unsignedinteger]:
+    return np.uint8 if codes <= np.iinfo(np.uint8).max + 1 else np.uint16

@@ -5,23 +5,19 @@ logits is held, however long the volume and however many labels (nnU-Net keeps t
 the windows and weights themselves).
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
+from mednextseg.segment.running_sum import RunningSum
 from mednextseg.segment.window_policy import FullPolicy, Window, WindowPolicy
 from mednextseg.segment.window_views import View
 
 Network = Callable[[Tensor], Tensor]
-# Finished planes leave in portions: their averages are a copy, which a whole slab of many labels would double.
-_PLANES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ def predict_slabs(
     windows = settings.policy.plan(padded_ckji, settings.patch_kji, settings.overlap)
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
     done, total = 0, max(1, len(windows) * len(networks))
-    with _RunningSum(num_outputs, padded_ckji.shape[1:], settings) as sums:
+    with RunningSum(num_outputs, padded_ckji.shape[1:], settings.patch_kji, settings.sum_on) as sums:
         for k_start, row in groupby(windows, key=lambda window: window.start_kji[0]):
             yield from _within(sums.finish_before(k_start), offset_kji[0], image_ckji.shape[1], inside)
             row_windows = list(row)
@@ -97,71 +93,6 @@ def predict_slabs(
                     done += len(batch)
         report(1.0)
         yield from _within(sums.finish_before(padded_ckji.shape[1]), offset_kji[0], image_ckji.shape[1], inside)
-
-
-@lru_cache(maxsize=8)
-def gaussian_weights(patch_kji: tuple[int, int, int]) -> Tensor:
-    """float32 (K, J, I): a Gaussian of sigma = patch / 8 with maximum 1, as in nnU-Net; the outer product of three 1-D ones."""
-    profiles = []
-    for n in patch_kji:
-        unit = np.zeros(n)
-        unit[n // 2] = 1
-        profile = gaussian_filter1d(unit, n / 8, mode="constant")
-        profiles.append(profile / profile.max())
-    weights = torch.from_numpy(np.einsum("k,j,i->kji", *profiles)).float()
-    # Rounding to zero would leave a voxel that only one window corner covers without any weight.
-    return weights.clamp_min(float(weights[weights > 0].min()))
-
-
-class _RunningSum:
-    """Weighted sums of the planes that are still being worked on: a buffer one patch deep that moves along K."""
-
-    def __init__(self, num_outputs: int, shape_kji: Sequence[int], settings: SlidingWindow) -> None:
-        depth = settings.patch_kji[0]
-        shape = (num_outputs, depth, *shape_kji[1:])
-        self._file = tempfile.TemporaryFile() if settings.sum_on == "disk" else None
-        if self._file is None:
-            self._values = torch.zeros(shape, device=settings.sum_on)
-        else:
-            self._values = torch.from_numpy(np.memmap(self._file, dtype=np.float32, mode="w+", shape=shape))
-        self._weights = torch.zeros(shape[1:], device=self._values.device)
-        self._start = 0
-        self._patch = settings.patch_kji
-        self._gaussian = gaussian_weights(settings.patch_kji).to(self._values.device)
-
-    def __enter__(self) -> "_RunningSum":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def add(self, window: Window, values: Tensor) -> None:
-        k, j, i = window.start_kji
-        part = (
-            slice(k - self._start, k - self._start + self._patch[0]),
-            slice(j, j + self._patch[1]),
-            slice(i, i + self._patch[2]),
-        )
-        self._values[(slice(None), *part)].addcmul_(values.to(self._values.device, torch.float32), self._gaussian)
-        self._weights[part] += self._gaussian
-
-    def finish_before(self, k_stop: int) -> Iterator[tuple[int, Tensor]]:
-        """Hand on the averages of the planes before k_stop and move the buffer there."""
-        planes = k_stop - self._start
-        if planes <= 0:
-            return
-        for first in range(0, planes, _PLANES_AT_ONCE):
-            finished = slice(first, min(first + _PLANES_AT_ONCE, planes))
-            # Skipped windows leave zeros over zero weight: equal logits, which the reduction reads as background.
-            weights = self._weights[finished].clamp_min(torch.finfo(torch.float32).tiny)
-            yield self._start + first, (self._values[:, finished] / weights).cpu()
-        kept = self._values.shape[1] - planes
-        for buffer in (self._values.transpose(0, 1), self._weights):  # K first
-            for plane in range(max(kept, 0)):
-                buffer[plane] = buffer[plane + planes]
-            buffer[max(kept, 0) :] = 0
-        self._start = k_stop
 
 
 def _padded(image_ckji: np.ndarray, settings: SlidingWindow) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -194,7 +125,7 @@ def _add_windows(
     batch: list[Window],
     network: Network,
     settings: SlidingWindow,
-    sums: _RunningSum,
+    sums: RunningSum,
     count: WindowCount,
 ) -> None:
     decisions = [settings.policy.decide(padded_ckji, window, settings.patch_kji) for window in batch]
@@ -206,7 +137,7 @@ def _add_windows(
     patches = torch.stack([torch.from_numpy(_patch(padded_ckji, window, settings.patch_kji)) for window in wanted])
     values = _average_over_views(patches.to(settings.device), network, settings, count)
     for window, value in zip(wanted, values, strict=True):
-        sums.add(window, value)
+        sums.add(window.start_kji, value)
 
 
 def _patch(padded_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) -> np.ndarray:
@@ -225,4 +156,4 @@ def _average_over_views(patches: Tensor, network: Network, settings: SlidingWind
                 values = values.softmax(dim=1) if settings.activation == "softmax" else values.sigmoid()
             values = view.undo(values)
             total = values if total is None else total + values
-    return total / len(settings.views)
+    return total / len(settings.views) if len(settings.views) > 1 else total

@@ -1,0 +1,92 @@
+"""Weighted sums of overlapping windows, for the planes that are still being worked on: a ring of planes one patch deep."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from mednextseg.segment.large_pages import prefer_large_pages
+
+# Finished planes leave in portions: their averages are a copy, which a whole slab of many labels would double. Below 32 MB the
+# allocator hands out the last portion's memory again instead of new pages.
+_PORTION_BYTES = 24_000_000
+
+
+@lru_cache(maxsize=8)
+def gaussian_weights(patch_kji: tuple[int, int, int]) -> Tensor:
+    """float32 (K, J, I): a Gaussian of sigma = patch / 8 with maximum 1, as in nnU-Net; the outer product of three 1-D ones."""
+    profiles = []
+    for n in patch_kji:
+        unit = np.zeros(n)
+        unit[n // 2] = 1
+        profile = gaussian_filter1d(unit, n / 8, mode="constant")
+        profiles.append(profile / profile.max())
+    weights = torch.from_numpy(np.einsum("k,j,i->kji", *profiles)).float()
+    # Rounding to zero would leave a voxel that only one window corner covers without any weight.
+    return weights.clamp_min(float(weights[weights > 0].min()))
+
+
+class RunningSum:
+    """Plane k of the volume lies at index k modulo the patch depth, so that nothing moves when planes leave.
+
+    Args:
+        num_outputs: class values a voxel.
+        shape_kji: of the volume; K may be any length.
+        patch_kji: of the windows.
+        sum_on: a torch device, or "disk" for a memory-mapped temporary file.
+    """
+
+    def __init__(self, num_outputs: int, shape_kji: Sequence[int], patch_kji: tuple[int, int, int], sum_on: str) -> None:
+        self._depth = patch_kji[0]
+        shape = (self._depth, num_outputs, *shape_kji[1:])  # K first: a plane is one piece of memory, and of the file
+        self._file = tempfile.TemporaryFile() if sum_on == "disk" else None
+        if self._file is None:
+            self._values = prefer_large_pages(torch.empty(shape, device=sum_on)).zero_()
+        else:
+            self._values = torch.from_numpy(np.memmap(self._file, dtype=np.float32, mode="w+", shape=shape))
+        self._weights = torch.zeros(self._depth, *shape_kji[1:], device=self._values.device)
+        self._start = 0
+        self._patch = patch_kji
+        self._gaussian = gaussian_weights(patch_kji).to(self._values.device)
+
+    def __enter__(self) -> "RunningSum":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, start_kji: tuple[int, int, int], values: Tensor) -> None:
+        """Add the values (outputs, K, J, I) of a window, which begins at or after the planes that have left."""
+        k, j, i = start_kji
+        rows, columns = slice(j, j + self._patch[1]), slice(i, i + self._patch[2])
+        values = values.to(self._values.device, torch.float32).transpose(0, 1)
+        for planes, slots in self._pieces(k, k + self._depth):
+            gaussian = self._gaussian[planes.start - k : planes.stop - k]
+            part = values[planes.start - k : planes.stop - k]
+            self._values[slots, :, rows, columns].addcmul_(part, gaussian[:, None])
+            self._weights[slots, rows, columns] += gaussian
+
+    def finish_before(self, k_stop: int) -> Iterator[tuple[int, Tensor]]:
+        """Hand on the averages (outputs, planes, J, I) of the planes before k_stop, with the first plane's index, and forget them."""
+        step = max(1, _PORTION_BYTES // (self._values[0].nbytes))
+        for first in range(self._start, k_stop, step):
+            for planes, slots in self._pieces(first, min(first + step, k_stop)):
+                # Skipped windows leave zeros over zero weight: equal logits, which the reduction reads as background.
+                weights = self._weights[slots].clamp_min(torch.finfo(torch.float32).tiny)
+                yield planes.start, (self._values[slots] / weights[:, None]).cpu().transpose(0, 1)
+                self._values[slots] = 0
+                self._weights[slots] = 0
+        self._start = max(self._start, k_stop)
+
+    def _pieces(self, k_start: int, k_stop: int) -> Iterator[tuple[slice, slice]]:
+        """The planes from k_start to k_stop and their slots, in pieces that do not wrap around the ring."""
+        while k_start < k_stop:
+            slot = k_start % self._depth
+            length = min(k_stop - k_start, self._depth - slot)
+            yield slice(k_start, k_start + length), slice(slot, slot + length)
+            k_start += length
