@@ -46,13 +46,13 @@ def row_addresses(row, grid_k, grid_j, grid_i, source_j, source_i, RESAMPLE: tl.
 
 
 @triton.jit
-def normalized(values, normalization, beta, channel, sample, CHANNELS: tl.constexpr):
-    """(values - mean) * scale + beta in float32; values (ROWS, channels), normalization (N, 2, CHANNELS)."""
+def normalized(values, normalization, channel, sample, CHANNELS: tl.constexpr):
+    """(values - mean) * scale + offset in float32; values (ROWS, channels), normalization (N, 3, CHANNELS)."""
     exists = channel < CHANNELS
-    base = normalization + sample * (2 * CHANNELS) + channel
+    base = normalization + sample * (3 * CHANNELS) + channel
     mean = tl.load(base, mask=exists, other=0.0)
     scale = tl.load(base + CHANNELS, mask=exists, other=0.0)
-    offset = tl.load(beta + channel, mask=exists, other=0.0)
+    offset = tl.load(base + 2 * CHANNELS, mask=exists, other=0.0)
     return (values.to(tl.float32) - mean[None, :]) * scale[None, :] + offset[None, :]
 
 

@@ -62,7 +62,7 @@ class CudaUpBlock:
 
 
 def add_mlp(y: BatchRows, normalization: Tensor, weights: BlockWeights, residual: Residual) -> None:
-    """Everything of a block behind its depthwise convolution; y (N, rows, C), normalization (N, 2, C)."""
+    """Everything of a block behind its depthwise convolution; y (N, rows, C), normalization (N, 3, C)."""
     is_narrow = max(weights.expand.shape[0], weights.project.shape[1]) <= WIDEST_FUSED[y.values.dtype]
     hidden = response = None
     if not is_narrow or weights.gamma is not None:

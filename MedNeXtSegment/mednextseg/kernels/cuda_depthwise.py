@@ -14,7 +14,12 @@ import triton.language as tl
 from torch import Tensor, nn
 
 from mednextseg.kernels.cuda_rows import BatchRows
-from mednextseg.kernels.cuda_statistics import combine_statistics, empty_tile_statistics, store_tile_statistics
+from mednextseg.kernels.cuda_statistics import (
+    NormWeights,
+    combine_statistics,
+    empty_tile_statistics,
+    store_tile_statistics,
+)
 
 # Rows times channels of one plane of a tile: eight accumulators of that size take 64 registers of each of 128 threads.
 TILE_ROWS_BY_CHANNELS = 1024
@@ -31,11 +36,10 @@ class CudaDepthwise:
         self.kernel, self.stride = conv.kernel_size[0], conv.stride[0]
         self.weight = taps_first(conv.weight, device)
         self.bias = conv.bias.detach().to(device, torch.float32, copy=True)
-        self.gamma = norm.weight.detach().to(device, torch.float32, copy=True)
-        self.eps = norm.eps
+        self.norm = NormWeights.of(norm, device)
 
     def __call__(self, rows: BatchRows) -> tuple[BatchRows, Tensor]:
-        """The convolution of (N, K*J*I, C), and the normalization (N, 2, C) of it; see `combine_statistics`."""
+        """The convolution of (N, K*J*I, C), and the normalization (N, 3, C) of it; see `combine_statistics`."""
         samples, _, channels = rows.values.shape
         grid_kji = tuple(triton.cdiv(n, self.stride) for n in rows.grid_kji)
         y = BatchRows.empty(samples, grid_kji, channels, rows.values)
@@ -64,7 +68,7 @@ class CudaDepthwise:
             BLOCK_CHANNELS=block_channels,
             num_warps=4,
         )
-        return y, combine_statistics(statistics, counts, self.gamma, self.eps)
+        return y, combine_statistics(statistics, counts, self.norm)
 
 
 def taps_first(weight: Tensor, device: torch.device) -> Tensor:

@@ -27,7 +27,7 @@ def fused_mlp(
     """residual.target = project(gelu(expand(norm(y)))) + shortcut (+ residual.target).
 
     Args:
-        y: output of the depthwise convolution, (N, rows, C). normalization: (N, 2, C), see cuda_statistics.py.
+        y: output of the depthwise convolution, (N, rows, C). normalization: (N, 3, C), see cuda_statistics.py.
         response: (N, hidden) float32 factors of the hidden channels, for global response norm.
     """
     samples, rows, channels = y.values.shape
@@ -36,7 +36,6 @@ def fused_mlp(
     _fused_kernel[triton.cdiv(rows, block_rows), samples](
         y.values,
         normalization,
-        weights.beta,
         weights.expand,
         weights.expand_bias,
         weights.project,
@@ -78,7 +77,6 @@ def _tile(dtype: torch.dtype, padded_in: int, hidden: int) -> tuple[int, int]:
 def _fused_kernel(
     y,
     normalization,
-    beta,
     expand,
     expand_bias,
     project,
@@ -118,7 +116,7 @@ def _fused_kernel(
     values = tl.load(
         y + tl.arange(0, BLOCK_ROWS)[:, None] * CHANNELS + channel[None, :], mask=valid[:, None] & is_in[None, :], other=0.0
     )
-    values = normalized(values, normalization, beta, channel, sample, CHANNELS).to(y.dtype.element_ty)
+    values = normalized(values, normalization, channel, sample, CHANNELS).to(y.dtype.element_ty)
     sums = tl.zeros((BLOCK_ROWS, PADDED_OUT), tl.float32)
     for first in range(0, HIDDEN, BLOCK_HIDDEN):
         # Weights are padded with zeros to whole tiles and need no masks.

@@ -30,7 +30,7 @@ def expand_rows(
     """gelu(expand(norm(y))), and the squares of every hidden channel summed over each tile of rows.
 
     Args:
-        y: (N, rows, C). normalization: (N, 2, C). resample: which rows exist, see cuda_addresses.py.
+        y: (N, rows, C). normalization: (N, 3, C). resample: which rows exist, see cuda_addresses.py.
         store: False leaves the first result empty, for a caller that needs the squares only.
     Returns:
         (N, rows, H') of the dtype of y, and (N, tiles, H') float32, filled for global response norm only.
@@ -44,7 +44,6 @@ def expand_rows(
     _expand_kernel[tiles, triton.cdiv(hidden, block_columns), samples](
         y.values,
         normalization,
-        weights.beta,
         weights.expand,
         weights.expand_bias,
         out,
@@ -156,7 +155,6 @@ def _project(
 def _expand_kernel(
     y,
     normalization,
-    beta,
     expand,
     expand_bias,
     out,
@@ -188,7 +186,7 @@ def _expand_kernel(
         channel = first + depth
         wanted = valid[:, None] & (channel < CHANNELS)[None, :]
         values = tl.load(y + row[:, None] * CHANNELS + channel[None, :], mask=wanted, other=0.0)
-        values = normalized(values, normalization, beta, channel, sample, CHANNELS).to(y.dtype.element_ty)
+        values = normalized(values, normalization, channel, sample, CHANNELS).to(y.dtype.element_ty)
         weight = tl.load(expand + channel[:, None] * HIDDEN + column[None, :], mask=is_column[None, :], other=0.0)
         sums = tl.dot(values, weight, sums, input_precision=PRECISION)
     sums += tl.load(expand_bias + column, mask=is_column, other=0.0)[None, :]

@@ -18,7 +18,12 @@ from torch import Tensor, nn
 
 from mednextseg.kernels.cuda_depthwise import plane_tile, taps_first
 from mednextseg.kernels.cuda_rows import BatchRows
-from mednextseg.kernels.cuda_statistics import combine_statistics, empty_tile_statistics, store_tile_statistics
+from mednextseg.kernels.cuda_statistics import (
+    NormWeights,
+    combine_statistics,
+    empty_tile_statistics,
+    store_tile_statistics,
+)
 
 PHASES = 8
 
@@ -30,11 +35,10 @@ class CudaTransposedDepthwise:
         self.kernel = conv.kernel_size[0]
         self.weight = taps_first(conv.weight, device)
         self.bias = conv.bias.detach().to(device, torch.float32, copy=True)
-        self.gamma = norm.weight.detach().to(device, torch.float32, copy=True)
-        self.eps = norm.eps
+        self.norm = NormWeights.of(norm, device)
 
     def __call__(self, rows: BatchRows) -> tuple[BatchRows, Tensor]:
-        """Eight phases (N, 8 * K*J*I, C) of the result, and the normalization (N, 2, C) of all of them together."""
+        """Eight phases (N, 8 * K*J*I, C) of the result, and the normalization (N, 3, C) of all of them together."""
         samples, _, channels = rows.values.shape
         y = BatchRows.empty(samples, rows.grid_kji, channels, rows.values, phases=PHASES)
         height, width, block_channels = plane_tile(rows.grid_kji, channels)
@@ -58,7 +62,7 @@ class CudaTransposedDepthwise:
             BLOCK_CHANNELS=block_channels,
             num_warps=4,
         )
-        return y, combine_statistics(statistics, counts, self.gamma, self.eps)
+        return y, combine_statistics(statistics, counts, self.norm)
 
 
 @triton.jit

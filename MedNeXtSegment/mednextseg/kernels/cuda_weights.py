@@ -13,10 +13,9 @@ _HIDDEN_MULTIPLE = 32
 
 
 class BlockWeights:
-    """Everything of a block behind its depthwise convolution.
+    """The matrix products of a block.
 
     Attributes:
-        beta: (C,) float32, offset of the norm.
         expand: (C', H'). expand_bias: (H',) float32. project: (H', C_out'). project_bias: (C_out',) float32, with the bias of the
             shortcut and the offset of the global response norm inside. shortcut: (C', C_out') or None.
             Sizes with ' are padded: C' and C_out' to powers of two from 16, H' to a multiple of 32.
@@ -41,7 +40,6 @@ class BlockWeights:
             shortcut = shortcut if isinstance(block.res_conv, torch.nn.ConvTranspose3d) else shortcut.t()
             self.shortcut = padded(shortcut, (channels, out), device, dtype)
             bias = bias + block.res_conv.bias.detach().double()
-        self.beta = block.norm.bias.detach().to(device, torch.float32, copy=True)
         self.expand = padded(expand, (channels, padded_hidden), device, dtype)
         self.expand_bias = padded(block.conv2.bias.detach(), (padded_hidden,), device, torch.float32)
         self.project = padded(project, (padded_hidden, out), device, dtype)
