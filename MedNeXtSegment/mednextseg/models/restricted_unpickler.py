@@ -19,6 +19,8 @@ from mednextseg.models import pickled_numpy
 
 # First bytes of a file written by torch.save before version 1.6: the pickled magic number of torch.serialization.
 _LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+# The one function that nnU-Net v2 names in its clean-up; its name is all that is needed of it, and a text cannot be called.
+KEEP_LARGEST_OF_NNUNET_V2 = "remove_all_but_largest_component_from_segmentation"
 _ZIP_MAGIC = b"PK\x03\x04"
 # What the pickle machine and torch raise for data that does not fit together.
 _MALFORMED = (
@@ -188,6 +190,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("collections", "defaultdict"): _default_dict,
     ("_codecs", "encode"): _encode,
+    ("nnunetv2.postprocessing.remove_connected_components", KEEP_LARGEST_OF_NNUNET_V2): KEEP_LARGEST_OF_NNUNET_V2,
     ("torch", "device"): torch.device,
     ("torch", "Size"): torch.Size,
     ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,

@@ -14,13 +14,14 @@ from typing import Any
 from torch import Tensor
 
 from mednextseg.models.importers.naming import channel_fields, label_fields, slug
+from mednextseg.models.importers.nnunet_rules import rules_of_v1
 from mednextseg.models.importers.package import Draft
 from mednextseg.models.importers.results_folder import fold_checkpoints
 from mednextseg.models.label_codes import stu_net_labels
 from mednextseg.models.restricted_unpickler import load_checkpoint, load_pickle
 
 CHECKPOINTS = ("model_final_checkpoint.model", "model_latest.model", "model_best.model")
-_SCHEMES = {"CT": "ct", "nonCT": "zscore", "noNorm": "none"}
+_SCHEMES = {"CT": "ct", "CT2": "clip_zscore", "nonCT": "zscore", "noNorm": "none"}
 _PREPROCESSORS = ("GenericPreprocessor", None)
 # Position of the stage in the arguments that a trainer was made with.
 _INIT_STAGE = 5
@@ -53,7 +54,6 @@ def read_nnunet_v1(path: Path) -> Draft:
         architecture["pool_sizes_kji"] = [
             [int(n) for n in pool] for pool in plans["plans_per_stage"][stage]["pool_op_kernel_sizes"]
         ]
-    postprocessing, notes = _postprocessing(checkpoints[0], plans)
     names = _label_names(checkpoints[0], plans)
     return Draft(
         fields={
@@ -74,13 +74,12 @@ def read_nnunet_v1(path: Path) -> Draft:
             "average": "probabilities",
             "overlap": 0.5,
             "mirror_axes_kji": [] if "nomirror" in trainer.lower() else [0, 1, 2],
-            "postprocessing": {names[value]: {"keep_largest": True} for value in postprocessing},
+            "component_rules": rules_of_v1(checkpoints[0], names),
             "source": {"program": "nnU-Net v1", "trainer": trainer, "dataset": dataset},
         },
         folds=tuple(lambda file=file: _tensors(file) for file in checkpoints),
         sources=(*checkpoints, *pickles),
         architecture=architecture,
-        notes=notes,
     )
 
 
@@ -124,9 +123,10 @@ def _channels(plans: Mapping[str, Any]) -> list[dict]:
     channels = []
     for number in range(int(plans["num_modalities"])):
         normalization: dict[str, Any] = {"scheme": _SCHEMES[plans["normalization_schemes"][number]]}
-        if normalization["scheme"] == "ct":
+        if normalization["scheme"] in ("ct", "clip_zscore"):
             measured = properties[number]
             normalization |= {"lower": float(measured["percentile_00_5"]), "upper": float(measured["percentile_99_5"])}
+        if normalization["scheme"] == "ct":
             normalization |= {"mean": float(measured["mean"]), "std": float(measured["sd"])}
         if normalization["scheme"] != "none":
             normalization["masked"] = bool(plans["use_mask_for_norm"][number])
@@ -153,15 +153,3 @@ def _label_names(checkpoint: Path, plans: Mapping[str, Any]) -> dict[int, str]:
             labels = json.loads((folder / "dataset.json").read_text(encoding="utf-8")).get("labels", {})
             return {value: str(labels.get(str(value), f"label {value}")) for value in values}
     return {value: names[value - 1] if names else f"label {value}" for value in values}
-
-
-def _postprocessing(checkpoint: Path, plans: Mapping[str, Any]) -> tuple[list[int], tuple[str, ...]]:
-    """Labels of which only the largest component is kept, and notes about rules that are left out."""
-    file = checkpoint.parents[1] / "postprocessing.json"
-    if not file.is_file():
-        return [], ()
-    rules = json.loads(file.read_text(encoding="utf-8"))
-    single = [rule for rule in rules.get("for_which_classes") or [] if isinstance(rule, int)]
-    left_out = len(rules.get("for_which_classes") or []) > len(single) or bool(rules.get("min_valid_object_sizes"))
-    note = "nnU-Net's postprocessing.json also cleans several labels together or by size; that part is not applied."
-    return single, (note,) if left_out else ()

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from mednextseg.models.importers.naming import channel_fields, label_fields, slug
+from mednextseg.models.importers.nnunet_rules import rules_of_v2
 from mednextseg.models.importers.package import Draft
 from mednextseg.models.importers.results_folder import fold_checkpoints
 from mednextseg.models.restricted_unpickler import load_checkpoint
@@ -77,12 +78,12 @@ def read_nnunet_v2(path: Path) -> Draft:
             "activation": "sigmoid" if is_regions else "softmax",
             "overlap": 0.5,
             "mirror_axes_kji": [int(axis) for axis in content.get("inference_allowed_mirroring_axes") or ()],
+            "component_rules": rules_of_v2(checkpoints, dict(labels)),
             "source": {"program": "nnU-Net v2", "trainer": trainer, "configuration": name, "dataset": title},
         },
         folds=tuple(lambda file=file: _tensors(file) for file in checkpoints),
         sources=tuple(checkpoints),
         architecture=_architecture(configuration),
-        notes=_notes(folder),
     )
 
 
@@ -185,9 +186,3 @@ def _architecture(configuration: Mapping[str, Any]) -> dict:
         pools = (configuration.get("architecture") or {}).get("arch_kwargs", {}).get("strides") or []
     # nnU-Net v2 counts a first stage without pooling.
     return {"pool_sizes_kji": [[int(n) for n in pool] for pool in pools[1:]]} if pools else {}
-
-
-def _notes(folder: Path) -> tuple[str, ...]:
-    if (folder / "postprocessing.pkl").is_file():
-        return ("nnU-Net's postprocessing.pkl names functions to run, so it was not read; set the clean-up in the recipe.",)
-    return ()

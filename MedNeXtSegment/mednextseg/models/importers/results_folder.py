@@ -32,8 +32,13 @@ def fold_checkpoints(path: Path, names: Sequence[str], suffix: str) -> list[Path
     return next(iter(found.values()), [])
 
 
+def is_fold(folder: Path) -> bool:
+    """Whether a folder has the name of a fold."""
+    return bool(_FOLD.match(folder.name))
+
+
 def _folds(folder: Path, names: Sequence[str]) -> list[Path]:
-    folds = [child for child in sorted(folder.iterdir()) if child.is_dir() and _FOLD.match(child.name)]
+    folds = [child for child in sorted(folder.iterdir()) if child.is_dir() and is_fold(child)]
     numbered = [fold for fold in folds if fold.name[-1].isdigit()]
     checkpoints = [_checkpoint_in(fold, names) for fold in sorted(numbered, key=lambda f: int(f.name[5:])) or folds]
     return [checkpoint for checkpoint in checkpoints if checkpoint is not None]
