@@ -76,11 +76,7 @@ class ModelLibraryLogic:
             events: what to call.
             acceptLicense: the user has read and accepts the licence.
         """
-        parameters: dict = {"path": path, "accept_license": acceptLicense}
-        card = Path(path).with_suffix(".json")
-        if Path(path).is_file() and card.is_file() and card != Path(path):
-            parameters["card_file"] = str(card)
-        self._request("import_model", parameters, events)
+        self._request("import_model", {"path": path, "accept_license": acceptLicense}, events)
 
     def installFromUrl(self, url: str, sha256: str, events: LibraryEvents, acceptLicense: bool = False) -> None:
         """Download a model package (a zip with this SHA-256) and add it."""

@@ -119,7 +119,7 @@ def test_a_state_dict_with_a_card_of_ones_own_imports(suffix: str, tmp_path: Pat
     else:
         write_safetensors(network.state_dict(), weights)
     card_file.write_text(json.dumps(CARD))
-    with pytest.raises(ValueError, match="--card"):
+    with pytest.raises(ValueError, match=r"save it beside them as weights\.json"):
         import_model(weights)
     card = import_model(weights, card_file=card_file).card
     assert (card.id, card.version, card.family) == ("mine", "2.0.0", "mednext")

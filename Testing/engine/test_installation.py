@@ -198,7 +198,7 @@ def test_folders_with_links_wrong_hashes_or_no_card_are_refused(package: Path, t
 def test_a_restricting_licence_is_accepted_once(package: Path, tmp_path: Path) -> None:
     limited = copy_with(package, tmp_path / "limited", weights_license="CC BY-NC 4.0")
     (limited / "LICENSE").write_text("Not for commerce.\n")
-    with pytest.raises(LicenseNotAcceptedError, match="accept-license") as refusal:
+    with pytest.raises(LicenseNotAcceptedError, match="read the licence and accept it") as refusal:
         install(limited)
     assert "Not for commerce." in refusal.value.text and installed_models().get("tiny-net") is None
     install(limited, accept_license=True)
@@ -279,6 +279,33 @@ def test_a_download_can_be_stopped_and_is_checked_before_use(server: tuple) -> N
     with pytest.raises(ConnectionError, match="cannot be reached"):
         install("http://127.0.0.1:9/model.zip", sha256=digest)
     assert "tiny-net" not in installed_models()
+
+
+def test_a_licence_that_is_asked_about_costs_no_second_download(
+    package: Path, tmp_path: Path, server: tuple[str, type[_RangeServer], str]
+) -> None:
+    url, handler, _ = server
+    limited = copy_with(package, tmp_path / "limited", weights_license="CC BY-NC 4.0")
+    handler.content = export_model(limited, tmp_path / "limited.zip").read_bytes()
+    digest = hashlib.sha256(handler.content).hexdigest()
+    with pytest.raises(LicenseNotAcceptedError):
+        install(url, sha256=digest)
+    assert len(handler.requests) == 1
+    install(url, sha256=digest, accept_license=True)
+    assert len(handler.requests) == 1 and "tiny-net" in installed_models()
+    assert everything(library_folder() / ".downloads") == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_local_installation_reports_and_stops_when_asked(kind: str, package: Path, tmp_path: Path) -> None:
+    source = package if kind == "folder" else export_model(package, tmp_path / "a.zip")
+    seen: list[tuple[int, int | None]] = []
+    with pytest.raises(Cancelled):
+        install(source, progress=lambda done, total: seen.append((done, total)), cancelled=lambda: len(seen) > 0)
+    assert seen and "tiny-net" not in installed_models() and everything(library_folder()) == []
+    seen.clear()
+    install(source, progress=lambda done, total: seen.append((done, total)))
+    assert all(0 <= done <= total for done, total in seen) and seen == sorted(seen)
 
 
 def test_proxy_settings_are_honoured(server: tuple, monkeypatch: pytest.MonkeyPatch) -> None:

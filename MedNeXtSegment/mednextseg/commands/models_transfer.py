@@ -4,13 +4,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from mednextseg.models.catalogue import catalogue
 from mednextseg.models.licenses import LicenseNotAcceptedError
-from mednextseg.models.model_card import CARD_FILE, ModelCard, read_card
+from mednextseg.models.model_card import ModelCard, read_card
 
 
 def add_actions(actions: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -18,11 +17,15 @@ def add_actions(actions: argparse._SubParsersAction, common: argparse.ArgumentPa
     importing = actions.add_parser("import", parents=[common], help="add a model to the library")
     importing.add_argument(
         "path",
-        help="results folder or weights of nnU-Net, MONAI or STU-Net; or a model package: folder, zip or http(s) address",
+        help="results folder (or its zip) or weights of nnU-Net, MONAI or STU-Net; or a model package: folder, zip or http(s) address",
     )
     importing.add_argument("--id", help="id of the imported model; by default made from its names")
-    importing.add_argument("--card", type=Path, help="JSON with the fields of a model card, for weights without a description")
-    importing.add_argument("--sha256", help="of the zip; required for an address")
+    importing.add_argument(
+        "--card",
+        type=Path,
+        help="JSON with the fields of a model card, for weights without one; by default NAME.json beside them",
+    )
+    importing.add_argument("--sha256", help="of the file; required for an address")
     importing.add_argument("--accept-license", action="store_true", help="accept the licence of the weights")
     importing.set_defaults(run=_import)
     exporting = actions.add_parser("export", parents=[common], help="write a model as one zip for another machine")
@@ -37,13 +40,22 @@ def add_actions(actions: argparse._SubParsersAction, common: argparse.ArgumentPa
 
 
 def _import(options: argparse.Namespace) -> int:
+    from mednextseg.models.installation import is_package  # noqa: PLC0415
+
     notes: tuple[str, ...] = ()
-    if _is_package(options.path):
+    if is_package(options.path):
         folder = _install(options)
     else:
         from mednextseg.models.importers import import_model  # noqa: PLC0415  (torch: only where it is needed)
 
-        imported = import_model(options.path, options.id, options.card)
+        with _bar(options, unit="%", total=100) as bar:
+            imported = import_model(
+                options.path,
+                options.id,
+                options.card,
+                sha256=options.sha256,
+                report=lambda fraction: bar.update(round(100 * fraction) - bar.n),
+            )
         folder, notes = imported.folder, imported.notes
     card = read_card(folder)
     if options.json:
@@ -59,7 +71,7 @@ def _install(options: argparse.Namespace) -> Path:
 
     if options.id is not None or options.card is not None:
         raise ValueError("a model package brings its id and card; --id and --card are for networks of other programs.")
-    with tqdm(unit="B", unit_scale=True, disable=options.json or not sys.stderr.isatty()) as bar:
+    with _bar(options, unit="B", unit_scale=True) as bar:
 
         def show(done: int, total: int | None) -> None:
             bar.total = total
@@ -69,12 +81,11 @@ def _install(options: argparse.Namespace) -> Path:
             return install(options.path, options.sha256, options.accept_license, progress=show)
         except LicenseNotAcceptedError as refusal:
             print(refusal.text, file=sys.stderr)
-            raise
+            raise ValueError(f"{refusal} The option for it is --accept-license.") from refusal
 
 
-def _is_package(path: str) -> bool:
-    is_address = urlsplit(path).scheme in ("http", "https")
-    return is_address or path.lower().endswith(".zip") or (Path(path) / CARD_FILE).is_file()
+def _bar(options: argparse.Namespace, **settings: object) -> tqdm:
+    return tqdm(disable=options.json or not sys.stderr.isatty(), **settings)
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ def download(
     progress: Callable[[int, int | None], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Path:
-    """Fetch a file; a part left by an interrupted try is continued.
+    """Fetch a file; a part left by an interrupted try is continued, and a whole one is not fetched again.
 
     Args:
         url: http or https address.
@@ -46,6 +46,8 @@ def download(
         raise ValueError(f"models are downloaded over http or https only, got {url!r}; install a local file by its path.")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
+    if target.is_file() and sha256_of(target) == sha256.lower():
+        return target
     try:
         _fetch(url, part, progress, cancelled)
     except urllib.error.HTTPError as error:

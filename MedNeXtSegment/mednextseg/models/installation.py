@@ -6,12 +6,11 @@ installation leaves nothing behind.
 
 import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mednextseg.errors import Cancelled
 from mednextseg.models.download import download
 from mednextseg.models.library import (
     bundled_models_folder,
@@ -21,9 +20,10 @@ from mednextseg.models.library import (
     sha256_of,
     verify_model,
 )
-from mednextseg.models.licenses import check_license
+from mednextseg.models.licenses import LicenseNotAcceptedError, check_license
 from mednextseg.models.model_card import CARD_FILE, ModelCard, read_card
-from mednextseg.models.package_zip import unpack_zip, write_zip
+from mednextseg.models.package_zip import holds_package, unpack_zip, write_zip
+from mednextseg.models.workspace import DOWNLOADS, doomed_name, workspace
 
 
 def install(
@@ -39,35 +39,71 @@ def install(
         source: a folder, a zip, or an http(s) address of a zip. The network is used for an address only.
         sha256: of the zip; needed for an address, checked for a file where given.
         accept_license: the user has read and accepts the licence of the weights.
-        progress, cancelled: of a download, see `download`.
+        progress: called with the bytes so far and the bytes in all (None where a server does not say).
+        cancelled: asked between blocks; returns True to stop.
     Returns:
         The package's folder in the library.
     Raises:
         FileNotFoundError: where there is no such path.
         LicenseNotAcceptedError: where the licence restricts use and was not accepted yet.
         ValueError: for a package that is hostile, damaged or installed already.
-        ConnectionError, Cancelled: from the download.
+        ConnectionError: where the server of an address cannot be reached or answers with an error.
+        Cancelled: where the caller stopped; a download can be continued.
     """
     library = library_folder()
     library.mkdir(parents=True, exist_ok=True)
     if urlsplit(str(source)).scheme in ("http", "https"):
         if sha256 is None:
-            raise ValueError("a model is installed from an address only with the SHA-256 of its file; give it with --sha256.")
+            raise ValueError("a model is installed from an address only with the SHA-256 of its file; give it too.")
         name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(urlsplit(str(source)).path).name) or "model.zip"
-        archive = download(str(source), library / ".downloads" / f"{sha256[:12]}-{name}", sha256, progress, cancelled)
-        folder = _install_zip(archive, library, accept_license)
+        archive = download(str(source), library / DOWNLOADS / f"{sha256[:12]}-{name}", sha256, progress, cancelled)
+        try:
+            folder = _install_zip(archive, library, accept_license, lambda fraction: _check(cancelled))
+        except LicenseNotAcceptedError:
+            raise  # the file stays: the second try, with the licence accepted, finds it
+        except ValueError:
+            archive.unlink()
+            raise
         archive.unlink()
         return folder
     path = Path(source)
+
+    def report(done: int, total: int) -> None:
+        _check(cancelled)
+        if progress is not None:
+            progress(done, total)
+
     if path.is_dir():
-        with _workspace(library) as workspace:
-            _copy_package(path, workspace / "package")
-            return _place(workspace / "package", library, accept_license)
+        with workspace(library, "installing") as folder:
+            _copy_package(path, folder / "package", report)
+            return _place(folder / "package", library, accept_license)
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}; give a model folder, a zip or an address.")
-    if sha256 is not None and sha256_of(path) != sha256.lower():
+    check_sha256(path, sha256)
+    size = path.stat().st_size
+    return _install_zip(path, library, accept_license, lambda fraction: report(round(fraction * size), size))
+
+
+def is_package(source: str | Path) -> bool:
+    """Whether `install` takes it: an address, a folder with a card, or a zip with one. Anything else is for the importers."""
+    if urlsplit(str(source)).scheme in ("http", "https"):
+        return True
+    path = Path(source)
+    return (path / CARD_FILE).is_file() or (path.is_file() and path.suffix.lower() == ".zip" and holds_package(path))
+
+
+def check_sha256(path: Path, sha256: str | None) -> None:
+    """Make sure that a file is the one that was meant; None for any.
+
+    Raises:
+        ValueError: for a file with another hash, or a folder, which has none.
+    """
+    if sha256 is None:
+        return
+    if not path.is_file():
+        raise ValueError(f"{path} is no file, so it has no SHA-256 to compare; give the file itself.")
+    if sha256_of(path) != sha256.lower():
         raise ValueError(f"{path.name} is not the expected file: its SHA-256 differs; get it again.")
-    return _install_zip(path, library, accept_license)
 
 
 def export_model(model: str | Path, target: str | Path) -> Path:
@@ -102,8 +138,7 @@ def remove_model(model: str) -> Path:
     if folder.parent != library_folder().resolve():
         raise ValueError(f"{folder} is not in the library; delete it yourself where that is meant.")
     # Renamed first: half a folder must not look like a model if the deletion is interrupted.
-    doomed = folder.with_name(f".removing-{folder.name}")
-    folder.rename(doomed)
+    doomed = folder.rename(doomed_name(library_folder(), "removing"))
     shutil.rmtree(doomed)
     return folder
 
@@ -113,19 +148,17 @@ def size_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-@contextmanager
-def _workspace(library: Path) -> Iterator[Path]:
-    """A temporary folder in the library, so that moving a package to its place is a rename."""
-    with tempfile.TemporaryDirectory(prefix=".installing-", dir=library) as folder:
-        yield Path(folder)
+def _check(cancelled: Callable[[], bool] | None) -> None:
+    if cancelled is not None and cancelled():
+        raise Cancelled("The installation was stopped; nothing was installed.")
 
 
-def _install_zip(archive: Path, library: Path, accept_license: bool) -> Path:
-    with _workspace(library) as workspace:
-        return _place(unpack_zip(archive, workspace), library, accept_license)
+def _install_zip(archive: Path, library: Path, accept_license: bool, report: Callable[[float], None]) -> Path:
+    with workspace(library, "installing") as folder:
+        return _place(unpack_zip(archive, folder, report), library, accept_license)
 
 
-def _copy_package(source: Path, target: Path) -> None:
+def _copy_package(source: Path, target: Path, report: Callable[[int, int], None]) -> None:
     """The files that a package consists of; links are refused, whatever they point at."""
     if not (source / CARD_FILE).is_file():
         raise ValueError(
@@ -134,7 +167,15 @@ def _copy_package(source: Path, target: Path) -> None:
     links = [path for path in source.rglob("*") if path.is_symlink()]
     if links:
         raise ValueError(f"{source.name} holds the link {links[0].name!r}; it was not installed.")
-    shutil.copytree(source, target)
+    done, total = 0, size_bytes(source)
+
+    def copy(file: str, copied: str) -> None:
+        nonlocal done
+        report(done, total)
+        shutil.copy2(file, copied)
+        done += Path(copied).stat().st_size
+
+    shutil.copytree(source, target, copy_function=copy)
 
 
 def _place(package: Path, library: Path, accept_license: bool) -> Path:

@@ -60,7 +60,7 @@ def check_license(card: ModelCard, folder: Path, accept: bool) -> None:
     text = license_text(card, folder)
     if not accept:
         raise LicenseNotAcceptedError(
-            f"the weights of {card.id} are licensed as {card.weights_license!r}; read the licence and accept it (--accept-license).",
+            f"the weights of {card.id} are licensed as {card.weights_license!r}; read the licence and accept it.",
             text,
         )
     consents = {**_consents(), card.id: _digest(text)}

@@ -1,9 +1,10 @@
-"""Model packages as one zip: written whole, and unpacked without trusting a single name or size in it."""
+"""Zips of models: packages written whole, and any zip unpacked without trusting a single name or size in it."""
 
 import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from mednextseg.models.model_card import CARD_FILE
@@ -26,20 +27,16 @@ def write_zip(folder: Path, archive: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def unpack_zip(archive: Path, target: Path) -> Path:
-    """Unpack into an empty folder; returns the folder in it that holds the card.
+def unpack_zip(archive: Path, target: Path, report: Callable[[float], None] = lambda fraction: None) -> Path:
+    """Unpack a model package into an empty folder; returns the folder in it that holds the card.
 
+    Args:
+        archive, target: the zip and the folder.
+        report: called between blocks with the done fraction; may raise to stop.
     Raises:
         ValueError: in one sentence, for a truncated archive, names that lead out of it, links, encryption, bombs, or no card.
     """
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            entries = [entry for entry in packed.infolist() if not entry.is_dir()]
-            _check_entries(entries, archive, target)
-            for entry in entries:
-                _extract(packed, entry, target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise ValueError(f"{archive.name} is truncated or not a whole zip archive ({error}); get it again.") from error
+    extract_zip(archive, target, report=report)
     cards = sorted(target.rglob(CARD_FILE))
     if len(cards) != 1:
         raise ValueError(
@@ -48,12 +45,58 @@ def unpack_zip(archive: Path, target: Path) -> Path:
     return cards[0].parent
 
 
-def _check_entries(entries: list[zipfile.ZipInfo], archive: Path, target: Path) -> None:
-    if len(entries) > _MAX_ENTRIES:
+def extract_zip(
+    archive: Path,
+    target: Path,
+    suffixes: Sequence[str] | None = None,
+    max_entries: int = _MAX_ENTRIES,
+    report: Callable[[float], None] = lambda fraction: None,
+) -> None:
+    """Write the files of a zip into an empty folder.
+
+    Args:
+        archive, target: the zip and the folder.
+        suffixes: of the files that are wanted; None for all.
+        max_entries: files of any kind that the zip may hold.
+        report: called between blocks with the done fraction; may raise to stop.
+    Raises:
+        ValueError: as `unpack_zip`, but for the card.
+    """
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            entries = [entry for entry in packed.infolist() if not entry.is_dir()]
+            _check_entries(entries, archive, max_entries)
+            wanted = [entry for entry in entries if _is_wanted(PurePosixPath(entry.filename), suffixes)]
+            total = _check_sizes(wanted, archive, target)
+            done = 0
+            for entry in wanted:
+                for written in _extract(packed, entry, target):
+                    done += written
+                    report(done / total)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise ValueError(f"{archive.name} is truncated or not a whole zip archive ({error}); get it again.") from error
+
+
+def holds_package(archive: Path) -> bool:
+    """Whether a zip holds a model card; False for a file that is no zip."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            return any(PurePosixPath(name).name == CARD_FILE for name in packed.namelist())
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        return False
+
+
+def _is_wanted(path: PurePosixPath, suffixes: Sequence[str] | None) -> bool:
+    """Whether a file is of these kinds, and none of those that macOS adds to its zips."""
+    return path.parts[0] != "__MACOSX" and (suffixes is None or path.suffix.lower() in suffixes)
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], archive: Path, max_entries: int) -> None:
+    if len(entries) > max_entries:
         raise ValueError(f"{archive.name} holds {len(entries)} files, more than a model package has; it was not unpacked.")
     for entry in entries:
         path = PurePosixPath(entry.filename)
-        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
+        if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
             raise ValueError(
                 f"{archive.name} holds the path {entry.filename!r}, which leads out of its folder; it was not unpacked."
             )
@@ -64,6 +107,10 @@ def _check_entries(entries: list[zipfile.ZipInfo], archive: Path, target: Path) 
     names = [entry.filename.casefold() for entry in entries]
     if len(set(names)) != len(names):
         raise ValueError(f"{archive.name} holds two files of the same name; it was not unpacked.")
+
+
+def _check_sizes(entries: list[zipfile.ZipInfo], archive: Path, target: Path) -> int:
+    """Bytes of all entries together, at least 1."""
     total, packed = sum(entry.file_size for entry in entries), archive.stat().st_size
     if total > max(_SMALL_BYTES, _MAX_RATIO * packed):
         raise ValueError(
@@ -71,10 +118,11 @@ def _check_entries(entries: list[zipfile.ZipInfo], archive: Path, target: Path) 
         )
     if total > shutil.disk_usage(target).free:
         raise ValueError(f"{archive.name} needs {total / 1e6:.0f} MB, more than the disk has free.")
+    return max(total, 1)
 
 
-def _extract(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
-    """Write one file, and never more bytes than it declares."""
+def _extract(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> Iterator[int]:
+    """Write one file, and never more bytes than it declares; yields the bytes of each block."""
     file = target / entry.filename
     file.parent.mkdir(parents=True, exist_ok=True)
     written = 0
@@ -84,3 +132,4 @@ def _extract(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> N
             if written > entry.file_size:
                 raise zipfile.BadZipFile(f"{entry.filename} is larger than it declares")
             destination.write(block)
+            yield len(block)

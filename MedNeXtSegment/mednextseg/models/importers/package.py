@@ -1,8 +1,6 @@
 """A draft of a model -> a package in the library: weights as safetensors, a card that fits them, nothing half-written."""
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ import mednextseg
 from mednextseg.models.library import package_folder_name, sha256_of
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import network_from_state_dict, write_safetensors
+from mednextseg.models.workspace import workspace
 from mednextseg.networks.mednext import SIZE_DIVISOR, MedNeXt
 from mednextseg.networks.stu_net import STUNet
 
@@ -50,39 +49,42 @@ class ImportedModel:
     notes: tuple[str, ...] = ()
 
 
-def write_package(draft: Draft, library: Path, overrides: Mapping[str, object]) -> ImportedModel:
+def write_package(
+    draft: Draft, library: Path, overrides: Mapping[str, object], report: Callable[[float], None] = lambda fraction: None
+) -> ImportedModel:
     """Write the package under a temporary name and rename it when it is whole.
 
     Args:
         draft: from an importer.
         library: the folder of installed models; created where it does not exist.
         overrides: fields of the card that replace the draft's.
+        report: called between steps with the done fraction; may raise to stop.
     Raises:
         ValueError: where weights and description do not fit, or the library has that model and version already.
     """
-    library.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".importing-", dir=library))
-    try:
-        card = _write_files(draft, building, overrides)
-        folder = library / package_folder_name(card.id, card.version)
-        if folder.exists():
+    with workspace(library, "importing") as folder:
+        building = folder / "package"
+        building.mkdir()
+        card = _write_files(draft, building, overrides, report)
+        target = library / package_folder_name(card.id, card.version)
+        if target.exists():
             raise ValueError(
-                f"the library has {card.id} {card.version} already; remove it first, or import under another id (--id)."
+                f"the library has {card.id} {card.version} already; remove it first, or import under another id or version."
             )
-        building.rename(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return ImportedModel(card, folder, draft.notes)
+        building.rename(target)
+    return ImportedModel(card, target, draft.notes)
 
 
-def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object]) -> ModelCard:
+def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object], report: Callable[[float], None]) -> ModelCard:
     names = [WEIGHTS_FILE] if len(draft.folds) == 1 else [f"weights_fold_{n}.safetensors" for n in range(len(draft.folds))]
     digests, networks = [], set()
-    for name, read in zip(names, draft.folds, strict=True):
+    for fold, (name, read) in enumerate(zip(names, draft.folds, strict=True)):
+        report(fold / (len(draft.folds) + 1))
         tensors = {key: tensor for key, tensor in read().items() if not _HEADS_FOR_TRAINING_ONLY.match(_bare(key))}
         network = network_from_state_dict(tensors, draft.architecture)
         _check_finite(network)
         networks.add(network.config)
+        report((fold + 0.5) / (len(draft.folds) + 1))
         digests.append(write_safetensors(network.state_dict(), folder / name))
     if len(networks) > 1:
         raise ValueError("the folds are different networks; import them one by one.")
@@ -97,6 +99,7 @@ def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object]) ->
         "architecture": asdict(network.config),
         "weights_sha256": digests,
     }
+    report(len(draft.folds) / (len(draft.folds) + 1))
     raw["source"] = {**raw.get("source", {}), "sha256": {_source_name(path): sha256_of(path) for path in draft.sources}}
     card = card_from_dict(raw, source="the card of the imported model")
     _check_fit(card, network)

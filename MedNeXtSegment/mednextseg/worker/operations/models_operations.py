@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mednextseg.errors import Cancelled
-from mednextseg.models.installation import export_model, install, remove_model
+from mednextseg.models.installation import export_model, install, is_package, remove_model
 from mednextseg.models.library import find_model, installed_models, sha256_of, verify_model
 from mednextseg.models.licenses import LicenseNotAcceptedError
-from mednextseg.models.model_card import CARD_FILE, read_card
+from mednextseg.models.model_card import read_card
 from mednextseg.worker.operations import Context, Operation, model_key, required
 
 
@@ -34,15 +34,23 @@ def import_model(parameters: dict, context: Context) -> dict:
         "model" id, "version", "folder", "notes" [sentences]; or, where the licence has to be accepted first, "license_text" alone.
     """
     path_text, card_file, accept_license = required(parameters, ["path"], ["card_file", "accept_license"])
-    path = Path(path_text)
-    context.progress("import", 0.0, None)
+    path, timer = Path(path_text), _Timer("import", context)
+    timer.report(0.0)
     with _files_in_one_sentence():
-        if path.suffix.lower() == ".zip" or (path / CARD_FILE).is_file():
-            return _installed(lambda: install(path, accept_license=bool(accept_license)), context)
+        if is_package(path):
+            return _installed(
+                lambda: install(path, accept_license=bool(accept_license), progress=timer.bytes, cancelled=context.cancelled),
+                context,
+            )
         # Only here: it needs PyTorch, and a computer without it can still list, remove and export.
         from mednextseg.models import importers  # noqa: PLC0415
 
-        imported = importers.import_model(path, card_file=card_file)
+        def report(fraction: float) -> None:
+            if context.cancelled():
+                raise Cancelled("The import was stopped; nothing was added.")
+            timer.report(fraction)
+
+        imported = importers.import_model(path, card_file=card_file, report=report)
         return _added(imported.folder, imported.notes, context)
 
 
@@ -56,16 +64,10 @@ def install_model(parameters: dict, context: Context) -> dict:
         As `import_model`.
     """
     url, sha256, accept_license = required(parameters, ["url", "sha256"], ["accept_license"])
-    started = time.monotonic()
-
-    def report(done: int, total: int | None) -> None:
-        fraction = done / total if total else 0.0
-        seconds_left = (time.monotonic() - started) * (1 - fraction) / fraction if fraction else None
-        context.progress("download", fraction, seconds_left)
-
-    context.progress("download", 0.0, None)
+    timer = _Timer("download", context)
+    timer.report(0.0)
     with _files_in_one_sentence():
-        return _installed(lambda: install(url, sha256, bool(accept_license), report, context.cancelled), context)
+        return _installed(lambda: install(url, sha256, bool(accept_license), timer.bytes, context.cancelled), context)
 
 
 def export(parameters: dict, context: Context) -> dict:
@@ -92,6 +94,20 @@ def verify(parameters: dict, context: Context) -> dict:
     context.progress("verify", 0.0, None)
     with _files_in_one_sentence():
         return {"problems": verify_model(find_model(model))}
+
+
+class _Timer:
+    """Reports of one phase, with the seconds left at the pace so far."""
+
+    def __init__(self, phase: str, context: Context) -> None:
+        self._phase, self._context, self._started = phase, context, time.monotonic()
+
+    def report(self, fraction: float) -> None:
+        seconds_left = (time.monotonic() - self._started) * (1 - fraction) / fraction if fraction else None
+        self._context.progress(self._phase, fraction, seconds_left)
+
+    def bytes(self, done: int, total: int | None) -> None:
+        self.report(done / total if total else 0.0)
 
 
 def _installed(install_package: Callable[[], Path], context: Context) -> dict:
