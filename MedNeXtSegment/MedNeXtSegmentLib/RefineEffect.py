@@ -67,7 +67,8 @@ class RefineEffect:
         elif segmentation is None or segmentation.GetSegmentation().GetSegment(segmentId) is None:
             missing = _("Choose a segment.")
         else:
-            missing = _module().panel.setUp.whatIsMissing()
+            # Looking for packages takes longer than a click may; where a session runs, there is what it needs.
+            missing = _module().panel.setUp.whatIsMissing() if self.tools.session is None else ""
         options = (("history", self._history), ("settingsNode", editor))
         return RefineTarget(volume, segmentation, segmentId, missing, options)
 

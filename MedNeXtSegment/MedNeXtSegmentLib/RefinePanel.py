@@ -90,7 +90,8 @@ class RefinePanel(VTKObservationMixin):
             return _("Choose a segmentation; the Segment tab or the Segment Editor makes one.")
         if not self._segmentId():
             return _("The segmentation has no segment; add one in the Segment Editor.")
-        return self._whatIsMissing()
+        # Looking for packages takes longer than a click may; where a session runs, there is what it needs.
+        return self._whatIsMissing() if self.tools.session is None else ""
 
     def _segmentId(self) -> str:
         return self.ui.segmentSelector.itemData(self.ui.segmentSelector.currentIndex) or ""
