@@ -2,11 +2,8 @@
 
 import pytest
 import torch
-import triton
-import triton.language as tl
-from test_kernels_cuda_depthwise import packed, random, unpacked
 from torch import Tensor, nn
-from triton_setting import DEVICE, INTERPRETED
+from triton_tools import DEVICE, INTERPRETED, packed, random, tl, trained, triton, unpacked
 
 from mednextseg.kernels.cuda_addresses import gelu
 from mednextseg.kernels.cuda_block import CudaBlock, CudaDownBlock, CudaUpBlock
@@ -17,16 +14,6 @@ from mednextseg.networks.mednext import MedNeXtBlock, MedNeXtConfig, MedNeXtDown
 # One narrow and one wide block (two kernels instead of one), neither a whole tile; hidden widths that are no power of two.
 NARROW, WIDE = (2, 24, 3, 5, 4), (1, 136, 1, 2, 3)  # (N, C, K, J, I)
 RATIO = 3
-
-
-def trained(module: nn.Module) -> nn.Module:
-    """With parameters as after training: PyTorch starts norms as the identity, which would hide mistakes."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if "norm" in name or "grn" in name:
-                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    return module.to(DEVICE).eval()
 
 
 def computed(block: nn.Module, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from triton_setting import DEVICE
+from triton_tools import DEVICE, packed, random, unpacked
 
 from mednextseg.kernels.cuda_depthwise import CudaDepthwise
 from mednextseg.kernels.cuda_rows import BatchRows
@@ -14,19 +14,6 @@ from mednextseg.kernels.cuda_transposed import PHASES, CudaTransposedDepthwise
 # A tile is 8 x 4 x 8 voxels of 32 channels: grids below, at and beyond it; channels with and without a rest.
 axes = st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 9))
 widths = st.sampled_from([8, 24, 32, 40])
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
-
-
-def packed(volume: Tensor, dtype: torch.dtype = torch.float32) -> BatchRows:
-    return BatchRows(volume.flatten(2).transpose(1, 2).to(dtype).contiguous(), tuple(volume.shape[2:]))
-
-
-def unpacked(rows: BatchRows) -> Tensor:
-    samples, _, channels = rows.values.shape
-    return rows.values.transpose(1, 2).reshape(samples, channels, *rows.grid_kji)
 
 
 def interleaved(rows: BatchRows) -> Tensor:
