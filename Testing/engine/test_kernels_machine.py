@@ -10,6 +10,7 @@ import torch
 
 from mednextseg.kernels import precision
 from mednextseg.kernels.allocator import keep_freed_memory, release_freed_memory
+from mednextseg.models.loaded_model import load_model
 
 _CHURN = """
 import resource, sys, threading
@@ -126,6 +127,17 @@ def test_a_home_that_cannot_be_written_is_no_error(home: Path, monkeypatch: pyte
     monkeypatch.setenv("MEDNEXTSEG_HOME", str(home / "file"))
     seconds(monkeypatch, 2.0, 1.0)
     assert precision.fastest_dtype(allow_inexact=True) == torch.bfloat16
+
+
+@pytest.mark.parametrize(("bfloat16_s", "chosen"), [(1.0, torch.bfloat16), (1.9, torch.float32)])
+def test_a_model_asked_for_bf16_runs_in_what_was_measured_to_pay(
+    bfloat16_s: float, chosen: torch.dtype, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = seconds(monkeypatch, 2.0, bfloat16_s)
+    for _ in range(2):
+        assert load_model("hippocampus-mr").network_loaders("cpu", "bf16")[0]().dtype == chosen
+    assert measured == [torch.float32, torch.bfloat16]
+    assert load_model("hippocampus-mr").network_loaders("cpu")[0]().dtype == torch.float32
 
 
 def test_the_measurement_itself_gives_seconds_for_both_types() -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mednextseg.kernels import accelerate
+from mednextseg.kernels.precision import fastest_dtype
 from mednextseg.models.library import find_model, verify_model
 from mednextseg.models.model_card import ModelCard, read_card
 from mednextseg.models.weights import network_from_state_dict, read_safetensors
@@ -66,7 +67,7 @@ class LoadedModel:
         key = (file, device, precision)
         if key not in self._networks:
             self._networks.clear()
-            self._networks[key] = accelerate(self._read_network(file), device, _PRECISIONS[precision])
+            self._networks[key] = accelerate(self._read_network(file), device, _dtype(device, precision))
         return self._networks[key]
 
     def _read_network(self, file: str) -> nn.Module:
@@ -74,6 +75,13 @@ class LoadedModel:
         network.deep_supervision = False
         self._config = network.config
         return network
+
+
+def _dtype(device: str, precision: str) -> torch.dtype:
+    """What to compute in. "bf16" is a permission: a processor on which it saves too little keeps the exact single precision."""
+    if device == "cpu" and precision == "bf16":
+        return fastest_dtype(allow_inexact=True)
+    return _PRECISIONS[precision]
 
 
 def load_model(model: str | Path) -> LoadedModel:
