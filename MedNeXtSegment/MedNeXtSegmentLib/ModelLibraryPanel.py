@@ -7,6 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.models.library import package_folder_name
+from MedNeXtSegmentLib.CataloguePanel import CataloguePanel
 from MedNeXtSegmentLib.ModelLibraryLogic import InstalledModel, LibraryEvents, ModelLibraryLogic
 from MedNeXtSegmentLib.RunPanel import durationText
 from MedNeXtSegmentLib.WorkerError import WorkerError
@@ -40,6 +41,7 @@ class ModelLibraryPanel:
             mode = qt.QHeaderView.ResizeToContents if column else qt.QHeaderView.Stretch
             table.horizontalHeader().setSectionResizeMode(column, mode)
         table.itemSelectionChanged.connect(self._onSelected)
+        self.catalogue = CataloguePanel(self.ui)
         self.ui.progressBar.setMaximum(_BAR_STEPS)
         for button, action in (
             (self.ui.importFileButton, lambda: self._import("file")),
