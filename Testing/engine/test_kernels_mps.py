@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 import torchgen
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mednextseg.kernels import accelerate
+from mednextseg.kernels import accelerate, mps_support
+from mednextseg.kernels.mps_support import verified_runner
 from mednextseg.kernels.plain import PlainRunner
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.networks.stu_net import build_stu_net
@@ -87,3 +88,34 @@ def test_mps_computes_in_single_precision_only() -> None:
     for dtype in (torch.bfloat16, torch.float16):
         with pytest.raises(ValueError, match=r"on mps; choose one of torch\.float32\."):
             accelerate(NETWORKS["3d"](), "mps", dtype)
+
+
+class WrongIn(PlainRunner):
+    """A device that computes wrongly in some memory formats, as several versions of PyTorch and macOS do."""
+
+    formats: tuple[torch.memory_format, ...] = ()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return super().__call__(x) * (1.1 if self.memory_format in self.formats else 1)
+
+
+@pytest.mark.parametrize("name", ["3d", "2d"])
+def test_the_first_memory_format_that_is_right_is_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = NETWORKS[name]().eval()
+    last = torch.channels_last if name == "2d" else torch.channels_last_3d
+    monkeypatch.setattr(mps_support, "PlainRunner", WrongIn)
+    assert verified_runner(network, torch.device("cpu")).memory_format == torch.contiguous_format
+    monkeypatch.setattr(WrongIn, "formats", (torch.contiguous_format,))
+    assert verified_runner(network, torch.device("cpu")).memory_format == last
+    monkeypatch.setattr(WrongIn, "formats", (torch.contiguous_format, last))
+    with pytest.raises(RuntimeError, match=r"relative error 1\.0e-01.*choose the processor"):
+        verified_runner(network, torch.device("cpu"))
+
+
+def test_a_device_that_lacks_an_operator_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(self: PlainRunner, x: Tensor) -> Tensor:
+        raise RuntimeError("ConvTranspose 3D is not supported on MPS")
+
+    monkeypatch.setattr(PlainRunner, "__call__", lacking)
+    with pytest.raises(RuntimeError, match=r"ConvTranspose 3D is not supported on MPS.*choose the processor"):
+        verified_runner(NETWORKS["3d"](), torch.device("cpu"))

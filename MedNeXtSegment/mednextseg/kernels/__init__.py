@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mednextseg.kernels.cuda_support import verified_engine
 from mednextseg.kernels.engine import MedNeXtEngine, is_supported
+from mednextseg.kernels.mps_support import verified_runner
 from mednextseg.kernels.plain import PlainRunner
 
 __all__ = ["accelerate"]
@@ -39,6 +40,7 @@ def accelerate(
         used by one thread at a time.
     Raises:
         ValueError: for another dtype.
+        RuntimeError: for an MPS device that computes the network wrongly.
     """
     device = torch.device(device)
     allowed = _DTYPES.get(device.type, _DTYPES["cpu"])
@@ -48,6 +50,8 @@ def accelerate(
         )
     if device.type == "cpu" and is_supported(module):
         return MedNeXtEngine(module, dtype)
+    if device.type == "mps":
+        return verified_runner(module, device)
     if device.type == "cuda" and (engine := verified_engine(module, device, dtype)):
         return engine
     return PlainRunner(module, device, dtype)

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from mednextseg.kernels.engine import is_supported
-from mednextseg.networks.mednext import SIZE_DIVISOR, GlobalResponseNorm, MedNeXt
+from mednextseg.kernels.verification import relative_error
+from mednextseg.networks.mednext import SIZE_DIVISOR, GlobalResponseNorm
 
 _LOWEST_CAPABILITY = (8, 0)
+_GRID = (SIZE_DIVISOR, SIZE_DIVISOR, 2 * SIZE_DIVISOR)
 _LARGEST_ERROR = {torch.float32: 1e-4, torch.float16: 0.01, torch.bfloat16: 0.05}  # root mean square, relative
 
 _log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ def verified_engine(module: nn.Module, device: torch.device, dtype: torch.dtype)
         from mednextseg.kernels.cuda_engine import CudaEngine  # noqa: PLC0415  (Triton is an optional package)
 
         engine = CudaEngine(module, device, dtype)
-        error = relative_error(engine, module, device)
+        error = relative_error(engine, module, _GRID)
     except torch.cuda.OutOfMemoryError:
         raise  # a smaller batch or the processor is the answer, not another way to need as much
     except Exception as problem:  # whatever a compiler, driver or linker on an unknown machine raises
@@ -57,17 +59,3 @@ def _missing(device: torch.device) -> str:
     if capability < _LOWEST_CAPABILITY:
         return f"the card has compute capability {capability[0]}.{capability[1]}, Triton needs 8.0"
     return ""
-
-
-@torch.no_grad()
-def relative_error(engine: Callable[[Tensor], Tensor | list[Tensor]], module: MedNeXt, device: torch.device) -> float:
-    """Root mean square difference from the plain network, full-size logits of a small random patch, relative to theirs."""
-    shape = (1, module.config.in_channels, SIZE_DIVISOR, SIZE_DIVISOR, 2 * SIZE_DIVISOR)  # the deepest norm needs two voxels
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    expected = _first(module(x.to(module.stem.weight.device))).double().cpu()
-    difference = _first(engine(x.to(device))).double().cpu() - expected
-    return float(difference.square().mean().sqrt() / expected.square().mean().sqrt())
-
-
-def _first(outputs: Tensor | list[Tensor]) -> Tensor:
-    return outputs if isinstance(outputs, Tensor) else outputs[0]

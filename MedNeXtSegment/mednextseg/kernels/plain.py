@@ -13,15 +13,16 @@ class PlainRunner:
         module: any network; not modified, and later changes to it do not reach the copy.
         device: where to run.
         dtype: torch.float32, or the type that autocast computes matrix products in.
+        channels_last: whether to use that memory format, where all weights have the same number of axes.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, module: nn.Module, device: torch.device, dtype: torch.dtype, channels_last: bool = True) -> None:
         self.module = copy.deepcopy(module).eval().requires_grad_(False).to(device)
         self.device, self.dtype = device, dtype
         weights = [weight for weight in self.module.parameters() if weight.ndim >= 4]
         # Channels-last is defined for one number of axes only; a network that mixes them stays as it is.
         self.memory_format = torch.contiguous_format
-        if weights and all(weight.ndim == weights[0].ndim for weight in weights):
+        if channels_last and weights and all(weight.ndim == weights[0].ndim for weight in weights):
             self.memory_format = {4: torch.channels_last, 5: torch.channels_last_3d}.get(weights[0].ndim, self.memory_format)
             self.module.to(memory_format=self.memory_format)
 
