@@ -90,6 +90,24 @@ def test_concentric_balls_have_the_closed_form_dice_volumes_and_distances(spacin
     assert one(ball(outer_mm, spacing), ball(inner_mm, spacing), spacing, tolerance=4.0 + half_step)["nsd"] > 0.98
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 1.0, 1.0), (1.0, 1.0, 2.0)])
+@pytest.mark.parametrize("tolerance_mm", [3, 6])
+def test_a_shifted_cube_has_the_closed_form_surface_dice(spacing: tuple[float, float, float], tolerance_mm: int) -> None:
+    edge_mm, shift_mm = 40, 8
+    shape = tuple(round(extent / s) for extent, s in zip((44, 44, 56), spacing, strict=True))
+    cubes = np.zeros((2, *shape), dtype=np.uint8)
+    for mask, start_mm in zip(cubes, ((2, 2, 2), (2, 2, 2 + shift_mm)), strict=True):
+        mask[tuple(slice(round(m / s), round((m + edge_mm) / s)) for m, s in zip(start_mm, spacing, strict=True))] = 1
+    # Of each cube's six faces: the sides as far as the other reaches and the tolerance beyond; of the end face inside the other, the
+    # rim that lies near the other's sides; nothing of the end face outside.
+    sides_mm2 = 4 * edge_mm * (edge_mm - shift_mm + tolerance_mm)
+    rim_mm2 = edge_mm**2 - (edge_mm - 2 * tolerance_mm) ** 2
+    expected = (sides_mm2 + rim_mm2) / (6 * edge_mm**2)
+    assert one(*cubes, spacing, tolerance=tolerance_mm)["nsd"] == pytest.approx(
+        expected, abs=0.02
+    )  # surfaces in steps of a voxel
+
+
 @pytest.mark.parametrize(("reference", "prediction", "score"), [(0, 0, 1.0), (1, 0, 0.0), (0, 1, 0.0)])
 def test_empty_labels_follow_the_stated_rules(reference: int, prediction: int, score: float) -> None:
     result = one(cube((4, 4, 4)) * reference, cube((4, 4, 4)) * prediction)
