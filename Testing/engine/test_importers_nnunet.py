@@ -166,6 +166,7 @@ def test_folds_become_an_ensemble_and_coarse_heads_are_dropped(home: Path, tmp_p
     with torch.no_grad():
         outputs = [load()(x) for load in loaded.network_loaders("cpu")]
     assert not torch.allclose(outputs[0], outputs[1])
+    assert len(loaded._networks) == 1  # one fold in memory at a time
     assert import_model(v1_folder(tmp_path / "b", folds=3) / "fold_1", model_id="one-fold").card.weights_sha256 == (
         model.card.weights_sha256[1],
     )

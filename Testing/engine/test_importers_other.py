@@ -13,9 +13,7 @@ from monai.networks.nets import MedNeXt as MonaiMedNeXt
 from mednextseg.cli import main
 from mednextseg.models.catalogue import catalogue
 from mednextseg.models.importers import import_model
-from mednextseg.models.label_codes import coded_label, stu_net_labels
 from mednextseg.models.loaded_model import load_model
-from mednextseg.models.terminology import terminology_entry
 from mednextseg.models.weights import write_safetensors
 from mednextseg.networks.stu_net import STUNet, STUNetConfig
 
@@ -231,36 +229,3 @@ def test_the_catalogue_invents_nothing() -> None:
     assert {entry.family for entry in entries} == {"mednext", "stu_net", "sam_med2d"}
     for entry in entries:
         assert entry.source_page.startswith("https://") and entry.to_dict()["verified"] is (entry.sha256 is not None)
-
-
-@pytest.mark.parametrize(
-    ("name", "code", "side"),
-    [
-        ("liver", "10200004", None),
-        ("Right Kidney", "64033007", "Right"),
-        ("kidney_left", "64033007", "Left"),
-        ("left adrenal gland", "23451007", "Left"),
-        ("postcava", "64131007", None),
-        ("gall bladder", "28231008", None),
-        ("vertebrae_T9", "82687006", None),
-        ("rib_left_3", "25888004", "Left"),
-        ("peritumoral edema", "79654002", None),
-        ("portal vein and splenic vein", "110765007", None),
-    ],
-)
-def test_names_of_public_data_sets_get_their_codes(name: str, code: str, side: str | None) -> None:
-    label = coded_label(3, name)
-    assert label.name == name and label.terminology["type"][:2] == ("SCT", code)
-    modifier = label.terminology.get("type_modifier")
-    assert (modifier[2] if modifier else None) == side
-    assert code in terminology_entry(label)
-
-
-def test_every_stu_net_label_has_codes_and_unknown_names_stay_plain() -> None:
-    names = stu_net_labels()
-    assert len(names) == 104 and names == sorted(names)
-    assert all(coded_label(value, name).terminology for value, name in enumerate(names, start=1))
-    plain = [
-        coded_label(value, name) for value, name in enumerate(("prostate/uterus", "label 1", "left left kidney", ""), start=1)
-    ]
-    assert all(not label.terminology for label in plain) and len({label.color for label in plain}) == 4
