@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 
 from mednextseg.refine.prompter import Prompter
 from mednextseg.refine.refinement import Refinement
-from mednextseg.refine.slice_sampling import slice_edit
+from mednextseg.refine.slice_sampling import SliceEdit, slice_edit
 from MedNeXtSegmentLib import SlicerBridge
 from MedNeXtSegmentLib.EditHistory import EditHistory
 from MedNeXtSegmentLib.RefinedSegment import RefinedSegment
@@ -69,6 +69,7 @@ class RefinedNodes:
             volume_kji, geometry, self._prompter, self._segment.stored_kji, writer.geometry, window, writer.segment.GetName()
         )
         self._preview = None
+        self._edit: SliceEdit | None = None  # of the slice worked on, as it is shown
 
     def preview(self) -> tuple[np.ndarray, np.ndarray] | None:
         """As RefineSession.preview."""
@@ -102,7 +103,7 @@ class RefinedNodes:
                 self.refinement.undo()
             else:
                 self.refinement.redo()
-            self._segment.follow(steps < 0, self._shown())
+            self._segment.follow(steps < 0, self._flips())
         if steps:
             self._preview = None
         return bool(steps)
@@ -114,30 +115,37 @@ class RefinedNodes:
         change(self.refinement)
         if isWanted():
             self._preview = None
-            self._segment.show(self._shown())
+            self._segment.show(self._flips())
 
     def undo(self) -> None:
         """Take the last action back, where there is one."""
         if self.canUndo:
             self.refinement.undo()
-            self._segment.undo(self._shown())
+            self._segment.undo(self._flips())
             self._preview = None
 
     def redo(self) -> None:
         """Bring back what was undone last, where there is something."""
         if self.canRedo:
             self.refinement.redo()
-            self._segment.redo(self._shown())
+            self._segment.redo(self._flips())
             self._preview = None
 
     def _windowNow(self) -> tuple[float, float] | None:
         return SlicerBridge.displayedWindow(self._volumeNode) if self.useDisplayedWindow else None
 
-    def _shown(self) -> np.ndarray:
-        """(K, J, I) bool: the segment with the slice worked on, but without what was propagated from it."""
-        shown_kji = self.refinement.segment_kji.copy()
-        plane = self.refinement.active_plane
-        edit = None if plane is None else slice_edit(self.refinement.probability, plane, self._segment.writer.geometry)
+    def _flips(self) -> np.ndarray:
+        """Flat indices of the voxels in which what is shown must change: it is the segment with the slice worked on, but without
+        what was propagated from it."""
+        refinement, shown = self.refinement, self._segment.shown_kji.reshape(-1)
+        plane = refinement.active_plane
+        edit = None if plane is None else slice_edit(refinement.probability, plane, self._segment.writer.geometry)
+        touched = [*refinement.take_flipped(), *(e.voxels for e in (self._edit, edit) if e is not None)]
+        if self._edit is not None and edit is not None and np.array_equal(self._edit.voxels, edit.voxels):
+            touched.pop()
+        self._edit = edit
+        voxels = np.unique(np.concatenate(touched)) if len(touched) > 1 else np.concatenate([*touched, np.zeros(0, np.int64)])
+        wanted = refinement.segment_kji.reshape(-1)[voxels]
         if edit is not None:
-            edit.apply(shown_kji)
-        return shown_kji
+            wanted[np.searchsorted(voxels, edit.voxels)] = edit.mask
+        return voxels[wanted != shown[voxels]]

@@ -1,6 +1,8 @@
-"""A segment as a refinement shows it: written as one step of undo for each action, and watched for what others do to it."""
+"""A segment as a refinement shows it: written as one step of undo for each action, and watched for what others do to it.
 
-import zlib
+What an action costs grows with the voxels it changes, not with the volume.
+"""
+
 from collections import deque
 from dataclasses import dataclass
 
@@ -14,11 +16,11 @@ from MedNeXtSegmentLib.SegmentWriter import SegmentWriter
 
 @dataclass(frozen=True)
 class _Step:
-    """An action: whether it wrote anything, and the stamps of the segment's voxels before and after it."""
+    """An action: the voxels it wrote (flat indices), and the stamps of the segment's voxels before and after it."""
 
-    isWritten: bool
-    before: tuple
-    after: tuple
+    written: np.ndarray
+    before: int
+    after: int
 
 
 class RefinedSegment:
@@ -30,13 +32,15 @@ class RefinedSegment:
     Attributes:
         writer: the SegmentWriter.
         stored_kji: (K, J, I) bool, the segment's voxels as they were seen last.
+        shown_kji: (K, J, I) bool, what the last action asked for, before masking.
     """
 
     def __init__(self, volumeNode, segmentationNode, segmentId: str, history: EditHistory, settingsNode=None) -> None:
         self._node, self._history = segmentationNode, history
         self.writer = SegmentWriter(volumeNode, segmentationNode, segmentId, settingsNode)
-        self._shown_kji = self.stored_kji = self.writer.read()
-        self._version, self._stamp = self.writer.version, _stampOf(self.stored_kji)
+        self.stored_kji = self.writer.read()
+        self.shown_kji = self.stored_kji.copy()
+        self._version, self._stamp = self.writer.version, _stampOf(np.flatnonzero(self.stored_kji))
         # Of each action, as many as the refinement keeps.
         self._done: deque[_Step] = deque(maxlen=UNDO_LEVELS)
         self._undone: deque[_Step] = deque(maxlen=UNDO_LEVELS)
@@ -46,47 +50,40 @@ class RefinedSegment:
         self.writer.close()
 
     @property
-    def shown_kji(self) -> np.ndarray:
-        """(K, J, I) bool: what the last action asked for, before masking."""
-        return self._shown_kji
-
-    @property
     def canUndo(self) -> bool:
-        return bool(self._done) and (not self._done[-1].isWritten or self._history.canUndo(self._node))
+        return bool(self._done) and (not len(self._done[-1].written) or self._history.canUndo(self._node))
 
     @property
     def canRedo(self) -> bool:
-        return bool(self._undone) and (not self._undone[-1].isWritten or self._history.canRedo(self._node))
+        return bool(self._undone) and (not len(self._undone[-1].written) or self._history.canRedo(self._node))
 
-    def show(self, shown_kji: np.ndarray) -> None:
-        """The result of a new action: where it differs from what is shown, it is written."""
-        isWritten, before = not np.array_equal(shown_kji, self._shown_kji), self._stamp
-        if isWritten:
+    def show(self, flips: np.ndarray) -> None:
+        """A new action: what is shown changes at these voxels (flat indices, each once), and the segment with it."""
+        before = self._stamp
+        if len(flips):
+            wasShown = self.shown_kji.reshape(-1)[flips]
             self._history.saveState(self._node)
             with slicer.util.NodeModify(self._node):
-                self.writer.write(self._shown_kji, shown_kji)
-            self._look()
-        self._shown_kji = shown_kji
-        self._done.append(_Step(isWritten, before, self._stamp))
+                self.writer.write(flips[wasShown], flips[~wasShown])
+        self._flip(flips)
+        self._done.append(_Step(flips, before, self._stamp))
         self._undone.clear()
 
-    def undo(self, shown_kji: np.ndarray) -> None:
-        """Restore the voxels before the last action; `shown_kji` is what was shown then."""
+    def undo(self, flips: np.ndarray) -> None:
+        """Restore the voxels before the last action; what is shown changes at these."""
         step = self._done.pop()
         self._undone.append(step)
-        if step.isWritten:
+        if len(step.written):
             self._history.undo(self._node)
-            self._look()
-        self._shown_kji = shown_kji
+        self._flip(flips)
 
-    def redo(self, shown_kji: np.ndarray) -> None:
-        """Restore the voxels after the action that was undone last."""
+    def redo(self, flips: np.ndarray) -> None:
+        """Restore the voxels after the action that was undone last; what is shown changes at these."""
         step = self._undone.pop()
         self._done.append(step)
-        if step.isWritten:
+        if len(step.written):
             self._history.redo(self._node)
-            self._look()
-        self._shown_kji = shown_kji
+        self._flip(flips)
 
     def changesByOthers(self) -> int | None:
         """What somebody else did to the voxels: 0 nothing, -n undid the last n actions (with the Segment Editor's own Undo, say),
@@ -97,28 +94,40 @@ class RefinedSegment:
         now_kji = self.writer.read()
         if np.array_equal(now_kji, self.stored_kji):
             return 0
-        stamp = _stampOf(now_kji)
+        stamp = _stampOf(np.flatnonzero(now_kji))
         for count, step in enumerate(reversed(self._done), 1):
-            if step.isWritten and step.before == stamp:
+            if len(step.written) and step.before == stamp:
                 return -count
         for count, step in enumerate(reversed(self._undone), 1):
-            if step.isWritten and step.after == stamp:
+            if len(step.written) and step.after == stamp:
                 return count
         return None
 
-    def follow(self, isUndone: bool, shown_kji: np.ndarray) -> None:
-        """One action was undone, or done again, by somebody else."""
+    def follow(self, isUndone: bool, flips: np.ndarray) -> None:
+        """One action was undone, or done again, by somebody else; what is shown changes at these voxels."""
         source, target = (self._done, self._undone) if isUndone else (self._undone, self._done)
         target.append(source.pop())
-        self._shown_kji = shown_kji
-        self._look()
+        self._flip(flips)
 
-    def _look(self) -> None:
-        self._version, self.stored_kji = self.writer.version, self.writer.read()
-        self._stamp = _stampOf(self.stored_kji)
+    def _flip(self, flips: np.ndarray) -> None:
+        """What is shown changes at these voxels, and the segment at most there: see what became of them."""
+        self.shown_kji.reshape(-1)[flips] ^= True
+        self._version = self.writer.version
+        if len(flips):
+            box, _places = self.writer.boxOf(flips)
+            now_kji = self.writer.read(box)
+            changed = np.nonzero(now_kji != self.stored_kji[box])
+            self.stored_kji[box] = now_kji
+            places = tuple(axis + side.start for axis, side in zip(changed, box, strict=True))
+            self._stamp ^= _stampOf(np.ravel_multi_index(places, self.stored_kji.shape))
 
 
-def _stampOf(mask_kji: np.ndarray) -> tuple:
-    """The same for the same voxels."""
-    packed = np.packbits(mask_kji)
-    return zlib.crc32(packed), zlib.adler32(packed)
+def _stampOf(voxels: np.ndarray) -> int:
+    """A number for a set of voxels, by flat indices; that of two sets without common voxels is the exclusive or of theirs.
+
+    Zobrist's hashing, with the mixing function of SplitMix64 as the table of random numbers.
+    """
+    mixed = voxels.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return int(np.bitwise_xor.reduce(mixed ^ (mixed >> np.uint64(31)))) if len(voxels) else 0

@@ -70,9 +70,10 @@ class SegmentWriter:
         labelmap = self.segment.GetRepresentation(_BINARY_LABELMAP)
         return (None, 0) if labelmap is None else (labelmap, labelmap.GetMTime())
 
-    def read(self) -> np.ndarray:
-        """(K, J, I) bool on the grid; voxels of the segment beyond the grid are left out."""
-        mask_kji = np.zeros(self.geometry.shape_kji, bool)
+    def read(self, box: tuple[slice, slice, slice] | None = None) -> np.ndarray:
+        """(K, J, I) bool on the grid, or of a box of it; voxels of the segment beyond are left out."""
+        box = box or tuple(slice(0, n) for n in self.geometry.shape_kji)
+        mask_kji = np.zeros([side.stop - side.start for side in box], bool)
         labelmap = self.segment.GetRepresentation(_BINARY_LABELMAP)
         if labelmap is None or labelmap.IsEmpty():
             return mask_kji
@@ -85,34 +86,44 @@ class SegmentWriter:
             self._segmentationNode.GetBinaryLabelmapRepresentation(self._segmentId, own)
             labelmap, labelValue = slicer.vtkOrientedImageData(), 1
             resample = slicer.vtkOrientedImageDataResample
-            resample.ResampleOrientedImageToReferenceOrientedImage(own, self._image(mask_kji, self._extent), labelmap)
+            resample.ResampleOrientedImageToReferenceOrientedImage(own, self._image(mask_kji, self._extentOf(box)), labelmap)
         extent = labelmap.GetExtent()
         voxels_kji = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
-        target, source = [], []
+        target, source, wanted = [], [], self._extentOf(box)
         for axis in (2, 1, 0):
-            first, begin = self._extent[2 * axis], extent[2 * axis]
+            first, begin = wanted[2 * axis], extent[2 * axis]
             low = max(first, begin)
-            high = max(min(self._extent[2 * axis + 1], extent[2 * axis + 1]) + 1, low)
+            high = max(min(wanted[2 * axis + 1], extent[2 * axis + 1]) + 1, low)
             target.append(slice(low - first, high - first))
             source.append(slice(low - begin, high - begin))
         mask_kji[tuple(target)] = voxels_kji[tuple(source)] == labelValue
         return mask_kji
 
-    def write(self, before_kji: np.ndarray, after_kji: np.ndarray) -> None:
-        """Add and remove the voxels in which two masks on the grid differ, as far as the user's editor settings allow it."""
+    def write(self, removed: np.ndarray, added: np.ndarray) -> None:
+        """Remove and add voxels, by their flat indices on the grid, as far as the user's editor settings allow it."""
         self._adoptSettings()
-        for mode, changed_kji in (
-            (self._logic.ModificationModeRemove, before_kji & ~after_kji),
-            (self._logic.ModificationModeAdd, after_kji & ~before_kji),
-        ):
-            if not changed_kji.any():
+        for mode, voxels in ((self._logic.ModificationModeRemove, removed), (self._logic.ModificationModeAdd, added)):
+            if not len(voxels):
                 continue
-            box = SlicerBridge.extentOf(changed_kji)
-            extent = [0] * 6
-            for axis, side in zip((2, 1, 0), box, strict=True):
-                extent[2 * axis : 2 * axis + 2] = [self._extent[2 * axis] + n for n in (side.start, side.stop - 1)]
-            image = self._image(changed_kji[box], extent)
+            box, places = self.boxOf(voxels)
+            changed_kji = np.zeros([side.stop - side.start for side in box], bool)
+            changed_kji[places] = True
+            extent = self._extentOf(box)
+            image = self._image(changed_kji, extent)
             self._logic.ModifySegmentByLabelmap(self._segmentationNode, self._segmentId, image, mode, extent, True, False)
+
+    def boxOf(self, voxels: np.ndarray) -> tuple[tuple[slice, slice, slice], tuple[np.ndarray, ...]]:
+        """The smallest box along K, J, I that holds voxels, given by flat indices, at least one; and their places in it."""
+        kji = np.unravel_index(voxels, self.geometry.shape_kji)
+        box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in kji)
+        return box, tuple(axis - side.start for axis, side in zip(kji, box, strict=True))
+
+    def _extentOf(self, box: tuple[slice, slice, slice]) -> list[int]:
+        """First and last I, J, K of a box, in the numbers of the grid."""
+        extent = [0] * 6
+        for axis, side in zip((2, 1, 0), box, strict=True):
+            extent[2 * axis : 2 * axis + 2] = [self._extent[2 * axis] + n for n in (side.start, side.stop - 1)]
+        return extent
 
     def _adoptSettings(self) -> None:
         """Take over the settings of the Segment Editor; a mask that was set up for another segmentation does not hold here."""

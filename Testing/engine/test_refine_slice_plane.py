@@ -1,8 +1,10 @@
 """A slice on any plane and back: the same object whichever way it is cut, on whichever grid it is kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -92,11 +94,29 @@ def test_a_ball_cut_slice_by_slice_is_the_same_ball_in_every_orientation(row, co
         if edit is None:
             continue
         edit.apply(segment)
-        part = tuple(slice(a, a + n) for a, n in zip(edit.start_kji, edit.covered_kji.shape, strict=True))
-        count[part] += edit.covered_kji
+        count.reshape(-1)[edit.voxels] += 1
     assert count[ball].min() == count[ball].max() == 1
     dice = 2 * (segment & ball).sum() / (segment.sum() + ball.sum())
     assert dice > (0.9999 if 0 in row else 0.97)
+
+
+@_SETTINGS
+@given(_geometries(), st.tuples(*[st.floats(-1, 1)] * 3), st.floats(-4, 4), st.floats(0.5, 9))
+def test_the_voxels_of_a_slab_are_those_that_looking_at_all_of_them_finds(geometry, normal, shift_mm, thickness_mm):
+    assume(np.linalg.norm(normal) > 0.2)
+    normal = np.array(normal) / np.linalg.norm(normal)
+    row = np.cross(normal, (0.3, 0.5, 0.8) if abs(normal[0]) > 0.5 else (1, 0, 0))
+    centre = geometry.corners_ras().mean(axis=0) + shift_mm * normal
+    plane = replace(plane_through(geometry, centre, row, np.cross(normal, row)), thickness_mm=thickness_mm)
+    edit = slice_edit(np.ones(plane.shape_rc, np.float32), plane, geometry)
+    thickness = max(thickness_mm, slab_thickness_mm(geometry, plane.normal_ras))
+    distance = plane.distance_mm(_positions(geometry))
+    assume(not (np.abs(np.abs(distance) - thickness / 2) < 1e-5 * thickness).any())
+    found = np.zeros(geometry.shape_kji, bool)
+    if edit is not None:
+        assert len(np.unique(edit.voxels)) == len(edit.voxels)
+        edit.apply(found)
+    assert np.array_equal(found, np.abs(distance) < thickness / 2)
 
 
 def _positions(geometry: Geometry) -> np.ndarray:

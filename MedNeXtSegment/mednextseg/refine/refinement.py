@@ -1,6 +1,8 @@
 """A segment being corrected in any plane: prompts in RAS, a preview, undo over everything, and the journal of it all."""
 
 from collections import deque
+from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 
@@ -48,11 +50,12 @@ class Refinement:
         if self.segment_kji.shape != self.segment_geometry.shape_kji:
             shapes = f"{self.segment_kji.shape} and {self.segment_geometry.shape_kji}"
             raise ValueError(f"the segment's array and geometry disagree ({shapes}); pass the segment's own geometry.")
-        self.segment_kji = self.segment_kji.copy()
+        self.segment_kji = np.array(self.segment_kji, order="C")  # a copy: it is changed in place, by flat indices
         self.journal = PromptJournal(prompter.info.name, prompter.info.model_hash, segment_name, window)
         self.cache = EmbeddingCache()
         self._active: ActiveSlice | None = None
         self._hand: tuple[HandSlice, ...] = ()
+        self._flipped: list[np.ndarray] = []
         self._done: deque[Step] = deque(maxlen=UNDO_LEVELS)
         self._undone: deque[Step] = deque(maxlen=UNDO_LEVELS)
 
@@ -99,6 +102,11 @@ class Refinement:
         for edit in reversed(self.preview()):  # the active slice last: what the user did wins
             edit.apply(segment)
         return segment
+
+    def take_flipped(self) -> list[np.ndarray]:
+        """Flat indices of the voxels of `segment_kji` that actions changed since the last call; some may have changed back."""
+        flipped, self._flipped = self._flipped, []
+        return flipped
 
     def add_point(
         self,
@@ -229,8 +237,8 @@ class Refinement:
         if not self._done:
             return False
         step = self._done.pop()
-        for part, old, _ in reversed(step.changes):
-            self.segment_kji[part] = old
+        self._toggle(reversed(step.flips))
+        self._flipped += step.flips
         self._active, self._hand = step.before
         self._undone.append(step)
         self.journal.record("undo")
@@ -251,8 +259,10 @@ class Refinement:
         if self._active is not None and is_same_plane(self._active.plane, plane):
             return self._restored(self._active), None
         accepted = self._accepting(self._active) if self._active is not None else None
-        segment = self.segment_kji if accepted is None else self.preview_segment()
-        start = sample_slice(segment.astype(np.float32), self.segment_geometry, plane, outside=0.0)
+        flips = () if accepted is None else accepted.flips
+        self._toggle(flips)
+        start = sample_slice(self.segment_kji, self.segment_geometry, plane, outside=0.0)
+        self._toggle(reversed(flips))  # it happens when the prompt is answered
         return SliceSession(self.prompter, self._encode(plane), start), accepted
 
     def _restored(self, active: ActiveSlice) -> SliceSession:
@@ -261,19 +271,18 @@ class Refinement:
         return session
 
     def _finish(self, session: SliceSession, plane: SlicePlane, accepted: Step | None) -> None:
-        hand, changes = (self._hand, ()) if accepted is None else (accepted.after[1], accepted.changes)
+        hand, flips = (self._hand, ()) if accepted is None else (accepted.after[1], accepted.flips)
         after = ActiveSlice(plane, session, session.state)
-        self._push(Step((self._active, self._hand), (after, hand), changes))
+        self._push(Step((self._active, self._hand), (after, hand), flips))
 
     def _accepting(self, active: ActiveSlice) -> Step:
-        segment, changes = self.segment_kji.copy(), []
+        flips = []
         for edit in reversed(self.preview()):
-            part = tuple(slice(a, a + n) for a, n in zip(edit.start_kji, edit.covered_kji.shape, strict=True))
-            old = segment[part].copy()
-            edit.apply(segment)
-            changes.append((part, old, segment[part].copy()))
+            flips.append(edit.flips(self.segment_kji))
+            edit.apply(self.segment_kji)
+        self._toggle(reversed(flips))
         hand = (*self._hand, HandSlice(active.plane, active.probability))
-        return Step((self._active, self._hand), (None, hand), tuple(changes))
+        return Step((self._active, self._hand), (None, hand), tuple(flips))
 
     def _push(self, step: Step) -> None:
         self._do(step)
@@ -281,16 +290,24 @@ class Refinement:
         self._undone.clear()
 
     def _do(self, step: Step) -> None:
-        for part, _, new in step.changes:
-            self.segment_kji[part] = new
+        self._toggle(step.flips)
+        self._flipped += step.flips
         self._active, self._hand = step.after
+
+    def _toggle(self, flips: Iterable[np.ndarray]) -> None:
+        for voxels in flips:
+            self.segment_kji.reshape(-1)[voxels] ^= True
 
     def _encode(self, plane: SlicePlane) -> Embedding:
         return self.cache.get_or_make((key_of(plane), self.window), lambda: self._encode_anew(plane))
 
     def _encode_anew(self, plane: SlicePlane) -> Embedding:
-        image = sample_slice(self.volume_kji, self.volume_geometry, plane)
+        image = sample_slice(self.volume_kji, self.volume_geometry, plane, outside=self._darkest)
         return self.prompter.encode(image, plane.spacing_rc_mm, self.window)
+
+    @cached_property
+    def _darkest(self) -> float:
+        return float(self.volume_kji.min())
 
     def _made_by_hand(self, plane: SlicePlane) -> np.ndarray | None:
         for item in reversed(self._hand):

@@ -38,11 +38,15 @@ class HandSlice:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One action: the active slice and the slices made by hand before and after it, and the voxels it changed."""
+    """One action: the active slice and the slices made by hand before and after it, and what it did to the segment's voxels.
+
+    `flips` are flat indices of voxels that change, one array after the other, each voxel once in each: the same way back, in
+    the other order.
+    """
 
     before: tuple[ActiveSlice | None, tuple[HandSlice, ...]]
     after: tuple[ActiveSlice | None, tuple[HandSlice, ...]]
-    changes: tuple[tuple[tuple[slice, ...], np.ndarray, np.ndarray], ...] = ()
+    flips: tuple[np.ndarray, ...] = ()
 
 
 def key_of(plane: SlicePlane) -> str:

@@ -14,19 +14,21 @@ class SliceEdit:
     """What a slice's mask does to a segment.
 
     Attributes:
-        start_kji: first voxel of the part of the segment's grid that the slice touches.
-        covered_kji: bool, the voxels that belong to the slice; the others are not to be changed.
-        mask_kji: bool, which of them belong to the object.
+        voxels: (N,) ascending flat indices into the segment's (K, J, I) array: the voxels that belong to the slice; the others are not to
+            be changed. Few, even where the plane runs through all of the grid.
+        mask: (N,) bool, which of them belong to the object.
     """
 
-    start_kji: tuple[int, int, int]
-    covered_kji: np.ndarray
-    mask_kji: np.ndarray
+    voxels: np.ndarray
+    mask: np.ndarray
+
+    def flips(self, segment_kji: np.ndarray) -> np.ndarray:
+        """Flat indices of the voxels of a bool (K, J, I) segment that writing the slice changes; each once."""
+        return self.voxels[segment_kji.reshape(-1)[self.voxels] != self.mask]
 
     def apply(self, segment_kji: np.ndarray) -> None:
-        """Write the slice into a segment, in place."""
-        part = segment_kji[tuple(slice(a, a + n) for a, n in zip(self.start_kji, self.covered_kji.shape, strict=True))]
-        part[self.covered_kji] = self.mask_kji[self.covered_kji]
+        """Write the slice into a contiguous (K, J, I) segment, in place."""
+        segment_kji.reshape(-1)[self.voxels] = self.mask
 
 
 def sample_slice(
@@ -55,17 +57,9 @@ def sample_slice(
     # Up to half a voxel beyond the outermost centres the image still is: the edge is repeated there, not faded out.
     limits = np.array(volume_kji.shape)[:, None, None] - 1.0
     inside = ((indices >= -0.5 - 1e-6) & (indices <= limits + 0.5 + 1e-6)).all(axis=0)
-    part, offset = _needed_part(volume_kji, np.clip(indices, 0.0, limits))
-    values = ndimage.map_coordinates(part, np.clip(indices, 0.0, limits) - offset, order=order, mode="nearest")
-    return np.where(inside, values, fill).astype(np.float32)
-
-
-def _needed_part(volume_kji: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The smallest block around the indices as float32, so that a slice of a large volume does not convert all of it."""
-    low = np.floor(indices.min(axis=(1, 2))).astype(int)
-    high = np.ceil(indices.max(axis=(1, 2))).astype(int) + 1
-    block = volume_kji[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    return block.astype(np.float32), low[:, None, None]
+    # The volume is read as it is: a copy in another type would cost more than the slice.
+    values = ndimage.map_coordinates(volume_kji, np.clip(indices, 0.0, limits), np.float32, order, mode="nearest")
+    return np.where(inside, values, np.float32(fill))
 
 
 def slice_edit(probability_rc: np.ndarray, plane: SlicePlane, segment_geometry: Geometry) -> SliceEdit | None:
@@ -85,26 +79,58 @@ def slice_edit(probability_rc: np.ndarray, plane: SlicePlane, segment_geometry: 
     start, stop = _reached_block(plane, thickness, segment_geometry)
     if start is None:
         return None
-    k, j, i = np.ogrid[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
     matrix = segment_geometry.ijk_to_ras
-    offset = matrix[:3, 3] - plane.origin_ras
     axes = np.stack([plane.normal_ras, plane.row_direction_ras, plane.col_direction_ras])
-    distance, rows_mm, cols_mm = (
-        weights[0] * i + weights[1] * j + weights[2] * k + shift
-        for weights, shift in zip(axes @ matrix[:3, :3], axes @ offset, strict=True)
-    )
-    rows, cols = rows_mm / plane.spacing_rc_mm[0], cols_mm / plane.spacing_rc_mm[1]
+    weights, shifts = axes @ matrix[:3, :3], axes @ (matrix[:3, 3] - plane.origin_ras)
+    ijk = _slab_voxels(weights[0], float(shifts[0]), thickness, start[::-1], stop[::-1])
+    rows, cols = ((weights[n] @ ijk + shifts[n]) / plane.spacing_rc_mm[n - 1] for n in (1, 2))
     height, width = plane.shape_rc
-    # Half-open, so that a voxel exactly between two slices belongs to one of them.
-    covered = (distance > -thickness / 2 + 1e-6 * thickness) & (distance <= thickness / 2 + 1e-6 * thickness)
-    covered &= (rows > -0.5 - 1e-6) & (rows < height - 0.5 + 1e-6) & (cols > -0.5 - 1e-6) & (cols < width - 0.5 + 1e-6)
+    covered = (rows > -0.5 - 1e-6) & (rows < height - 0.5 + 1e-6) & (cols > -0.5 - 1e-6) & (cols < width - 0.5 + 1e-6)
     if not covered.any():
         return None
-    mask = np.zeros(covered.shape, bool)
     where = np.clip(rows[covered], 0, height - 1), np.clip(cols[covered], 0, width - 1)
-    where = [np.where(np.abs(x - np.round(x)) < 1e-6, np.round(x), x) for x in where]
-    mask[covered] = ndimage.map_coordinates(probability_rc.astype(np.float32), where, order=1, mode="nearest") > 0.5
-    return SliceEdit(tuple(int(n) for n in start), covered, mask)
+    mask = _values_at(probability_rc, *where) > 0.5
+    voxels = np.ravel_multi_index(tuple(ijk[::-1, covered]), segment_geometry.shape_kji)
+    if (voxels[1:] < voxels[:-1]).any():  # not where the plane is one of the grid's own
+        order = np.argsort(voxels)
+        voxels, mask = voxels[order], mask[order]
+    return SliceEdit(voxels, mask)
+
+
+def _slab_voxels(slope: np.ndarray, shift_mm: float, thickness_mm: float, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """(3, N) int IJK of the voxels of a block whose centres lie in the slab: slope @ ijk + shift_mm within half the thickness.
+
+    Along the axis nearest to the normal a slab meets each line of voxels a few times at most, so only these are looked at.
+    """
+    across = int(np.abs(slope).argmax())
+    others = [axis for axis in (2, 1, 0) if axis != across]
+    lines = np.meshgrid(*(np.arange(start[axis], stop[axis]) for axis in others), indexing="ij")
+    on_line = sum(slope[axis] * line for axis, line in zip(others, lines, strict=True)) + shift_mm
+    middle = np.floor(-on_line / slope[across]).astype(int)
+    reach = int(np.floor(thickness_mm / 2 / abs(slope[across]) + 1e-5))
+    found = []
+    for step in range(-reach, reach + 2):
+        position = middle + step
+        distance = slope[across] * position + on_line
+        # Half-open, so that a voxel exactly between two slices belongs to one of them.
+        inside = (distance > -thickness_mm / 2 + 1e-6 * thickness_mm) & (distance <= thickness_mm / 2 + 1e-6 * thickness_mm)
+        inside &= (position >= start[across]) & (position < stop[across])
+        if inside.any():
+            ijk = np.empty((3, int(inside.sum())), np.int64)
+            ijk[across] = position[inside]
+            for axis, line in zip(others, lines, strict=True):
+                ijk[axis] = line[inside]
+            found.append(ijk)
+    return np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
+
+
+def _values_at(probability_rc: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Linear interpolation; where all the places are pixel centres, the pixels themselves."""
+    nearest = np.round(rows), np.round(cols)
+    rows, cols = (np.where(np.abs(x - n) < 1e-6, n, x) for x, n in zip((rows, cols), nearest, strict=True))
+    if np.array_equal(rows, nearest[0]) and np.array_equal(cols, nearest[1]):
+        return probability_rc[rows.astype(int), cols.astype(int)]
+    return ndimage.map_coordinates(probability_rc.astype(np.float32), (rows, cols), order=1, mode="nearest")
 
 
 def _reached_block(plane: SlicePlane, thickness_mm: float, geometry: Geometry):
