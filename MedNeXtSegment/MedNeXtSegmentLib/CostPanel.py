@@ -45,7 +45,8 @@ class CostPanel:
 
     def learn(self, run: AutoSegmentRun) -> None:
         """Remember how fast a finished run was."""
-        passes, seconds = run.report["windows"]["forward_passes"], run.report["seconds_by_phase"].get("network", 0.0)
+        passes, phases = run.report["windows"]["forward_passes"], run.report["seconds_by_phase"]
+        seconds = sum(phases.get(phase, 0.0) for phase in ("network", "sum", "labels"))
         if passes and seconds:
             Settings.write(_paceKey(run.card.id, run.report["device"]), f"{seconds / passes:.6g}")
             self._asked = None

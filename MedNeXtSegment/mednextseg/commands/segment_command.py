@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,12 +83,16 @@ def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], ou
     recipe = SegmentRecipe.from_json(options.recipe) if options.recipe else SegmentRecipe()
     recipe = replace(recipe, tta=True) if options.tta else recipe
     names = [name.strip() for name in options.labels.split(",")] if options.labels else None
+    start = time.perf_counter()
     volume, geometry = read_channels(inputs)
-    roi = _roi(options.roi)
+    read_seconds, roi = time.perf_counter() - start, _roi(options.roi)
     with ConsoleProgress(output.name, quiet=options.json) as progress:
         labelmap_kji, report = segment(volume, geometry, model, roi, names, recipe, options.device, progress=progress.show)
     kept = [label for label in model.card.labels if names is None or label.name in names]
+    start = time.perf_counter()
     write_segmentation(output, labelmap_kji, geometry, kept)
+    write_seconds = time.perf_counter() - start
+    report.seconds_by_phase = {"read": round(read_seconds, 3), **report.seconds_by_phase, "write": round(write_seconds, 3)}
     for line in (*report.warnings, *report.notes):
         print(f"mednextseg: {line}", file=sys.stderr)
     result = {"output": str(output), **report.to_dict()}

@@ -6,6 +6,7 @@ import numpy as np
 
 from mednextseg.models.normalization import Normalization
 
+_VALUES_AT_ONCE = 2**22
 _SMALLEST_STD = 1e-8  # as in nnU-Net: a constant image becomes zeros instead of NaN
 _OUTER_PERCENTILES = (0.5, 99.5)
 
@@ -72,7 +73,10 @@ def _standardising(values: np.ndarray, lower: float = -np.inf, upper: float = np
     """Clip, then subtract the mean of these values and divide by their deviation; without values nothing but the clipping is done."""
     if values.size == 0:
         return IntensityScaling(lower, upper)
-    mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    mean = float(values.mean(dtype=np.float64))
+    # In parts: the differences of a whole volume in double precision are four times a CT of 16 bits.
+    parts = np.array_split(values, 1 + values.size // _VALUES_AT_ONCE)
+    std = (sum(float(np.square(part - mean).sum(dtype=np.float64)) for part in parts) / values.size) ** 0.5
     return IntensityScaling(lower, upper, shift=mean, scale=max(std, _SMALLEST_STD))
 
 

@@ -9,7 +9,7 @@ from mednextseg.geometry import AxisMap, Geometry, axis_map
 from mednextseg.models.model_card import ModelCard
 from mednextseg.models.normalization import Normalization
 from mednextseg.segment.intensity import fit_scaling
-from mednextseg.segment.resampling import anatomical_grid, resample_affine, resize, resized_geometry
+from mednextseg.segment.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
 from mednextseg.segment.roi import RegionOfInterest
 
 # Beyond this angle "the nearest axis" is no longer the anatomy the network was trained on, so the volume is rotated to it first.
@@ -58,8 +58,10 @@ class PreparedVolume:
 
     def restore(self, labelmap_kji: np.ndarray) -> np.ndarray:
         """Labels on `crop_geometry` -> labels on `source`; voxels outside the crop are background. Same dtype."""
-        turned = np.zeros(self.turned.shape_kji, dtype=labelmap_kji.dtype)
-        turned[self.crop.slices] = labelmap_kji
+        turned = labelmap_kji
+        if self.crop != _whole(self.turned):
+            turned = np.zeros(self.turned.shape_kji, dtype=labelmap_kji.dtype)
+            turned[self.crop.slices] = labelmap_kji
         if not self.rotated:
             return np.ascontiguousarray(self.turn.invert(turned))
         return resample_labels(turned, self.turned, self.source)
@@ -85,15 +87,14 @@ def prepare(
     crop_geometry = turned.cropped(region.start, region.stop)
     grid = _NetworkGrid(network_shape_kji(crop_geometry, card), _coarse_axis(crop_geometry, card))
     mask = _nonzero_mask(turned_ckji) if any(channel.normalization.masked for channel in card.channels) else None
-    channels = []
-    for source, stored, channel in zip(volume_ckji, turned_ckji, card.channels, strict=True):
+    image_ckji = np.empty((len(card.channels), *grid.shape_kji), dtype=np.float32)
+    for source, stored, channel, image_kji in zip(volume_ckji, turned_ckji, card.channels, image_ckji, strict=True):
         # Rotating adds corners that no scanner saw: they must not count in mean and deviation.
         whole_source = source if rotated and measured == _whole(turned) else None
         used = mask if channel.normalization.masked else None
-        image = _network_channel(stored, whole_source, used, region, measured, channel.normalization, card, grid)
-        channels.append(image)
+        _fill_channel(image_kji, stored, whole_source, used, region, measured, channel.normalization, card, grid)
     return PreparedVolume(
-        image_ckji=np.stack(channels),
+        image_ckji=image_ckji,
         network_geometry=resized_geometry(crop_geometry, grid.shape_kji),
         source=geometry,
         turned=turned,
@@ -222,7 +223,8 @@ class _NetworkGrid:
         return tuple(0 if axis == self.coarse_axis else order for axis in range(3))
 
 
-def _network_channel(
+def _fill_channel(
+    image_kji: np.ndarray,
     stored_kji: np.ndarray,
     whole_source: np.ndarray | None,
     mask_kji: np.ndarray | None,
@@ -231,18 +233,23 @@ def _network_channel(
     normalization: Normalization,
     card: ModelCard,
     grid: _NetworkGrid,
-) -> np.ndarray:
-    """One channel, normalised and on the network's grid; its mean and deviation come from the box `measured`."""
+) -> None:
+    """Write one channel, normalised and on the network's grid; its mean and deviation come from the box `measured`."""
     seen = stored_kji[region.slices]
     statistics = stored_kji[measured.slices] if whole_source is None else whole_source
     statistics_mask = None if mask_kji is None or whole_source is not None else mask_kji[measured.slices]
     inside = None if mask_kji is None else mask_kji[region.slices]
     if card.normalize_first:
-        image = fit_scaling(statistics, normalization, statistics_mask).apply(seen, inside)
-        return resize(image, grid.shape_kji, grid.orders(3), card.clip_resampled)
-    image = resize(seen.astype(np.float32), grid.shape_kji, grid.orders(3), card.clip_resampled)
+        scaling = fit_scaling(statistics, normalization, statistics_mask)
+
+        def normalised(planes: slice) -> np.ndarray:
+            return scaling.apply(seen[planes], None if inside is None else inside[planes])
+
+        resize_planes(normalised, seen.shape, image_kji, grid.orders(3), card.clip_resampled)
+        return
+    resize_planes(lambda planes: seen[planes].astype(np.float32), seen.shape, image_kji, grid.orders(3), card.clip_resampled)
     if inside is not None:
         inside = resize(inside.astype(np.float32), grid.shape_kji, grid.orders(1)) >= 0.5
     if region == measured and whole_source is None:
-        statistics, statistics_mask = image, inside
-    return fit_scaling(statistics, normalization, statistics_mask).apply(image, inside)
+        statistics, statistics_mask = image_kji, inside
+    image_kji[:] = fit_scaling(statistics, normalization, statistics_mask).apply(image_kji, inside)

@@ -1,12 +1,17 @@
 """Images onto other grids: separable spline resizing of aligned grids, and the general affine case."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
+import torch
 from scipy import ndimage
+from torch import Tensor
 
 from mednextseg.geometry import Geometry
+
+_NEGLIGIBLE_WEIGHT = 1e-8
+_PLANES_AT_ONCE = 16
 
 
 @lru_cache(maxsize=32)
@@ -29,7 +34,7 @@ def resize(
 ) -> np.ndarray:
     """Resize a float32 volume to another number of voxels between the same outer edges; spline order for each axis.
 
-    One matrix product an axis; the axis that shrinks most goes first. Equal to scipy.ndimage.zoom to float32 rounding.
+    Equal to scipy.ndimage.zoom to float32 rounding.
 
     Args:
         volume_kji: float32 (K, J, I).
@@ -37,19 +42,87 @@ def resize(
         orders_kji: spline order along each axis.
         clip: keep the result within the input's range, as scikit-image does; where one axis has order 0, slice by slice across it.
     """
+    resized = np.empty(tuple(shape_kji), dtype=np.float32)
+    resize_planes(lambda planes: volume_kji[planes], volume_kji.shape, resized, orders_kji, clip)
+    return resized
+
+
+def resize_planes(
+    read: Callable[[slice], np.ndarray],
+    shape_kji: Sequence[int],
+    out_kji: np.ndarray,
+    orders_kji: Sequence[int] = (3, 3, 3),
+    clip: bool = False,
+) -> None:
+    """As `resize`, for a volume that is read in pieces: neither it nor what lies between need exist whole.
+
+    Rows and columns are one matrix product each. Along K the weights of a cubic spline fall by the factor 0.27 a plane, so that only
+    near planes take part.
+
+    Args:
+        read: gives float32 (planes, J, I) for a slice along K; called once for each plane, in order.
+        shape_kji: of the volume.
+        out_kji: float32, C-contiguous; receives the result.
+    """
+    limits = _Limits(orders_kji)
+    k_weights = torch.tensor(axis_weights(shape_kji[0], out_kji.shape[0], orders_kji[0]))
+    window, window_start = torch.empty(0, *out_kji.shape[1:]), 0  # resized rows and columns of the planes that are still needed
+    for target in _portions(0, out_kji.shape[0]):
+        needed = _support(k_weights[target])
+        fresh = [window[needed.start - window_start :]]
+        for source in _portions(window_start + len(window), needed.stop):
+            planes_kji = np.ascontiguousarray(read(source))
+            limits.add(planes_kji)
+            resized = _resized_in_plane(torch.tensor(planes_kji), out_kji.shape, orders_kji)
+            fresh.append(resized[max(0, needed.start - source.start) :])
+        window, window_start = torch.cat(fresh), needed.start
+        mixed = k_weights[target, needed] @ window[: needed.stop - needed.start].flatten(1)
+        torch.from_numpy(out_kji[target]).copy_(mixed.view(-1, *out_kji.shape[1:]))
     if clip:
-        coarse = tuple(axis for axis in range(3) if orders_kji[axis] == 0)
-        in_plane = [volume_kji.shape[axis] if axis in coarse else n for axis, n in enumerate(shape_kji)]
-        fine = tuple(axis for axis in range(3) if axis not in coarse)
-        low, high = volume_kji.min(axis=fine, keepdims=True), volume_kji.max(axis=fine, keepdims=True)
-        volume_kji = np.clip(resize(volume_kji, in_plane, orders_kji), low, high)
-    factors = [n_out / n_in for n_out, n_in in zip(shape_kji, volume_kji.shape, strict=True)]
-    for axis in np.argsort(factors):
-        n_in, n_out = volume_kji.shape[axis], int(shape_kji[axis])
-        if n_in != n_out:
-            weights = axis_weights(n_in, n_out, orders_kji[axis])
-            volume_kji = np.moveaxis(np.tensordot(weights, volume_kji, axes=(1, axis)), 0, axis)
-    return np.ascontiguousarray(volume_kji, dtype=np.float32)
+        np.clip(out_kji, *limits.on_grid(out_kji.shape), out=out_kji)
+
+
+class _Limits:
+    """Smallest and largest value of a volume that is read in pieces: of all of it, or of each slice across an axis of order 0."""
+
+    def __init__(self, orders_kji: Sequence[int]) -> None:
+        self._coarse = [axis for axis in range(3) if orders_kji[axis] == 0]
+        self._low: list[np.ndarray] = []
+        self._high: list[np.ndarray] = []
+
+    def add(self, planes_kji: np.ndarray) -> None:
+        fine = tuple(axis for axis in range(3) if axis not in self._coarse)
+        self._low.append(planes_kji.min(axis=fine, keepdims=True))
+        self._high.append(planes_kji.max(axis=fine, keepdims=True))
+
+    def on_grid(self, shape_kji: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Both, for each slice of the grid the volume was resized to; they broadcast to it."""
+        low, high = np.concatenate(self._low), np.concatenate(self._high)
+        if 0 not in self._coarse:
+            low, high = low.min(axis=0, keepdims=True), high.max(axis=0, keepdims=True)
+        for axis in self._coarse:
+            nearest = axis_weights(low.shape[axis], shape_kji[axis], 0).argmax(axis=1)
+            low, high = low.take(nearest, axis=axis), high.take(nearest, axis=axis)
+        return low, high
+
+
+def _portions(start: int, stop: int) -> Iterator[slice]:
+    return (slice(first, min(first + _PLANES_AT_ONCE, stop)) for first in range(start, stop, _PLANES_AT_ONCE))
+
+
+def _support(weights: Tensor) -> slice:
+    """The columns of a matrix that count in float32."""
+    used = torch.nonzero((weights.abs() > _NEGLIGIBLE_WEIGHT).any(dim=0)).flatten()
+    return slice(int(used[0]), int(used[-1]) + 1)
+
+
+def _resized_in_plane(planes_kji: Tensor, shape_kji: Sequence[int], orders_kji: Sequence[int]) -> Tensor:
+    """(planes, J, I) with rows and columns of the other grid; the axis that shrinks most goes first."""
+    for axis in sorted((1, 2), key=lambda axis: shape_kji[axis] / planes_kji.shape[axis]):
+        if planes_kji.shape[axis] != shape_kji[axis]:
+            weights = torch.tensor(axis_weights(planes_kji.shape[axis], shape_kji[axis], orders_kji[axis]))
+            planes_kji = weights @ planes_kji if axis == 1 else planes_kji @ weights.T
+    return planes_kji
 
 
 def resized_geometry(geometry: Geometry, shape_kji: Sequence[int]) -> Geometry:

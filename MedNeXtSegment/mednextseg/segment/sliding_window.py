@@ -5,6 +5,7 @@ logits is held, however long the volume and however many labels (nnU-Net keeps t
 the windows and weights themselves).
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -50,11 +51,12 @@ class SlidingWindow:
 
 @dataclass
 class WindowCount:
-    """What a run cost, filled in while it goes: windows by decision, and forward passes of the network."""
+    """What a run cost, filled in while it goes: windows by decision, forward passes of the network, and the seconds they took."""
 
     full: int = 0
     skip: int = 0
     forward_passes: int = 0
+    network_seconds: float = 0.0
 
 
 def predict_slabs(
@@ -86,7 +88,9 @@ def predict_slabs(
             yield from _within(sums.finish_before(k_start), offset_kji[0], image_ckji.shape[1], inside)
             row_windows = list(row)
             for load_network in networks:
+                start = time.perf_counter()
                 network = load_network()
+                count.network_seconds += time.perf_counter() - start
                 for batch in _batches(row_windows, settings.batch_size):
                     report(done / total)
                     _add_windows(padded_ckji, batch, network, settings, sums, count)
@@ -150,7 +154,9 @@ def _average_over_views(patches: Tensor, network: Network, settings: SlidingWind
     total = None
     with torch.inference_mode():
         for view in settings.views:
+            start = time.perf_counter()
             values = network(view.apply(patches))
+            count.network_seconds += time.perf_counter() - start
             count.forward_passes += 1
             if settings.average == "probabilities":
                 values = values.softmax(dim=1) if settings.activation == "softmax" else values.sigmoid()
