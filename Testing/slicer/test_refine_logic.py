@@ -145,11 +145,12 @@ def test_a_box_is_answered(logic, case):
     assert dice(case.mask(), case.truth_kji & slab) > 0.85
 
 
-@pytest.mark.parametrize("mode", ["OverwriteAllSegments", "OverwriteNone"])
+@pytest.mark.parametrize("mode", ["OverwriteAllSegments", "OverwriteNone", "OverwriteVisibleSegments"])
 def test_other_segments_are_overwritten_as_the_segment_editor_is_set(logic, case, mode):
     _, _, i = np.indices(SHAPE_KJI)
     other = case.truth_kji & (i < SHAPE_KJI[2] / 2)
     case.put("other", other)
+    case.segmentation.GetDisplayNode().SetSegmentVisibility("other", mode != "OverwriteVisibleSegments")
     editor = case.editor()
     editor.SetOverwriteMode(getattr(editor, mode))
     session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
@@ -181,6 +182,18 @@ def test_the_editable_area_and_the_intensity_range_hold(logic, case):
     voxels = slicer.util.arrayFromVolume(case.volume)
     assert case.mask().any()
     assert voxels[case.mask()].min() >= 180
+
+
+def test_one_segment_alone_can_be_the_editable_area(logic, case):
+    _, _, i = np.indices(SHAPE_KJI)
+    half = case.truth_kji & (i < SHAPE_KJI[2] / 2)
+    case.put("other", half)
+    editor = case.editor()
+    editor.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedInsideSingleSegment)
+    editor.SetMaskSegmentID("other")
+    session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
+    session.addPoint(case.world(), plane=(0, 0, 1))
+    assert case.mask().any() and not (case.mask() & ~half).any()
 
 
 def test_undo_twice_and_redo_are_exact(logic, case):
