@@ -22,13 +22,13 @@ def confusion_ml(references: Sequence[PlacedMask], predictions: Sequence[PlacedM
         voxel each.
     """
     volumes_ml = np.zeros((len(references), len(predictions) + 1))
-    for row, (mask_kji, grid) in zip(volumes_ml, references, strict=True):
+    for row, (mask_kji, grid) in enumerate(references):
         reference = mask_kji > 0
         missed = reference.copy()
         for column, (other_kji, geometry) in enumerate(predictions):
             other, _ = on_grid(other_kji, geometry, grid)
-            row[column] = np.count_nonzero(other & reference)
+            volumes_ml[row, column] = np.count_nonzero(other & reference)
             missed &= ~other
-        row[-1] = np.count_nonzero(missed)
-        row *= grid.voxel_volume_mm3 / _MM3_PER_ML
+        volumes_ml[row, -1] = np.count_nonzero(missed)
+        volumes_ml[row] *= grid.voxel_volume_mm3 / _MM3_PER_ML
     return volumes_ml

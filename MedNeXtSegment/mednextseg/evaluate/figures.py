@@ -54,7 +54,7 @@ def bland_altman(reference_ml: Sequence[float], prediction_ml: Sequence[float], 
     axes.set_xlabel("mean of both volumes (ml)")
     axes.set_ylabel("prediction minus reference (ml)")
     axes.set_title(title)
-    axes.legend(fontsize=7, loc="best")
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)  # below: it hides no case
     return _png(figure)
 
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1c2530; max-width: 1120px;
+body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1c2530; max-width: 1200px;
   margin: 2em auto; padding: 0 1em }
 h1 { font-size: 1.6em; margin-bottom: 0 } h2 { font-size: 1.2em; margin-top: 2em; border-bottom: 1px solid #d5dbe3 }
 p.lead { color: #56616f; margin-top: .2em } figure { margin: 1em 0; display: inline-block; vertical-align: top }
 figure img { max-width: 100%; border: 1px solid #e3e8ee } figcaption { color: #56616f; font-size: .9em; max-width: 60em }
 table { border-collapse: collapse; margin: .8em 0; font-variant-numeric: tabular-nums } div.wide { overflow-x: auto }
 th, td { padding: .25em .55em; border-bottom: 1px solid #e3e8ee; text-align: right; white-space: nowrap }
-th:first-child, td:first-child { text-align: left } td.text { text-align: left; white-space: normal }
+th:first-child, td:first-child, .words { text-align: left } td.text { text-align: left; white-space: normal }
 th { background: #f3f6f9; cursor: pointer } small { color: #6b7683; display: block }
 .note { background: #fff7e0; border-left: 4px solid #e0a800; padding: .4em .8em; margin: .4em 0 }
 .failed { background: #fdecea; border-left: 4px solid #c62828; padding: .4em .8em; margin: .4em 0 }
@@ -43,15 +43,19 @@ class Cell:
     quality: float | None = None
     detail: str = ""
 
-    def to_html(self) -> str:
-        """The td element."""
+    def to_html(self, kind: str = "") -> str:
+        """The td element, of a style class where one is named."""
         style = ""
         if self.quality is not None:
             hue = round(120 * min(max(self.quality, 0.0), 1.0))
             style = f' style="background:hsl({hue},70%,90%)"'
         key = "" if self.value is None else f' data-value="{self.value!r}"'
         detail = f" <small>{html.escape(self.detail)}</small>" if self.detail else ""
-        return f"<td{key}{style}>{html.escape(self.text)}{detail}</td>"
+        return f"<td{_class(kind)}{key}{style}>{html.escape(self.text)}{detail}</td>"
+
+
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
 
 
 def number(value: float | None, digits: int = 3, quality: float | None = None, detail: str = "") -> Cell:
@@ -62,9 +66,11 @@ def number(value: float | None, digits: int = 3, quality: float | None = None, d
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """A table whose columns sort on a click."""
-    top = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
-    body = "\n".join("<tr>" + "".join(cell.to_html() for cell in row) + "</tr>" for row in rows)
+    """A table whose columns sort on a click; columns without numbers are aligned as words."""
+    kinds = ["" if any(row[column].value is not None for row in rows) else "words" for column in range(len(heads))]
+    top = "".join(f"<th{_class(kind)}>{html.escape(head)}</th>" for head, kind in zip(heads, kinds, strict=True))
+    lines = ("".join(cell.to_html(kind) for cell, kind in zip(row, kinds, strict=True)) for row in rows)
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 

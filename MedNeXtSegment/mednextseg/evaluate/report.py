@@ -31,6 +31,7 @@ def evaluation_page(
     """
     results = evaluation.results
     lead = f"{len(results)} case(s), {len(label_names(results))} label(s), {len(evaluation.failed)} failed"
+    lead += f"; model {provenance['model']}" if "model" in provenance else ""
     return page("Segmentation evaluation", lead, [
         section("Failed cases", *(paragraph(f"{case}: {error}", "failed") for case, error in evaluation.failed.items())),
         section("Summary", _summary_table(results), paragraph(_EMPTY_RULE)),
