@@ -11,7 +11,6 @@ from mednextseg.geometry import Geometry
 from MedNeXtSegmentLib.SegmentPairs import SegmentPair, segmentNames
 from MedNeXtSegmentLib.WorkerRun import WorkerRun
 
-
 _METRICS = (
     "dice", "iou", "nsd", "tolerance_mm", "hd95_mm", "assd_mm", "reference_ml", "prediction_ml", "volume_difference_ml",
     "relative_volume_difference", "reference_lesions", "found_lesions", "predicted_lesions", "correct_lesions", "lesion_recall",
