@@ -18,6 +18,8 @@ tl = triton.language
 from mednextseg.kernels.cuda_rows import BatchRows  # noqa: E402
 
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
+# The plain networks that the kernels are compared with shall not round to ten bits.
+torch.backends.cudnn.allow_tf32 = False
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

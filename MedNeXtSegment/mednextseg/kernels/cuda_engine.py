@@ -46,6 +46,7 @@ class CudaEngine:
         self.heads = [CudaHead(getattr(module, f"out_{level}"), device, dtype) for level in range(heads)]
         self._graphs: OrderedDict[torch.Size, ReplayedRun] = OrderedDict()
         self._seen: set[torch.Size] = set()
+        self._pool: tuple[int, int] | None = None
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor | list[Tensor]:
@@ -61,7 +62,7 @@ class CudaEngine:
         check_input(x, self.config)
         # Triton launches on the current device, whichever that is.
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
-            logits = self._replay(x) if self.device.type == "cuda" else self.run(x.to(torch.float32).contiguous())
+            logits = self._replay(x) if self.device.type == "cuda" else self.run(self._image(x))
         return logits if self.deep_supervision else logits[0]
 
     def run(self, x: Tensor) -> list[Tensor]:
@@ -86,15 +87,21 @@ class CudaEngine:
                 logits[level] = self.heads[level](rows)
         return logits
 
+    def _image(self, x: Tensor) -> Tensor:
+        """A copy, because its address must be as aligned as that of a graph's input: kernels are compiled for the alignment."""
+        return x.to(self.device, torch.float32, copy=True, memory_format=torch.contiguous_format)
+
     def _replay(self, x: Tensor) -> list[Tensor]:
         """The first batch of a shape runs kernel after kernel, which compiles them; from the second on there is a graph."""
         if x.shape not in self._seen:
             self._seen.add(x.shape)
-            return self.run(x.to(self.device, torch.float32).contiguous())
+            return self.run(self._image(x))
         if x.shape not in self._graphs:
             if len(self._graphs) == _GRAPHS_KEPT:
                 self._graphs.popitem(last=False)
-            self._graphs[x.shape] = ReplayedRun(self, x.shape)
+            # One pool of memory for all graphs: they never run at the same time, and results are copied out of it at once.
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            self._graphs[x.shape] = ReplayedRun(self, x.shape, self._pool)
         self._graphs.move_to_end(x.shape)
         return self._graphs[x.shape](x)
 
@@ -119,10 +126,10 @@ class CudaHead:
 class ReplayedRun:
     """One shape of batch as a CUDA graph. Its input and outputs stay where they are; callers get copies."""
 
-    def __init__(self, engine: CudaEngine, shape: torch.Size) -> None:
+    def __init__(self, engine: CudaEngine, shape: torch.Size, pool: tuple[int, int]) -> None:
         self.x = torch.zeros(shape, device=engine.device)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"):
             self.logits = engine.run(self.x)
 
     def __call__(self, x: Tensor) -> list[Tensor]:
