@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from triton_tools import DEVICE, INTERPRETED, random, trained
+from triton_tools import DEVICE, INTERPRETED, random, trained, triton
 
 from mednextseg.kernels import (
     cuda_depthwise,
     cuda_engine,
     cuda_mlp,
     cuda_products,
-    cuda_statistics,
-    cuda_stem,
     cuda_support,
+    cuda_transposed,
 )
 from mednextseg.kernels.cuda_engine import CudaEngine
 from mednextseg.kernels.cuda_support import verified_engine
@@ -25,15 +24,18 @@ from mednextseg.kernels.plain import PlainRunner
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 
 
+def whole_planes(grid_kji: tuple[int, ...], channels: int) -> tuple[int, int, int]:
+    return *(triton.next_power_of_2(n) for n in grid_kji[1:]), triton.next_power_of_2(channels)
+
+
 @pytest.fixture(autouse=True)
 def large_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter takes its time for every program, whatever the size; the other files test the tiles of the card."""
     if INTERPRETED:
-        monkeypatch.setattr(cuda_depthwise, "TILE_ROWS_BY_CHANNELS", 8192)
+        monkeypatch.setattr(cuda_depthwise, "plane_tile", whole_planes)
+        monkeypatch.setattr(cuda_transposed, "plane_tile", whole_planes)
         monkeypatch.setattr(cuda_mlp, "_tile", lambda *_: (1024, 32))
         monkeypatch.setattr(cuda_products, "_TILE", dict.fromkeys(cuda_products._TILE, (1024, 64, 64)))
-        monkeypatch.setattr(cuda_statistics, "_CHANNELS_AT_ONCE", 128)
-        monkeypatch.setattr(cuda_stem, "_BLOCK_ROWS", 4096)
 
 
 def small(**changes: object) -> MedNeXt:
