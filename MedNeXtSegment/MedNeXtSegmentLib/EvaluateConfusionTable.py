@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.EvaluateRun import EvaluateRun
 from MedNeXtSegmentLib.SegmentPairs import segmentNames
+from MedNeXtSegmentLib.TableHeight import fitHeight
 
 _HEIGHT_PX = 160
 # A share of a structure that went elsewhere is coloured from here on; deepest at one half.
@@ -21,7 +22,6 @@ class EvaluateConfusionTable:
         self._table = table
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.setSelectionMode(qt.QAbstractItemView.NoSelection)  # a selection would hide the colours
-        table.setMaximumHeight(_HEIGHT_PX)
         table.verticalHeader().setVisible(False)
         table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
 
@@ -30,8 +30,9 @@ class EvaluateConfusionTable:
         confusion = None if run is None else run.confusion
         self._table.setRowCount(0 if confusion is None else len(confusion.rows))
         if confusion is None:
+            fitHeight(self._table, _HEIGHT_PX)
             return
-        heads = [_("Reference"), *confusion.columns]
+        heads = [_("Reference"), *(name.replace(" ", "\n") for name in confusion.columns)]
         self._table.setColumnCount(len(heads))
         self._table.setHorizontalHeaderLabels(heads)
         testIds = list(segmentNames(run.testNode))
@@ -41,6 +42,7 @@ class EvaluateConfusionTable:
             for column, volume_ml in enumerate(volumes_ml):
                 item = _item(volume_ml, result.metrics["reference_ml"], isMatch=column in matched)
                 self._table.setItem(row, 1 + column, item)
+        fitHeight(self._table, _HEIGHT_PX)
 
 
 def _item(volume_ml: float, total_ml: float, isMatch: bool):

@@ -6,6 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.SegmentPairs import SegmentPair, matchSegments, segmentNames
+from MedNeXtSegmentLib.TableHeight import fitHeight
 
 _HEIGHT_PX = 150
 
@@ -24,7 +25,6 @@ class EvaluatePairsTable:
         table.setHorizontalHeaderLabels([_("Reference segment"), _("Test segment")])
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.setSelectionMode(qt.QAbstractItemView.NoSelection)
-        table.setMaximumHeight(_HEIGHT_PX)
         table.verticalHeader().setVisible(False)
         for column in range(2):
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.Stretch)
@@ -42,6 +42,7 @@ class EvaluatePairsTable:
             self._choices.append(choices)
             self._table.setItem(row, 0, qt.QTableWidgetItem(pair.name))
             self._table.setCellWidget(row, 1, self._selector(choices, names, pair.testIds))
+        fitHeight(self._table, _HEIGHT_PX)
         return note
 
     def pairs(self) -> list[SegmentPair]:

@@ -7,6 +7,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.EvaluateRun import EvaluateRun, StructureResult
+from MedNeXtSegmentLib.TableHeight import fitHeight
 
 _HEIGHT_PX = 200
 # The worst value of a column, and the others of its worst quarter.
@@ -47,7 +48,6 @@ class EvaluateResultsTable:
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.setSelectionMode(qt.QAbstractItemView.NoSelection)  # a selection would hide the colours
         table.setWordWrap(False)
-        table.setMaximumHeight(_HEIGHT_PX)
         table.verticalHeader().setVisible(False)
         table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
@@ -64,6 +64,7 @@ class EvaluateResultsTable:
             self._table.setItem(row, 0, item)
         for number, column in enumerate(self._columns, start=1):
             self._fillColumn(number, column, [result.metrics[column.key] for result in results])
+        fitHeight(self._table, _HEIGHT_PX)
 
     def _onClicked(self, row: int) -> None:
         """Tell, and mark the row by bold type."""

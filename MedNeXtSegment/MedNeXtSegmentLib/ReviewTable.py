@@ -6,6 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.ReviewRun import ReviewSlice
+from MedNeXtSegmentLib.TableHeight import fitHeight
 
 _HEIGHT_PX = 200
 
@@ -26,8 +27,8 @@ class ReviewTable:
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-        table.setMaximumHeight(_HEIGHT_PX)
         table.verticalHeader().setVisible(False)
+        table.horizontalHeader().setHighlightSections(False)
         table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.cellClicked.connect(lambda row, _column: self._onClicked(row))
@@ -37,6 +38,7 @@ class ReviewTable:
         self._slices, self.chosen = list(slices), None
         self._table.clearSelection()
         self._table.setRowCount(len(slices))
+        fitHeight(self._table, _HEIGHT_PX)
         for row, item in enumerate(slices):
             place = ", ".join(f"{mm:.0f}" for mm in item.centerRAS)
             self._table.setItem(row, 0, qt.QTableWidgetItem(item.segmentName))

@@ -1,4 +1,5 @@
-"""Draws evaluate.png: the Evaluate tab beside slice and 3D views, after a click on the worst row.
+"""Draws evaluate.png, the Evaluate tab beside slice and 3D views after a click on the worst row, and evaluate-review.png, the same
+after a search for the slices in doubt and a click on the first of them.
 
     PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/evaluate_screenshot.py DATASET CASE Resources/Screenshots
 
@@ -56,7 +57,29 @@ def main() -> None:
         node.GetDisplayNode().SetVisibility3D(False)
     window.threeDView.look_at(bounds)
     save(host, window, options.folder / "evaluate.png")
+    parameters.outputSegmentation = test
+    lookFirst(host, widget.panel, volume)
+    slicer.mrmlScene.RemoveNode(panel.errorMapNode)
+    save(host, window, options.folder / "evaluate-review.png")
     host.unload_modules()
+
+
+def lookFirst(host, module, volume) -> None:
+    """Find the slices in doubt, and click the first one."""
+    import qt
+    from PySide6 import QtTest
+
+    ui, parameters = module.review.ui, module.review._parameterNode
+    parameters.inputVolume, parameters.modelId = volume, MODEL
+    for section in (ui.inputsSection, ui.pairsSection):
+        section.setCollapsed(True)
+    for section in (ui.confusionSection, ui.reviewSection):
+        section.setCollapsed(False)
+    ui.reviewButton.click()
+    host.wait_until(lambda: module.review.run is None, TIMEOUT_S)
+    host.process_events()
+    place = ui.reviewTable.visualItemRect(ui.reviewTable.item(0, 1)).center()
+    QtTest.QTest.mouseClick(ui.reviewTable.viewport(), qt.Qt.LeftButton, qt.Qt.NoModifier, place)
 
 
 def loadReference(path: Path, volume):
