@@ -2,7 +2,8 @@
 
 Output voxel o gets input voxel i through tap t = o + p - 2 i, where p = kernel // 2. With o = 2 m + parity, every output of a cell m
 sees the inputs i = m + shift of a small neighbourhood (3 x 3 x 3 for a kernel of 5), each through the tap parity + p - 2 shift. A
-program loads this neighbourhood once for a tile of cells and adds to the eight outputs of every cell at the same time.
+program loads this neighbourhood for a tile of cells and adds to four outputs of every cell at the same time, those of one parity
+along k: four, so that there are registers for two cells a thread and a weight that is loaded serves both.
 
 The outputs lie phase after phase: (N, 8 * K*J*I, C), phase 4 pk + 2 pj + pi, each with the grid of the input. An axis of n voxels
 has 2n - 1 outputs, so the last plane of an odd phase does not exist; its memory is not written.
@@ -42,8 +43,9 @@ class CudaTransposedDepthwise:
         samples, _, channels = rows.values.shape
         y = BatchRows.empty(samples, rows.grid_kji, channels, rows.values, phases=PHASES)
         height, width, block_channels = plane_tile(rows.grid_kji, channels)
+        height *= 2
         tiles_kji = (rows.grid_kji[0], triton.cdiv(rows.grid_kji[1], height), triton.cdiv(rows.grid_kji[2], width))
-        tiles = tiles_kji[0] * tiles_kji[1] * tiles_kji[2]
+        tiles = 2 * tiles_kji[0] * tiles_kji[1] * tiles_kji[2]
         statistics, counts = empty_tile_statistics(samples, tiles, channels, y.values.device)
         _transposed_kernel[tiles, samples, triton.cdiv(channels, block_channels)](
             rows.values,
@@ -89,9 +91,9 @@ def _transposed_kernel(
     channel = tl.program_id(2) * BLOCK_CHANNELS + tl.arange(0, BLOCK_CHANNELS)
     exists = channel < CHANNELS
     row = tl.arange(0, HEIGHT * WIDTH)
-    k = tile // (tiles_i * tiles_j)
-    j = tile // tiles_i % tiles_j * HEIGHT + row // WIDTH
-    i = tile % tiles_i * WIDTH + row % WIDTH
+    odd_k, k = tile % 2, tile // (2 * tiles_i * tiles_j)
+    j = tile // (2 * tiles_i) % tiles_j * HEIGHT + row // WIDTH
+    i = tile // 2 % tiles_i * WIDTH + row % WIDTH
     pad: tl.constexpr = KERNEL // 2
     before: tl.constexpr = pad // 2
     width: tl.constexpr = (pad + 1) // 2 + before + 1  # shifts -before .. (pad + 1) // 2
@@ -99,36 +101,36 @@ def _transposed_kernel(
     cells = grid_k.to(tl.int64) * grid_j * grid_i
     x += sample.to(tl.int64) * cells * CHANNELS
     start = tl.load(bias + channel, mask=exists, other=0.0)
-    sums = (tl.zeros((HEIGHT * WIDTH, BLOCK_CHANNELS), tl.float32) + start[None, :],) * 8
+    sums = (tl.zeros((HEIGHT * WIDTH, BLOCK_CHANNELS), tl.float32) + start[None, :],) * 4
     # Shifts are counted from 0 here, so that tap = parity + pad + 2 before - 2 shift. Along k it is a loop of the compiled code (a
     # tenth of the compilation time), where taps outside the kernel count as zero; along j and i such taps are left out.
     for shift_k in range(width):
         from_k = k + shift_k - before
         address = x + from_k.to(tl.int64) * (grid_j * grid_i * CHANNELS)
+        tap_k = odd_k + pad + 2 * before - 2 * shift_k
+        known = exists & (tap_k >= 0) & (tap_k < KERNEL)
         for shift in tl.static_range(width * width):
             from_j, from_i = j + shift // width - before, i + shift % width - before
             inside = (from_j >= 0) & (from_j < grid_j) & (from_i >= 0) & (from_i < grid_i)
             wanted = inside & (from_k >= 0) & (from_k < grid_k)
             offset = (from_j * grid_i + from_i)[:, None] * CHANNELS + channel[None, :]
             value = tl.load(address + offset, mask=wanted[:, None] & exists[None, :], other=0.0).to(tl.float32)
-            for phase in tl.static_range(8):
-                tap_j = phase // 2 % 2 + pad + 2 * before - 2 * (shift // width)
+            for phase in tl.static_range(4):
+                tap_j = phase // 2 + pad + 2 * before - 2 * (shift // width)
                 tap_i = phase % 2 + pad + 2 * before - 2 * (shift % width)
                 if tap_j >= 0 and tap_j < KERNEL and tap_i >= 0 and tap_i < KERNEL:
-                    tap_k = phase // 4 + pad + 2 * before - 2 * shift_k
-                    known = exists & (tap_k >= 0) & (tap_k < KERNEL)
                     tap = (tap_k * KERNEL + tap_j) * KERNEL + tap_i
                     factor = tl.load(weight + tap * CHANNELS + channel, mask=known, other=0.0)
                     sums = sums[:phase] + (sums[phase] + value * factor[None, :],) + sums[phase + 1 :]
 
-    y += sample.to(tl.int64) * 8 * cells * CHANNELS + k.to(tl.int64) * (grid_j * grid_i * CHANNELS)
+    y += ((sample * 8 + 4 * odd_k).to(tl.int64) * cells + k.to(tl.int64) * grid_j * grid_i) * CHANNELS
     offset = (j * grid_i + i)[:, None] * CHANNELS + channel[None, :]
     stored = sums
-    valid = (j < 0,) * 8
-    for phase in tl.static_range(8):
-        here = (k < grid_k - phase // 4) & (j < grid_j - phase // 2 % 2) & (i < grid_i - phase % 2)
+    valid = (j < 0,) * 4
+    for phase in tl.static_range(4):
+        here = (k < grid_k - odd_k) & (j < grid_j - phase // 2) & (i < grid_i - phase % 2)
         rounded = sums[phase].to(y.dtype.element_ty)
         tl.store(y + phase * cells * CHANNELS + offset, rounded, mask=here[:, None] & exists[None, :])
         stored = stored[:phase] + (rounded.to(tl.float32),) + stored[phase + 1 :]
         valid = valid[:phase] + (here,) + valid[phase + 1 :]
-    store_tile_statistics(stored, valid, tile_statistics, counts, sample, tile, tiles, channel, CHANNELS, PARTS=8)
+    store_tile_statistics(stored, valid, tile_statistics, counts, sample, tile, tiles, channel, CHANNELS, PARTS=4)
