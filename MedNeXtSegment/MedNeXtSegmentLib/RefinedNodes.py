@@ -139,7 +139,8 @@ class RefinedNodes:
         what was propagated from it."""
         refinement, shown = self.refinement, self._segment.shown_kji.reshape(-1)
         plane = refinement.active_plane
-        edit = None if plane is None else slice_edit(refinement.probability, plane, self._segment.writer.geometry)
+        grid = self._segment.writer.geometry
+        edit = None if plane is None else slice_edit(refinement.probability, plane, grid, is_cut=True)
         touched = [*refinement.take_flipped(), *(e.voxels for e in (self._edit, edit) if e is not None)]
         if self._edit is not None and edit is not None and np.array_equal(self._edit.voxels, edit.voxels):
             touched.pop()

@@ -4,12 +4,15 @@
 
 Real panel, worker process, segment editor logic and rendered slice view on the test host; clicks go round a ball-shaped segment in the
 middle of the volume, on and beside it, each few of them on another slice. The first click on a slice has to sample it and, with some
-networks, to encode it. `--parts` also times the parts inside this process. Prints milliseconds; asserts nothing.
+networks, to encode it. Prints milliseconds, and what the processor did in them: on a busy machine only that means something.
+`--parts` lists what costs most in this process. Asserts nothing.
 """
 
 import argparse
 import cProfile
 import json
+import math
+import os
 import pstats
 import statistics
 import time
@@ -36,9 +39,11 @@ def main() -> None:
     options = parser.parse_args()
     bench = Bench(slicerhost.start(qt=True), options.volume or templatePath(), options.prompter)
     profile = cProfile.Profile()
-    for number in range(-CLICKS_PER_SLICE, options.clicks):  # one slice to warm up
-        if options.parts and number == 0:
-            profile.enable()
+    for number in range(-CLICKS_PER_SLICE, 0):  # one slice to warm up
+        bench.click(number)
+    if options.parts:
+        profile.enable()
+    for number in range(options.clicks):
         bench.click(number)
     profile.disable()
     print(json.dumps(bench.report(), indent=1))
@@ -77,9 +82,10 @@ class Bench:
         self.view.show_volume(self.volume)
         self.view.center_on(self.centre_ras, FIELD_OF_VIEW_MM)
         self.waits_ms = {"first click on a slice": [], "further clicks": []}
-        self.warm_up_ms = []
+        self.warm_up_ms, self.panel_cpu_ms, self.worker_cpu_ms = [], [], []
         self._watch_pictures_and_edits()
         host.wait_until(lambda: self.representation.self().logic.worker.hello is not None, TIMEOUT_S)
+        self.worker_pid = self.representation.self().logic.worker.hello["pid"]
 
     def click(self, number: int) -> None:
         """One click; beside the object after one on it. Negative numbers warm up."""
@@ -98,6 +104,7 @@ class Bench:
         self.view.mouse.move(x, y)
         self._settle()
         entries = len(self.tools.session.journal.entries)
+        cpu_s, worker_cpu_s = time.process_time(), _cpu_seconds(self.worker_pid)
         self.view.mouse.press(x, y)
         self.edited_at = self.pictured_at = 0.0
         start = time.perf_counter()
@@ -111,6 +118,8 @@ class Bench:
         if number < 0:
             self.warm_up_ms.append(wait_ms)
         else:
+            self.panel_cpu_ms.append(1000 * (time.process_time() - cpu_s))
+            self.worker_cpu_ms.append(1000 * (_cpu_seconds(self.worker_pid) - worker_cpu_s))
             self.waits_ms["further clicks" if on_slice else "first click on a slice"].append(wait_ms)
 
     def report(self) -> dict:
@@ -123,6 +132,9 @@ class Bench:
             "volume": f"{self.volume.GetName()} {image[0]} x {image[1]} x {image[2]}",
             "view": f"{VIEW_SIZE_PX[0]} x {VIEW_SIZE_PX[1]} pixels",
             **{name: _summary(values) for name, values in both.items() if values},
+            "processor ms a click, this process (pictures included)": round(statistics.mean(self.panel_cpu_ms), 1),
+            "processor ms a click, worker, all cores": round(statistics.mean(self.worker_cpu_ms), 1),
+            "load average (1 min) and cores": [round(os.getloadavg()[0], 1), os.cpu_count()],
         }
 
     def _is_shown(self, entries: int) -> bool:
@@ -153,6 +165,15 @@ class Bench:
         for _ in range(3):
             self.host.process_events()
             self.host.wait_until(lambda: not self.widget._timer.property("active"), TIMEOUT_S)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """What a process has computed since its start, in steps of 10 ms; NaN where there is no /proc."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return math.nan
+    user, system = stat.read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _summary(values_ms: list[float]) -> dict:

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from mednextseg.geometry import Geometry
 from mednextseg.refine.slice_plane import (
     SlicePlane,
+    cut_thickness_mm,
     plane_from_slice_to_ras,
     plane_through,
     slab_thickness_mm,
@@ -101,15 +102,15 @@ def test_a_ball_cut_slice_by_slice_is_the_same_ball_in_every_orientation(row, co
 
 
 @_SETTINGS
-@given(_geometries(), st.tuples(*[st.floats(-1, 1)] * 3), st.floats(-4, 4), st.floats(0.5, 9))
-def test_the_voxels_of_a_slab_are_those_that_looking_at_all_of_them_finds(geometry, normal, shift_mm, thickness_mm):
+@given(_geometries(), st.tuples(*[st.floats(-1, 1)] * 3), st.floats(-4, 4), st.floats(0.5, 9), st.booleans())
+def test_the_voxels_of_a_slab_are_those_that_looking_at_all_of_them_finds(geometry, normal, shift_mm, thickness_mm, is_cut):
     assume(np.linalg.norm(normal) > 0.2)
     normal = np.array(normal) / np.linalg.norm(normal)
     row = np.cross(normal, (0.3, 0.5, 0.8) if abs(normal[0]) > 0.5 else (1, 0, 0))
     centre = geometry.corners_ras().mean(axis=0) + shift_mm * normal
     plane = replace(plane_through(geometry, centre, row, np.cross(normal, row)), thickness_mm=thickness_mm)
-    edit = slice_edit(np.ones(plane.shape_rc, np.float32), plane, geometry)
-    thickness = max(thickness_mm, slab_thickness_mm(geometry, plane.normal_ras))
+    edit = slice_edit(np.ones(plane.shape_rc, np.float32), plane, geometry, is_cut)
+    thickness = max(thickness_mm, (cut_thickness_mm if is_cut else slab_thickness_mm)(geometry, plane.normal_ras))
     distance = plane.distance_mm(_positions(geometry))
     assume(not (np.abs(np.abs(distance) - thickness / 2) < 1e-5 * thickness).any())
     found = np.zeros(geometry.shape_kji, bool)
@@ -117,6 +118,15 @@ def test_the_voxels_of_a_slab_are_those_that_looking_at_all_of_them_finds(geomet
         assert len(np.unique(edit.voxels)) == len(edit.voxels)
         edit.apply(found)
     assert np.array_equal(found, np.abs(distance) < thickness / 2)
+
+
+def test_a_view_of_an_oblique_plane_shows_its_slice_without_holes():
+    geometry = _geometry((20, 24, 28), (1.0, 1.3, 2.0), angles_deg=(10, 20, 30))
+    plane = plane_through(geometry, geometry.corners_ras().mean(axis=0), (0.3, -1, 0.4), (1, 0.4, 0.2), spacing_mm=0.3)
+    segment = np.zeros(geometry.shape_kji, bool)
+    slice_edit(np.ones(plane.shape_rc, np.float32), plane, geometry, is_cut=True).apply(segment)
+    inside = sample_slice(np.ones(geometry.shape_kji, np.uint8), geometry, plane, order=0, outside=0.0) > 0
+    assert inside.any() and np.array_equal(sample_slice(segment, geometry, plane, order=0, outside=0.0) > 0, inside)
 
 
 def _positions(geometry: Geometry) -> np.ndarray:

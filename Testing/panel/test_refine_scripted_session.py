@@ -7,6 +7,7 @@ import pytest
 import slicer
 from scipy import ndimage
 
+from mednextseg.refine.slice_plane import cut_thickness_mm
 from mednextseg.volume_io import read_volume
 from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume
 from refine_bench import TIMEOUT_S, useRandomWalker
@@ -94,7 +95,8 @@ def test_automatic_result_three_clicks_in_three_planes_propagation_undo_and_redo
         normals.append(plane.normal_ras)
         assert masks[-1][tuple(kji)] == isObject, session.tools.ui.refineStatusLabel.text
         changed = session.geometry.ras_from_ijk(np.argwhere(masks[-1] ^ masks[-2])[:, ::-1].astype(float))
-        assert len(changed) and np.abs(plane.distance_mm(changed)).max() <= plane.thickness_mm / 2 + 1e-3
+        reach_mm = cut_thickness_mm(session.geometry, plane.normal_ras) / 2
+        assert len(changed) and np.abs(plane.distance_mm(changed)).max() <= reach_mm + 1e-3
     assert abs(np.linalg.det(normals)) > 0.1  # three different planes
     assert np.abs(normals[2]).max() < 0.9  # the third is oblique
     session.tools.ui.propagateButton.click()

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from mednextseg.geometry import Geometry
 from mednextseg.refine import load_prompter
 from mednextseg.refine.replay import replay
+from mednextseg.refine.slice_plane import cut_thickness_mm
 from MedNeXtSegmentLib.InProcessEngine import InProcessEngine
 from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume
 
@@ -101,7 +102,8 @@ def test_a_click_on_any_plane_makes_that_slice_of_the_segment(logic, normal, par
     case = Case(None if parent == "world" else matrix)
     session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
     session.addPoint(case.world(), plane=normal)
-    slab = case.near(normal, session.activePlane.thickness_mm / 2)
+    geometry = arrayAndGeometryFromVolume(case.volume)[1]
+    slab = case.near(normal, cut_thickness_mm(geometry, session.activePlane.normal_ras) / 2)
     mask = case.mask()
     assert not (mask & ~slab).any()
     assert dice(mask, case.truth_kji & slab) > 0.9

@@ -91,9 +91,9 @@ class Refinement:
         """What `accept` would write: the active slice and those propagated from it."""
         if self._active is None:
             return []
-        parts = [(self._active.plane, self._active.probability)]
-        parts += [(item.plane, item.probability) for item in self._active.propagated]
-        edits = [slice_edit(probability, plane, self.segment_geometry) for plane, probability in parts]
+        grid = self.segment_geometry
+        edits = [slice_edit(self._active.probability, self._active.plane, grid, is_cut=True)]
+        edits += [slice_edit(item.probability, item.plane, grid) for item in self._active.propagated]
         return [edit for edit in edits if edit is not None]
 
     def preview_segment(self) -> np.ndarray:

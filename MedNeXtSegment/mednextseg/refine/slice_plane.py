@@ -107,6 +107,12 @@ def slab_thickness_mm(geometry: Geometry, normal_ras: np.ndarray) -> float:
     return float(np.abs(geometry.ijk_to_ras[:3, :3].T @ np.asarray(normal_ras, float)).max())
 
 
+def cut_thickness_mm(geometry: Geometry, normal_ras: np.ndarray) -> float:
+    """Extent of a voxel across a plane: the centre of every voxel that the plane cuts lies within half of it. On a plane of the
+    grid's own it is that of the slab, on oblique ones up to sqrt(3) times as much."""
+    return float(np.abs(geometry.ijk_to_ras[:3, :3].T @ np.asarray(normal_ras, float)).sum())
+
+
 def voxel_plane(geometry: Geometry, axis_kji: int, index: int) -> SlicePlane:
     """The plane of `volume_kji.take(index, axis_kji)`, pixel for pixel.
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from mednextseg.geometry import Geometry
-from mednextseg.refine.slice_plane import SlicePlane, slab_thickness_mm
+from mednextseg.refine.slice_plane import SlicePlane, cut_thickness_mm, slab_thickness_mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,9 @@ def sample_slice(
     return np.where(inside, values, np.float32(fill))
 
 
-def slice_edit(probability_rc: np.ndarray, plane: SlicePlane, segment_geometry: Geometry) -> SliceEdit | None:
+def slice_edit(
+    probability_rc: np.ndarray, plane: SlicePlane, segment_geometry: Geometry, is_cut: bool = False
+) -> SliceEdit | None:
     """The voxels of a segment's grid that a slice stands for, and what it says about them.
 
     A voxel belongs to the slice where its centre projects onto the slice's pixels and lies within half a slice: half of the
@@ -72,10 +74,12 @@ def slice_edit(probability_rc: np.ndarray, plane: SlicePlane, segment_geometry: 
         probability_rc: (H, W) in [0, 1]; interpolated linearly and cut at 0.5.
         plane: of the slice, in the world.
         segment_geometry: of the segment, in the world; it may differ from the volume's in spacing, directions and extent.
+        is_cut: take every voxel that the plane cuts, so that a view of an oblique plane shows the slice without holes.
     Returns:
         The edit; None where the slice passes by the segment's grid.
     """
-    thickness = max(plane.thickness_mm, slab_thickness_mm(segment_geometry, plane.normal_ras))
+    least = cut_thickness_mm if is_cut else slab_thickness_mm
+    thickness = max(plane.thickness_mm, least(segment_geometry, plane.normal_ras))
     start, stop = _reached_block(plane, thickness, segment_geometry)
     if start is None:
         return None
