@@ -100,7 +100,7 @@ def segment(
     settings = window_settings(card, recipe, report.device)
     if not within_card(settings.views, card):
         report.notes.append("The views asked for go beyond those the model card allows; sides may be confused.")
-    crop_kji, label_seconds = _predict(prepared, model, settings, recipe, report, reporter)
+    crop_kji, label_seconds = _predict(_Run(prepared, model, recipe, report, reporter), settings)
     reporter.report("clean up", 0.0)
     crop_kji = clean_labels(crop_kji, card, prepared.crop_geometry.voxel_volume_mm3)
     if len(kept) < len(card.labels):
@@ -138,26 +138,36 @@ def window_settings(card: ModelCard, recipe: SegmentRecipe, device: str) -> Slid
     )
 
 
-def _predict(
-    prepared: PreparedVolume,
-    model: LoadedModel,
-    settings: SlidingWindow,
-    recipe: SegmentRecipe,
-    report: SegmentReport,
-    reporter: ProgressReporter,
-) -> tuple[np.ndarray, float]:
-    """As `_run`, stepping down the ladder of fallbacks as far as memory asks for it."""
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of one run share."""
+
+    prepared: PreparedVolume
+    model: LoadedModel
+    recipe: SegmentRecipe
+    report: SegmentReport
+    reporter: ProgressReporter
+
+
+def _predict(run: _Run, settings: SlidingWindow) -> tuple[np.ndarray, float]:
+    """As `_reduced`, stepping down the ladder of fallbacks as far as memory asks for it."""
+    model, prepared, report = run.model, run.prepared, run.report
     ladder = fallbacks(settings)
     while True:
         report.memory = plan_memory(
-            model.network_config, model.num_outputs, prepared.network_geometry.shape_kji, prepared.source.shape_kji, settings
+            model.network_config,
+            model.num_outputs,
+            prepared.network_geometry.shape_kji,
+            prepared.source.shape_kji,
+            settings,
+            run.recipe.precision,
         )
         # Planned on disk rather than tried: running into the limit can take other programs down with us.
-        too_much = settings.device == "cpu" and report.memory.total > available_bytes() and settings.sum_on != "disk"
+        too_much = settings.device == "cpu" and report.memory.needed > available_bytes() and settings.sum_on != "disk"
         if not too_much:
             try:
                 report.device = settings.device
-                return _run(prepared, model, settings, recipe, report, reporter)
+                return _reduced(run, settings)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -173,15 +183,9 @@ def _predict(
         report.notes.append(note)
 
 
-def _run(
-    prepared: PreparedVolume,
-    model: LoadedModel,
-    settings: SlidingWindow,
-    recipe: SegmentRecipe,
-    report: SegmentReport,
-    reporter: ProgressReporter,
-) -> tuple[np.ndarray, float]:
+def _reduced(run: _Run, settings: SlidingWindow) -> tuple[np.ndarray, float]:
     """Labels on the cropped grid, and the seconds that reducing class values to them took."""
+    model, prepared, report = run.model, run.prepared, run.report
     card = model.card
     background = [0] if card.activation == "softmax" else []
     is_probability = card.average == "probabilities"
@@ -193,10 +197,10 @@ def _run(
         threshold=0.5 if is_probability else 0.0,
         nearest_axis=prepared.coarse_axis,
     )
-    networks = model.network_loaders(settings.device, recipe.precision)[: None if recipe.ensemble else 1]
+    networks = model.network_loaders(settings.device, run.recipe.precision)[: None if run.recipe.ensemble else 1]
     report.windows = WindowCount()
     slabs = predict_slabs(
-        prepared.image_ckji, networks, model.num_outputs, settings, report.windows, lambda f: reporter.report("network", f)
+        prepared.image_ckji, networks, model.num_outputs, settings, report.windows, lambda f: run.reporter.report("network", f)
     )
     label_seconds = 0.0
     for k_start, values in slabs:

@@ -3,19 +3,32 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
 
-from mednextseg.networks.mednext import LEVELS, MedNeXtConfig
-from mednextseg.networks.stu_net import STUNetConfig
+import torch
+
+from mednextseg.networks.mednext import LEVELS, MedNeXt, MedNeXtConfig
+from mednextseg.networks.stu_net import STUNet, STUNetConfig
+from mednextseg.segment.running_sum import PORTION_BYTES
 from mednextseg.segment.sliding_window import SlidingWindow
 
 _FLOAT_BYTES = 4
-# Python, torch and a small network; measured on Linux as the peak of runs less the parts below.
-_PROCESS_BYTES = 400_000_000
+# Python, PyTorch with its matrix libraries, and SimpleITK; measured on Linux as the peak of runs less the parts below.
+_PROCESS_BYTES = 520_000_000
+# A CT's voxel, and its place in a mask while margins are looked for.
+_SOURCE_VOXEL_BYTES = 3
+# Averages on their way to the labels: the portion at work, the one before, and the divisor's broadcast.
+_PORTIONS_AT_ONCE = 3
+# Of the activations in float32; statistics, class values and one of two buffers keep that type.
+_BFLOAT16_SHARE = 0.75
+# The file's weights go as the engine's come.
+_WEIGHT_COPIES = 1.6
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes by part; `total` is the predicted peak of the process."""
+    """Bytes by part; `total` is the predicted peak of the process, `needed` what a run adds to one that is loaded."""
 
     image: int
     sums: int
@@ -23,8 +36,12 @@ class MemoryPlan:
     labels: int
 
     @property
+    def needed(self) -> int:
+        return self.image + self.sums + self.network + self.labels
+
+    @property
     def total(self) -> int:
-        return _PROCESS_BYTES + self.image + self.sums + self.network + self.labels
+        return _PROCESS_BYTES + self.needed
 
 
 def plan_memory(
@@ -33,6 +50,7 @@ def plan_memory(
     network_shape_kji: tuple,
     source_shape_kji: tuple,
     settings: SlidingWindow,
+    precision: str = "fp32",
 ) -> MemoryPlan:
     """Predict the peak of a run with these settings.
 
@@ -41,18 +59,32 @@ def plan_memory(
         num_outputs: channels of the network's output.
         network_shape_kji, source_shape_kji: grids of the network and of the input volume.
         settings: of the sliding window.
+        precision: of the network, as in a recipe.
     """
     padded = [max(n, p) for n, p in zip(network_shape_kji, settings.patch_kji, strict=True)]
-    network_voxels, source_voxels = _product(network_shape_kji), _product(source_shape_kji)
-    slab_voxels = settings.patch_kji[0] * padded[1] * padded[2]
-    # Sums and weights, and once more the few planes that are on their way to the labels; on disk only the latter.
-    copies = 0.1 if settings.sum_on == "disk" else 1.1
+    network_voxels, source_voxels = prod(network_shape_kji), prod(source_shape_kji)
+    plane = padded[1] * padded[2]
+    plane_bytes = _FLOAT_BYTES * num_outputs * plane
+    portion = min(max(plane_bytes, PORTION_BYTES), plane_bytes * settings.patch_kji[0])
+    depth = 0 if settings.sum_on == "disk" else settings.patch_kji[0]
+    share = _BFLOAT16_SHARE if precision == "bf16" else 1.0
+    # A window's class values; twice more where views are added up or turned into probabilities.
+    copies = 3 if len(settings.views) > 1 or settings.average == "probabilities" else 1
+    outputs = _FLOAT_BYTES * num_outputs * prod(settings.patch_kji) * settings.batch_size * copies
     return MemoryPlan(
-        image=_FLOAT_BYTES * (2 * source_voxels + network_voxels),
-        sums=int(_FLOAT_BYTES * slab_voxels * (copies * num_outputs + 1)),
-        network=activation_bytes(config, settings),
+        image=config.in_channels * (_SOURCE_VOXEL_BYTES * source_voxels + _FLOAT_BYTES * network_voxels),
+        sums=depth * plane_bytes + _FLOAT_BYTES * settings.patch_kji[0] * plane + _PORTIONS_AT_ONCE * portion,
+        network=int(share * activation_bytes(config, settings)) + outputs + int(_WEIGHT_COPIES * weight_bytes(config)),
         labels=2 * source_voxels,
     )
+
+
+@lru_cache(maxsize=16)
+def weight_bytes(config: MedNeXtConfig | STUNetConfig) -> int:
+    """Of one copy of the network in float32."""
+    with torch.device("meta"):
+        network = STUNet(config) if isinstance(config, STUNetConfig) else MedNeXt(config)
+    return _FLOAT_BYTES * sum(weights.numel() for weights in network.parameters())
 
 
 def activation_bytes(config: MedNeXtConfig | STUNetConfig, settings: SlidingWindow) -> int:
@@ -63,7 +95,7 @@ def activation_bytes(config: MedNeXtConfig | STUNetConfig, settings: SlidingWind
     (3.25 base channels a voxel at its peak) and takes the windows of a batch one by one. STU-Net's peak is in the last decoder block:
     the skip and the enlarged features, both once more concatenated, and the two convolutions' outputs with their norms.
     """
-    voxels, batch = _product(settings.patch_kji), settings.batch_size
+    voxels, batch = prod(settings.patch_kji), settings.batch_size
     if isinstance(config, STUNetConfig):
         return _FLOAT_BYTES * 8 * config.widths[0] * voxels * batch
     if settings.device == "cpu" and config.dims == 3 and not config.global_response_norm:
@@ -118,10 +150,3 @@ def _machine_bytes() -> int:
         except (OSError, KeyError):
             return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 8_000_000_000  # Windows and others without the call: a common size, so that the plan stays cautious
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for n in shape:
-        total *= int(n)
-    return total

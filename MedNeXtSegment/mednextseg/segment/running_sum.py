@@ -1,5 +1,6 @@
 """Weighted sums of overlapping windows, for the planes that are still being worked on: a ring of planes one patch deep."""
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -13,7 +14,7 @@ from mednextseg.segment.large_pages import prefer_large_pages
 
 # Finished planes leave in portions: their averages are a copy, which a whole slab of many labels would double. Below 32 MB the
 # allocator hands out the last portion's memory again instead of new pages.
-_PORTION_BYTES = 24_000_000
+PORTION_BYTES = 24_000_000
 
 
 @lru_cache(maxsize=8)
@@ -42,16 +43,18 @@ class RunningSum:
 
     def __init__(self, num_outputs: int, shape_kji: Sequence[int], patch_kji: tuple[int, int, int], sum_on: str) -> None:
         self._depth = patch_kji[0]
-        shape = (self._depth, num_outputs, *shape_kji[1:])  # K first: a plane is one piece of memory, and of the file
+        self._plane_shape = (num_outputs, *shape_kji[1:])  # K first: a plane is one piece of memory, and of the file
+        self._plane_bytes = 4 * math.prod(self._plane_shape)
+        self._device = "cpu" if sum_on == "disk" else sum_on
         self._file = tempfile.TemporaryFile() if sum_on == "disk" else None
         if self._file is None:
-            self._values = prefer_large_pages(torch.empty(shape, device=sum_on)).zero_()
+            self._values = prefer_large_pages(torch.empty(self._depth, *self._plane_shape, device=sum_on)).zero_()
         else:
-            self._values = torch.from_numpy(np.memmap(self._file, dtype=np.float32, mode="w+", shape=shape))
-        self._weights = torch.zeros(self._depth, *shape_kji[1:], device=self._values.device)
+            self._file.truncate(self._depth * self._plane_bytes)
+        self._weights = torch.zeros(self._depth, *shape_kji[1:], device=self._device)
         self._start = 0
         self._patch = patch_kji
-        self._gaussian = gaussian_weights(patch_kji).to(self._values.device)
+        self._gaussian = gaussian_weights(patch_kji).to(self._device)
 
     def __enter__(self) -> "RunningSum":
         return self
@@ -64,29 +67,40 @@ class RunningSum:
         """Add the values (outputs, K, J, I) of a window, which begins at or after the planes that have left."""
         k, j, i = start_kji
         rows, columns = slice(j, j + self._patch[1]), slice(i, i + self._patch[2])
-        values = values.to(self._values.device, torch.float32).transpose(0, 1)
+        values = values.to(self._device, torch.float32).transpose(0, 1)
         for planes, slots in self._pieces(k, k + self._depth):
             gaussian = self._gaussian[planes.start - k : planes.stop - k]
             part = values[planes.start - k : planes.stop - k]
-            self._values[slots, :, rows, columns].addcmul_(part, gaussian[:, None])
+            self._sums(slots)[:, :, rows, columns].addcmul_(part, gaussian[:, None])
             self._weights[slots, rows, columns] += gaussian
 
     def finish_before(self, k_stop: int) -> Iterator[tuple[int, Tensor]]:
         """Hand on the averages (outputs, planes, J, I) of the planes before k_stop, with the first plane's index, and forget them."""
-        step = max(1, _PORTION_BYTES // (self._values[0].nbytes))
+        step = max(1, PORTION_BYTES // self._plane_bytes)
         for first in range(self._start, k_stop, step):
             for planes, slots in self._pieces(first, min(first + step, k_stop)):
                 # Skipped windows leave zeros over zero weight: equal logits, which the reduction reads as background.
                 weights = self._weights[slots].clamp_min(torch.finfo(torch.float32).tiny)
-                yield planes.start, (self._values[slots] / weights[:, None]).cpu().transpose(0, 1)
-                self._values[slots] = 0
+                yield planes.start, (self._sums(slots) / weights[:, None]).cpu().transpose(0, 1)
+                self._sums(slots).zero_()
                 self._weights[slots] = 0
         self._start = max(self._start, k_stop)
 
+    def _sums(self, slots: slice) -> Tensor:
+        """(slots, outputs, J, I), to be written to."""
+        if self._file is None:
+            return self._values[slots]
+        shape = (slots.stop - slots.start, *self._plane_shape)
+        return torch.from_numpy(np.memmap(self._file, np.float32, "r+", slots.start * self._plane_bytes, shape))
+
     def _pieces(self, k_start: int, k_stop: int) -> Iterator[tuple[slice, slice]]:
-        """The planes from k_start to k_stop and their slots, in pieces that do not wrap around the ring."""
+        """The planes from k_start to k_stop and their slots, in pieces that do not wrap around the ring; single planes of a file.
+
+        A file is mapped piece by piece, because a mapping counts as memory where the size of a process is limited.
+        """
+        longest = self._depth if self._file is None else 1
         while k_start < k_stop:
             slot = k_start % self._depth
-            length = min(k_stop - k_start, self._depth - slot)
+            length = min(k_stop - k_start, self._depth - slot, longest)
             yield slice(k_start, k_start + length), slice(slot, slot + length)
             k_start += length
