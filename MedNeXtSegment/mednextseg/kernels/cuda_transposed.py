@@ -103,7 +103,7 @@ def _transposed_kernel(
     start = tl.load(bias + channel, mask=exists, other=0.0)
     sums = (tl.zeros((HEIGHT * WIDTH, BLOCK_CHANNELS), tl.float32) + start[None, :],) * 4
     # Shifts are counted from 0 here, so that tap = parity + pad + 2 before - 2 shift. Along k it is a loop of the compiled code (a
-    # tenth of the compilation time), where taps outside the kernel count as zero; along j and i such taps are left out.
+    # quarter of the compilation time), where taps outside the kernel count as zero; along j and i such taps are left out.
     for shift_k in range(width):
         from_k = k + shift_k - before
         address = x + from_k.to(tl.int64) * (grid_j * grid_i * CHANNELS)
