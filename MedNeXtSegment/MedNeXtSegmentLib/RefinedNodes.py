@@ -145,8 +145,14 @@ class RefinedNodes:
         if self._edit is not None and edit is not None and np.array_equal(self._edit.voxels, edit.voxels):
             touched.pop()
         self._edit = edit
-        voxels = np.unique(np.concatenate(touched)) if len(touched) > 1 else np.concatenate([*touched, np.zeros(0, np.int64)])
+        voxels = _union(touched)
         wanted = refinement.segment_kji.reshape(-1)[voxels]
         if edit is not None:
             wanted[np.searchsorted(voxels, edit.voxels)] = edit.mask
         return voxels[wanted != shown[voxels]]
+
+
+def _union(parts: list[np.ndarray]) -> np.ndarray:
+    """All numbers of some arrays, ascending, each once; numpy's `unique` takes several times as long."""
+    numbers = np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))
+    return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
