@@ -96,5 +96,5 @@ def _plans(patch_kji: tuple[int, int, int]) -> dict:
         "transpose_forward": [0, 1, 2],
         "transpose_backward": [0, 1, 2],
         "configurations": {"3d_fullres": configuration},
-        "foreground_intensity_properties_per_channel": {},
+        "foreground_intensity_properties_per_channel": {"0": {}},  # read by its normalization of CT only
     }

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from mednextseg.geometry import Geometry
 from mednextseg.segment.preprocess import resample_labels
-from mednextseg.segment.resampling import anatomical_grid, resample_affine, resize, resized_geometry
+from mednextseg.segment.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
 
 shapes = st.tuples(*[st.integers(3, 14)] * 3)
 
@@ -19,6 +19,23 @@ def test_resize_equals_scipys_zoom(shape_in: tuple, shape_out: tuple, order: int
     factors = [b / a for a, b in zip(shape_in, shape_out, strict=True)]
     expected = ndimage.zoom(volume.astype(float), factors, order=order, mode="nearest", grid_mode=True)
     assert np.abs(resize(volume, shape_out, (order,) * 3) - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("planes_out", [23, 70, 71, 190])
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_a_long_volume_is_read_once_plane_by_plane(planes_out: int, order: int) -> None:
+    volume = np.random.default_rng(0).normal(size=(70, 9, 8)).astype(np.float32)
+    out, read = np.empty((planes_out, 7, 11), np.float32), []
+
+    def planes(part: slice) -> np.ndarray:
+        read.extend(range(70)[part])
+        return volume[part]
+
+    resize_planes(planes, volume.shape, out, (order,) * 3)
+    factors = [b / a for a, b in zip(volume.shape, out.shape, strict=True)]
+    expected = ndimage.zoom(volume.astype(float), factors, order=order, mode="nearest", grid_mode=True)
+    assert np.abs(out - expected).max() < 1e-4
+    assert read == list(range(len(read)))
 
 
 @given(shapes, shapes)

@@ -20,8 +20,8 @@ _PROCESS_BYTES = 520_000_000
 _SOURCE_VOXEL_BYTES = 3
 # Averages on their way to the labels: the portion at work, the one before, and the divisor's broadcast.
 _PORTIONS_AT_ONCE = 3
-# Of the activations in float32; statistics, class values and one of two buffers keep that type.
-_BFLOAT16_SHARE = 0.75
+# Of the activations in float32.
+_BFLOAT16_SHARE = 0.5
 # The file's weights go as the engine's come.
 _WEIGHT_COPIES = 1.6
 
