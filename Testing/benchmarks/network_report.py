@@ -36,9 +36,15 @@ def cells_of(rows: list[Row]) -> Cells:
 
 
 def markdown(cells: Cells) -> str:
-    """One line a cell: seconds of every runner, how many times faster than MONAI, agreement, load by other programs."""
+    """One line a cell: seconds of every runner, how many times faster than MONAI, agreement, turns, load by others."""
     names = [name for name, _ in SHOWN.values()]
-    agreement = ("largest relative difference, float32", "labels equal, float32", "labels equal, bfloat16", "others' load")
+    agreement = (
+        "largest relative difference, float32",
+        "labels equal, float32",
+        "labels equal, bfloat16",
+        "fewest turns",
+        "others' load",
+    )
     header = ("patch", "network", *(f"{name}, s" for name in names), *agreement)
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for (network, patch), by_runner in cells.items():
@@ -46,10 +52,11 @@ def markdown(cells: Cells) -> str:
         exact, inexact = by_runner.get(("fast fp32", "kept")), by_runner.get(("fast bf16", "kept"))
         seconds = [_seconds(by_runner.get(key), reference) for key in SHOWN]
         load = max(row.other_load for row in by_runner.values())
+        turns = min(row.turns for row in by_runner.values() if row.wall_s is not None)
         mark = "" if load < QUIET_LOAD else " (busy)"
         lines.append(
             f"| {patch}^3 | {network} | {' | '.join(seconds)} | {_error(exact)} | {_labels(exact)} | {_labels(inexact)} "
-            f"| {100 * load:.0f} %{mark} |"
+            f"| {turns} | {100 * load:.0f} %{mark} |"
         )
     return "\n".join(lines)
 
@@ -78,6 +85,9 @@ def plot(cells: Cells, file: Path) -> None:
     figure, panels = plt.subplots(len(patches), 1, figsize=(10, 3.1 * len(patches)), squeeze=False, layout="constrained")
     for axes, patch in zip(panels[:, 0], patches, strict=True):
         _plot_patch(axes, patch, {network: rows for (network, size), rows in cells.items() if size == patch})
+    widest = max(sum(size == patch for _, size in cells) for patch in patches)
+    for axes in panels[:, 0]:
+        axes.set_xlim(-0.5, widest - 0.5)
     handles = {label: handle for axes in panels[:, 0] for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +107,7 @@ def _plot_patch(axes: Axes, patch: int, networks: dict[str, dict[tuple[str, str]
             if key[0] != REFERENCE and key[1] == "kept" and reference.wall_s is not None:
                 axes.text(x, row.wall_s * 1.08, f"{reference.wall_s / row.wall_s:.1f}x", ha="center", va="bottom", fontsize=8)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(LogFormatter())
     axes.margins(y=0.15)
     axes.set_xticks(range(len(networks)), networks)
     axes.set_ylabel("seconds a patch")
