@@ -71,4 +71,4 @@ def _cost_cell(cell: TableCell) -> Cell:
     if cell.seconds_per_case is None:
         return number(None)
     memory = "" if cell.peak_memory_mb is None else f"{cell.peak_memory_mb:.0f} MB"
-    return number(cell.seconds_per_case, 1, detail=f"s, {memory}")
+    return Cell(f"{cell.seconds_per_case:.1f} s", cell.seconds_per_case, detail=memory)
