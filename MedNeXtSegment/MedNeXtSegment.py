@@ -124,7 +124,9 @@ class MedNeXtSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self):
         """Developer's reload: the packages beside this file as well."""
-        for name in [name for name in sys.modules if name.split(".")[0] in ("MedNeXtSegmentEffect", "MedNeXtSegmentLib", "mednextseg")]:
+        for name in [
+            name for name in sys.modules if name.split(".")[0] in ("MedNeXtSegmentEffect", "MedNeXtSegmentLib", "mednextseg")
+        ]:
             del sys.modules[name]
         importlib.invalidate_caches()
         with slicer.util.tryWithErrorDisplay(_("The module could not be reloaded.")):

@@ -123,7 +123,7 @@ def test_where_the_view_was_at_the_click_counts(case):
 
 
 def test_a_session_that_closes_meanwhile_writes_nothing(case):
-    case.prompter.meanwhile = lambda: case.session.close()
+    case.prompter.meanwhile = case.session.close
     case.session.addPoint((0, 0, 0), plane=AXIAL)
     assert case.session.isClosed and case.prompter.answers == 0
     labelmap = case.segmentation.GetSegmentation().GetSegment("ball").GetRepresentation("Binary labelmap")
