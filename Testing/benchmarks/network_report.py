@@ -107,7 +107,7 @@ def _plot_patch(axes: Axes, patch: int, networks: dict[str, dict[tuple[str, str]
             if key[0] != REFERENCE and key[1] == "kept" and reference.wall_s is not None:
                 axes.text(x, row.wall_s * 1.08, f"{reference.wall_s / row.wall_s:.1f}x", ha="center", va="bottom", fontsize=8)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(LogFormatter())
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.margins(y=0.15)
     axes.set_xticks(range(len(networks)), networks)
     axes.set_ylabel("seconds a patch")
@@ -117,16 +117,20 @@ def _plot_patch(axes: Axes, patch: int, networks: dict[str, dict[tuple[str, str]
     axes.set_axisbelow(True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="the folder docs")
-    folder = parser.parse_args().folder
+def write(folder: Path) -> None:
+    """Table into FOLDER/benchmarks.md, plot into FOLDER/figures."""
     cells = cells_of(read_rows(folder / "benchmarks_network.json"))
     page = folder / "benchmarks.md"
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
     page.write_text(f"{before}{BEGIN}\n\n{markdown(cells)}\n\n{END}{after}", encoding="utf-8")
     plot(cells, folder / "figures" / "network_speed.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="the folder docs")
+    write(parser.parse_args().folder)
 
 
 if __name__ == "__main__":

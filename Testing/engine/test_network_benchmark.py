@@ -1,7 +1,8 @@
 """The network benchmark compares equal networks, goes on where it stopped, and its table says what was measured and how quietly."""
 
 import importlib
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -60,3 +61,13 @@ def test_the_table_names_factor_agreement_and_load(report: ModuleType, benchmark
     assert "0.400 (7.5x)" in line and "4e-07" in line and "30 % (busy)" in line
     left_out = report.markdown(report.cells_of(cell(benchmark, reference_s=None))).splitlines()[-1]
     assert "left out" in left_out and "0.400 |" in left_out
+
+
+def test_the_report_fills_the_table_in_and_draws_the_plot(report: ModuleType, benchmark: ModuleType, tmp_path: Path) -> None:
+    rows = [asdict(row) for row in cell(benchmark)]
+    (tmp_path / "benchmarks_network.json").write_text(json.dumps({"machine": {}, "rows": rows}))
+    (tmp_path / "benchmarks.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.write(tmp_path)
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert page.startswith("before") and page.endswith("after\n") and "7.5x" in page and "old" not in page
+    assert (tmp_path / "figures" / "network_speed.png").read_bytes().startswith(b"\x89PNG")
