@@ -85,4 +85,5 @@ def recipeOf(parameterNode: MedNeXtSegmentParameterNode, labelNames: list[str]) 
             "min_volume_mm3": parameterNode.minimumVolumeMm3,
         }
         recipe["postprocessing"] = {name: dict(steps) for name in labelNames}
+        recipe["component_rules"] = []
     return recipe

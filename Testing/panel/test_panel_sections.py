@@ -16,8 +16,10 @@ from PySide6 import QtTest
 
 from mednextseg.models.library import HOME_VARIABLE
 from mednextseg.models.model_card import Label
+from mednextseg.segment.recipe import SegmentRecipe
 from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.Dependencies import Installer, installedVersions
+from MedNeXtSegmentLib.ParameterNode import recipeOf
 from MedNeXtSegmentLib.ResultsTable import ResultsTable
 from MedNeXtSegmentLib.SettingsPanel import SettingsPanel
 from MedNeXtSegmentLib.SlicerBridge import newSegmentationFor, placementOf, setSegmentMask
@@ -220,9 +222,12 @@ def test_a_new_region_begins_in_the_middle_of_the_volume(panel) -> None:
 def test_the_model_decides_on_overlap_and_clean_up_until_the_user_does(panel) -> None:
     choose(panel, addVolume())
     assert not panel.ui.overlapSlider.enabled and not panel.ui.keepLargestCheckBox.enabled
+    assert set(recipeOf(panel._parameterNode, ["left", "right"])) == {"tta"}
     panel.ui.useCardOverlapCheckBox.setChecked(False)
     panel.ui.useCardCleanUpCheckBox.setChecked(False)
     assert panel.ui.overlapSlider.enabled and panel.ui.keepLargestCheckBox.enabled
+    recipe = SegmentRecipe.from_dict(recipeOf(panel._parameterNode, ["left", "right"]))
+    assert recipe.overlap == 0.5 and recipe.component_rules == () and set(recipe.postprocessing) == {"left", "right"}
     assert panel.ui.ttaCheckBox.enabled and not panel.ui.ensembleCheckBox.enabled
 
 
