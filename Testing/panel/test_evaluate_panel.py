@@ -1,7 +1,6 @@
 """The Evaluate tab: from two segmentations to numbers, slices and an error map, with a real worker process."""
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import qt
 import slicer
 from PySide6 import QtTest
 
-from MedNeXtSegmentLib import WorkerClient as workerClientModule
 from MedNeXtSegmentLib.EvaluateResultsTable import worstColors
 from MedNeXtSegmentLib.SegmentPairs import matchSegments
 from MedNeXtSegmentLib.SlicerBridge import (
@@ -20,7 +18,7 @@ from MedNeXtSegmentLib.SlicerBridge import (
     setSegmentMask,
     volumesMl,
 )
-from panel_tools import MODULE, addVolume, voxelsOf
+from panel_tools import addVolume, voxelsOf
 
 TIMEOUT_S = 300
 SHAPE_KJI = (30, 34, 38)
@@ -28,36 +26,14 @@ SPACING_KJI_MM = np.array([1.5, 0.9, 1.2])  # of addVolume
 VOXEL_ML = float(np.prod(SPACING_KJI_MM)) / 1000
 
 
-@pytest.fixture(scope="module")
-def worker(host):
-    """One real worker for the file, as in life: importing the metrics takes seconds."""
-
-    class LastingWorker(workerClientModule.WorkerClient):
-        def stop(self) -> None:
-            """The panel's end is not this worker's."""
-
-    client = LastingWorker(environment={**os.environ, "OMP_NUM_THREADS": "1"})
-    yield client
-    workerClientModule.WorkerClient.stop(client)
-
-
 @pytest.fixture
-def widget(host, worker, monkeypatch: pytest.MonkeyPatch):
+def widget(representation):
     """The module's Python widget, with the Evaluate tab in front."""
-
-    def lastingWorker(_program, environment=None, onReady=None, onLog=None):
-        worker._onReady, worker._onLog = onReady, onLog
-        return worker
-
-    monkeypatch.setattr(workerClientModule, "WorkerClient", lastingWorker)
-    representation = host.load_module(str(MODULE)).widgetRepresentation()
     representation.resize(480, 1000)
     representation.show()
-    representation.enter()
     tabs = representation.self().panel.tabs
     tabs.setCurrentIndex([tabs.tabText(number) for number in range(tabs.count)].index("Evaluate"))
-    yield representation.self()
-    worker._onReady = worker._onLog = None
+    return representation.self()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import qt
 import slicer
 
 from mednextseg.models.library import HOME_VARIABLE
-from MedNeXtSegmentLib import WorkerClient as workerClientModule
 from MedNeXtSegmentLib.InProcessEngine import segmentInProcess
 from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume
 from panel_tools import MODULE, TickRecorder, addVolume, segmentNames, voxelsOf, writeTinyLibrary
@@ -21,42 +20,17 @@ TIMEOUT_S = 300
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of tiny models."""
     home = tmp_path_factory.mktemp("home")
     writeTinyLibrary(home)
     return home
 
 
-@pytest.fixture(scope="module")
-def worker(host, library: Path):
-    """One real worker for the file: importing torch takes seconds, and a warm worker is what the panel has in life, too."""
-
-    class LastingWorker(workerClientModule.WorkerClient):
-        def stop(self) -> None:
-            """The panel's end is not this worker's."""
-
-    os.environ[HOME_VARIABLE] = str(library)
-    client = LastingWorker()
-    yield client
-    workerClientModule.WorkerClient.stop(client)
-    del os.environ[HOME_VARIABLE]
-
-
 @pytest.fixture
-def widget(host, worker, monkeypatch: pytest.MonkeyPatch):
-    """The module's Python widget, entered."""
-
-    def lastingWorker(_program, environment=None, onReady=None, onLog=None):
-        worker._onReady, worker._onLog = onReady, onLog
-        return worker
-
-    monkeypatch.setattr(workerClientModule, "WorkerClient", lastingWorker)
-    representation = host.load_module(str(MODULE)).widgetRepresentation()
-    representation.enter()
-    worker.start()
-    host.wait_until(lambda: worker.hello is not None, TIMEOUT_S)
-    yield representation.self()
-    worker._onReady = worker._onLog = None
+def widget(representation):
+    """The module's Python widget, entered, on a worker that is warm as it is in life."""
+    return representation.self()
 
 
 @pytest.fixture
@@ -250,8 +224,8 @@ def test_two_channels_are_chosen_by_name_and_meet_in_one_run(host, widget, panel
     assert segmentNames(panel._parameterNode.outputSegmentation) == ["lesion", "edema"]
 
 
-def test_the_end_of_the_panel_ends_its_worker_and_its_folder(host, library) -> None:
-    os.environ[HOME_VARIABLE] = str(library)
+def test_the_end_of_the_panel_ends_its_worker_and_its_folder(host, home) -> None:
+    os.environ[HOME_VARIABLE] = str(home)
     before = set(Path(tempfile.gettempdir()).glob("mednextseg-*"))
     representation = host.load_module(str(MODULE)).widgetRepresentation()
     representation.enter()

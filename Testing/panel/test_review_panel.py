@@ -1,7 +1,5 @@
 """Where to look first: from a click on the button to slices in the views and the Refine tab, with a real worker process."""
 
-import os
-
 import numpy as np
 import pytest
 import qt
@@ -10,55 +8,33 @@ from PySide6 import QtTest
 
 from mednextseg import load_model
 from mednextseg.evaluate.uncertainty import predict_review_slices, worst_first_with_gap
-from mednextseg.models.library import HOME_VARIABLE
 from mednextseg.segment.roi import RegionOfInterest
-from MedNeXtSegmentLib import WorkerClient as workerClientModule
 from MedNeXtSegmentLib.ReviewLogic import GAP_MM, SLICES_LISTED
 from MedNeXtSegmentLib.SegmentEngine import RunFailure
 from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume, newSegmentationFor
-from panel_tools import MODULE, addVolume, writeTinyLibrary
+from panel_tools import addVolume, writeTinyLibrary
 
 TIMEOUT_S = 300
 
 
 @pytest.fixture(scope="module")
-def worker(host, tmp_path_factory: pytest.TempPathFactory):
-    """One real worker for the file, with a library of tiny models."""
-
-    class LastingWorker(workerClientModule.WorkerClient):
-        def stop(self) -> None:
-            """The panel's end is not this worker's."""
-
+def home(tmp_path_factory: pytest.TempPathFactory):
+    """A library of tiny models."""
     home = tmp_path_factory.mktemp("home")
     writeTinyLibrary(home)
-    os.environ[HOME_VARIABLE] = str(home)
-    client = LastingWorker(environment={**os.environ, "OMP_NUM_THREADS": "1"})
-    yield client
-    workerClientModule.WorkerClient.stop(client)
-    del os.environ[HOME_VARIABLE]
+    return home
 
 
 @pytest.fixture
-def widget(host, worker, monkeypatch: pytest.MonkeyPatch):
-    """The module's Python widget with the Evaluate tab in front, and a volume and a model chosen."""
-
-    def lastingWorker(_program, environment=None, onReady=None, onLog=None):
-        worker._onReady, worker._onLog = onReady, onLog
-        return worker
-
-    monkeypatch.setattr(workerClientModule, "WorkerClient", lastingWorker)
-    representation = host.load_module(str(MODULE)).widgetRepresentation()
+def widget(host, representation):
+    """The module's Python widget with the Evaluate tab in front, and the slices to review unfolded."""
     representation.resize(480, 1400)
     representation.show()
-    representation.enter()
-    worker.start()
-    host.wait_until(lambda: worker.hello is not None, TIMEOUT_S)
-    tabs = representation.self().panel.tabs
-    tabs.setCurrentIndex([tabs.tabText(number) for number in range(tabs.count)].index("Evaluate"))
-    representation.self().panel.evaluate.ui.reviewSection.setCollapsed(False)
+    panel = representation.self().panel
+    panel.tabs.setCurrentIndex([panel.tabs.tabText(number) for number in range(panel.tabs.count)].index("Evaluate"))
+    panel.evaluate.ui.reviewSection.setCollapsed(False)
     host.process_events()
-    yield representation.self()
-    worker._onReady = worker._onLog = None
+    return representation.self()
 
 
 @pytest.fixture
