@@ -1,8 +1,6 @@
 """The Segment Editor effect "MedNeXt Refine". Slicer loads this file by its path and wants a class of this name; what it does is in
 MedNeXtSegmentLib/RefineEffect.py and, shared with the module's Refine tab, MedNeXtSegmentLib/RefineTools.py."""
 
-# ruff: noqa: N802, N803, N806, N999, PLC0415, RUF001 - the names are Slicer's, as in MedNeXtSegmentLib
-
 from pathlib import Path
 
 import qt
