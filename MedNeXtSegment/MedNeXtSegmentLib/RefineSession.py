@@ -217,6 +217,18 @@ class RefineSession:
         """Bring back what was undone last; without one, nothing happens."""
         self._enqueue(self._nodes.redo)
 
+    def prefetch(self) -> bool:
+        """Encode one slice near the slice worked on, for idle moments; a click that comes meanwhile waits for it.
+
+        Returns:
+            Whether one was encoded; False where there is nothing to do, or something better.
+        """
+        plane, encoded = self.activePlane, []
+        if self.isClosed or self.isBusy or plane is None or not self._prompter.info.needs_encode:
+            return False
+        self._queue.add(lambda: encoded.append(self._nodes.refinement.prefetch(plane)))
+        return encoded == [True]
+
     def follow(self) -> bool:
         """Take notice of what somebody else did to the segment, and say whether there was something; actions do it by themselves."""
         return not self.isBusy and not self.isClosed and self._nodes.follow()

@@ -29,6 +29,7 @@ KEYS = {
     "undoButton": "Z",
     "redoButton": "Y",
 }
+_IDLE_MS = 300  # without an action, before neighbouring slices are encoded
 _TOOLS = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton")
 
 
@@ -76,6 +77,10 @@ class RefineTools(VTKObservationMixin):
         self._corner: np.ndarray | None = None
         self._isUpdating = self._isStarting = False
         self._waiting: list[Callable] = []
+        self._idle = qt.QTimer()
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(_IDLE_MS)
+        self._idle.timeout.connect(self._onIdle)
         for name in hidden:
             getattr(self.ui, name).setVisible(False)
         self.shortcuts = [self._shortcut(name, key) for name, key in KEYS.items() if name not in hidden]
@@ -109,6 +114,7 @@ class RefineTools(VTKObservationMixin):
     def close(self) -> None:
         """End the session and let go of the scene."""
         self.setActive(False)
+        self._idle.stop()
         self.endSession()
         self._observeSegmentation(None)
         self._clicks.close()
@@ -135,6 +141,7 @@ class RefineTools(VTKObservationMixin):
         self._enable(session, bool(target.missing))
         self.marks.show(session, self._corner)
         self._isUpdating = False
+        self._idle.start()
         if target.missing:
             self._stopTool()
             self._showStatus(target.missing)
@@ -193,6 +200,13 @@ class RefineTools(VTKObservationMixin):
             hasChanged = True
         if hasChanged:
             self.update()
+
+    def _onIdle(self, *_args) -> None:
+        try:
+            if self.session is not None and self.session.prefetch():
+                self._idle.start()
+        except (RuntimeError, Cancelled):  # nobody asked for it: the next click says what is wrong
+            return
 
     def _onTool(self, name: str, isChecked: bool) -> None:
         if not isChecked:
