@@ -18,10 +18,9 @@ def write_figure(rows: list[dict], path: Path) -> None:
             points = [(row["edge"], row[field] / unit) for row in rows if row["program"] == program and row[field]]
             axes.plot(*zip(*points, strict=True), "o-", color=_COLORS[program], label=program)
         axes.set(xlabel="voxels along each axis", title=title)
-        axes.set_ylim(bottom=0)
+        axes.set(**({"yscale": "log"} if field == "seconds" else {"ylim": (0, None)}))
         axes.set_xticks(sorted({row["edge"] for row in rows}))
         axes.grid(alpha=0.3, which="both")
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_yscale("log")
     figure.axes[0].legend(frameon=False)
     figure.savefig(path, dpi=150)
