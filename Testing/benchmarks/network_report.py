@@ -105,10 +105,18 @@ def _plot_patch(axes: Axes, patch: int, networks: dict[str, dict[tuple[str, str]
             x = place + (n - (len(SHOWN) - 1) / 2) * width
             axes.bar(x, row.wall_s, width, color=color, label=name)
             if key[0] != REFERENCE and key[1] == "kept" and reference.wall_s is not None:
-                axes.text(x, row.wall_s * 1.08, f"{reference.wall_s / row.wall_s:.1f}x", ha="center", va="bottom", fontsize=8)
+                axes.text(
+                    x,
+                    row.wall_s * 1.08,
+                    f"{reference.wall_s / row.wall_s:.1f}x",
+                    ha="center",
+                    va="bottom",
+                    fontsize=8,
+                    rotation=90,
+                )
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.margins(y=0.15)
+    axes.margins(y=0.2)
     axes.set_xticks(range(len(networks)), networks)
     axes.set_ylabel("seconds a patch")
     axes.set_title(f"patch of {patch} x {patch} x {patch} voxels", fontsize=10, loc="left")
