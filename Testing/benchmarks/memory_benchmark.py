@@ -16,7 +16,7 @@ from benchmark_cases import ct_like, package
 from peak_memory import resident_bytes
 from torch import nn
 
-from mednextseg.kernels.allocator import keep_freed_memory
+from mednextseg.kernels.allocator import keep_freed_memory, release_freed_memory
 from mednextseg.networks.mednext import build_mednext
 from mednextseg.networks.stu_net import build_stu_net
 from mednextseg.segment.auto_segmenter import segment
@@ -57,6 +57,7 @@ def run_case(case: Case) -> dict:
     volume_kji, geometry = ct_like(case.shape_kji, (case.scale,) * 3)
     with tempfile.TemporaryDirectory() as folder:
         model = package(Path(folder), _network(case), (case.patch,) * 3, mirror_axes_kji=[2])
+        release_freed_memory()
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # making the volume is no part of the run
         recipe = SegmentRecipe(precision=case.precision, tta=case.tta, overlap=0.0)
         _, report = segment(volume_kji, geometry, model, recipe=recipe, device="cpu")
