@@ -36,9 +36,15 @@ lint: $(VENV)/.ready
 test: setup lint
 	$(BIN)/python -m pytest Testing
 
-bench: setup
-	mkdir -p build
-	$(BIN)/python Testing/benchmarks/network_benchmark.py --quick --output build/bench.json
+# nnU-Net, which only the benchmark compares with, apart from the environment so that it can replace nothing there.
+build/bench/.ready: requirements-bench.txt $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --no-deps --target build/bench -r requirements-bench.txt
+	touch $@
+
+bench: setup build/bench/.ready
+	$(BIN)/python Testing/benchmarks/network_benchmark.py --quick --output build/bench_network.json
+	$(BIN)/python Testing/benchmarks/pipeline_benchmark.py --quick --output build/bench_pipeline.json
+	$(BIN)/python Testing/benchmarks/pipeline_phases.py --quick
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis

@@ -16,7 +16,7 @@ from MedNeXtSegmentLib.InputsPanel import MAXIMUM_CHANNELS, InputsPanel
 from MedNeXtSegmentLib.ModelPanel import ModelPanel
 from MedNeXtSegmentLib.ParameterNode import labelNamesOf, recipeOf
 from MedNeXtSegmentLib.ResultsPanel import ResultsPanel
-from MedNeXtSegmentLib.RunPanel import RunPanel, durationText
+from MedNeXtSegmentLib.RunPanel import RunPanel, durationText, phaseText
 
 
 class AutoSegmentPanel(VTKObservationMixin):
@@ -146,11 +146,12 @@ class AutoSegmentPanel(VTKObservationMixin):
             self._parameterNode.outputSegmentation = run.segmentationNode
         self.results.show(run)
         self.cost.learn(run)
-        self._showEnd(" ".join([done, *run.report.get("notes", [])]))
+        phases = "\n".join(f"{phaseText(name)}: {spent:.1f} s" for name, spent in run.report["seconds_by_phase"].items())
+        self._showEnd(" ".join([done, *run.report.get("notes", [])]), phases)
 
-    def _showEnd(self, text: str) -> None:
+    def _showEnd(self, text: str, toolTip: str = "") -> None:
         self.runPanel.setRunning(False)
-        self.runPanel.showStatus(text)
+        self.runPanel.showStatus(text, toolTip)
         self.update()
 
     def _recipe(self, card) -> dict:

@@ -57,9 +57,10 @@ class RunPanel:
         if self._ui.applyButton.enabled:
             self.showStatus(timeText(time.monotonic() - self._started, progress.seconds_left))
 
-    def showStatus(self, text: str) -> None:
+    def showStatus(self, text: str, toolTip: str = "") -> None:
         """One line below the button; it stays until the next one."""
         self._ui.statusLabel.setText(text)
+        self._ui.statusLabel.setToolTip(toolTip)
 
     def appendLog(self, text: str) -> None:
         """Add to the log pane."""
@@ -79,6 +80,8 @@ def phaseText(phase: str) -> str:
         "read": _("Loading the model"),
         "prepare": _("Preparing the volume"),
         "network": _("Segmenting"),
+        "sum": _("Averaging windows"),
+        "labels": _("Labelling the volume's voxels"),
         "clean up": _("Cleaning up"),
         "write": _("Writing"),
     }

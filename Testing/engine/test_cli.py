@@ -106,13 +106,20 @@ def test_ctrl_c_in_the_middle_leaves_the_old_file(home: Path) -> None:
     output.write_bytes(b"the old result")
     write_volume(home / "large.nii.gz", shape=(200, 200, 200))
     command = [sys.executable, "-m", "mednextseg", "segment", str(home / "large.nii.gz"), "-o", str(output), "--model", "tiny"]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2] / "MedNeXtSegment", stderr=subprocess.PIPE, text=True)
-    for line in process.stderr:
-        if "network" in line:
-            break
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=60)[1]
+    folder = Path(__file__).parents[2] / "MedNeXtSegment"
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and so would their children.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, heard)
+    try:
+        for line in process.stderr:
+            if "network" in line:
+                break
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
     assert process.returncode == 130 and "stopped" in rest
     assert output.read_bytes() == b"the old result"
     assert not list(home.glob(".mednextseg-*"))

@@ -74,6 +74,7 @@ def test_a_click_on_apply_ends_in_named_voxels(host, widget, panel) -> None:
     waitForEnd(host, panel)
     node = panel._parameterNode.outputSegmentation
     assert panel.ui.statusLabel.text.startswith("Done in")
+    assert "Segmenting: " in panel.ui.statusLabel.toolTip
     assert panel.ui.applyButton.text == "Apply" and panel.ui.progressBar.isHidden()
     assert segmentNames(node) == ["left", "right"]
     expected = expectedLabels(volume)
