@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -55,28 +56,32 @@ class LabelReduction:
         self._next_target = 0
 
     def add(self, k_start: int, values: Tensor) -> None:
-        """Take the class values (C, planes, J, I) of the network planes from k_start on; each call continues the last one."""
-        values_ckji = values.numpy()
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            planes = pool.map(self._class_plane, (values_ckji[:, plane] for plane in range(values_ckji.shape[1])))
-            self._planes.update(enumerate(planes, start=k_start))
+        """Take the class values (C, planes, J, I) of the network planes from k_start on; each call continues the last one.
+
+        The values are not copied: they must not change afterwards.
+        """
+        values_ckji, threads = values.numpy(), torch.get_num_threads()
+        with ThreadPoolExecutor(threads) as pool:
+            for k, plane in enumerate(np.moveaxis(values_ckji, 1, 0), start=k_start):
+                codes = np.concatenate(list(pool.map(self._codes, np.array_split(plane, threads, axis=1))))
+                self._planes[k] = _ClassPlane(plane, codes)
             available = k_start + values_ckji.shape[1]
             ready = int(np.searchsorted(self._k_taps.upper, available - 1, side="right"))
-            list(pool.map(self._fill_plane, range(self._next_target, ready)))
+            targets = range(self._next_target, ready)
+            bands = [band for band in np.array_split(np.arange(self.labelmap_kji.shape[1]), threads) if band.size]
+            list(pool.map(lambda task: self._fill_rows(*task), product(targets, bands)))
         self._next_target = ready
         needed_from = int(self._k_taps.lower[ready]) if ready < len(self._k_taps.lower) else available
-        self._planes = {
-            k: _ClassPlane(plane.values.copy(), plane.codes) for k, plane in self._planes.items() if k >= needed_from
-        }
+        self._planes = {k: plane for k, plane in self._planes.items() if k >= needed_from}
 
-    def _class_plane(self, values: np.ndarray) -> "_ClassPlane":
-        return _ClassPlane(values, self._codes(values))
-
-    def _fill_plane(self, target: int) -> None:
-        """Write one plane of the labelmap."""
-        lower, upper = self._planes[self._k_taps.lower[target]], self._planes[self._k_taps.upper[target]]
+    def _fill_rows(self, target: int, rows: np.ndarray) -> None:
+        """Write a band of consecutive rows of one plane of the labelmap."""
+        j_taps = self._j_taps.part(rows)
+        source = slice(j_taps.lower[0], j_taps.upper[-1] + 1)
+        j_taps = j_taps.counted_from(source.start)
+        lower, upper = (self._planes[taps[target]].rows(source) for taps in (self._k_taps.lower, self._k_taps.upper))
         smallest, largest = np.minimum(lower.codes, upper.codes), np.maximum(lower.codes, upper.codes)
-        for axis, taps in ((0, self._j_taps), (1, self._i_taps)):
+        for axis, taps in ((0, j_taps), (1, self._i_taps)):
             smallest = np.minimum(*taps.both(smallest, axis))
             largest = np.maximum(*taps.both(largest, axis))
         undecided = np.flatnonzero(smallest != largest)
@@ -91,15 +96,15 @@ class LabelReduction:
             codes = smallest.reshape(-1)
             for first in range(0, undecided.size, _POINTS_AT_ONCE):
                 points = undecided[first : first + _POINTS_AT_ONCE]
-                codes[points] = self._codes(self._interpolated(corners, points))
-        self.labelmap_kji[target] = self._label_of_code[smallest]
+                codes[points] = self._codes(self._interpolated(corners, points, j_taps))
+        self.labelmap_kji[target, rows[0] : rows[-1] + 1] = self._label_of_code[smallest]
 
-    def _interpolated(self, planes: list[tuple["_ClassPlane", np.float32]], points: np.ndarray) -> np.ndarray:
-        """Class values (C, points) at flat indices of a target plane; `planes` are those around it, with their shares."""
+    def _interpolated(self, planes: list[tuple["_ClassPlane", np.float32]], points: np.ndarray, j_taps: "_Taps") -> np.ndarray:
+        """Class values (C, points) at flat indices of a band of rows; `planes` are those around it, with their shares."""
         row, column = np.divmod(points, self.labelmap_kji.shape[2])
         width = planes[0][0].codes.shape[1]
         total = None
-        for j, j_share in self._j_taps.at(row):
+        for j, j_share in j_taps.at(row):
             for i, i_share in self._i_taps.at(column):
                 index, share = j * width + i, j_share * i_share
                 for plane, k_share in planes:
@@ -115,6 +120,10 @@ class _ClassPlane:
 
     values: np.ndarray
     codes: np.ndarray
+
+    def rows(self, rows: slice) -> "_ClassPlane":
+        """A band of it; nothing is copied."""
+        return _ClassPlane(self.values[:, rows], self.codes[rows])
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,14 @@ class _Taps:
         nearest = np.floor((np.arange(length_out) + 0.5) * length_in / length_out).astype(np.int64)
         nearest = np.minimum(nearest, length_in - 1)
         return cls(nearest, nearest, np.zeros(length_out, dtype=np.float32))
+
+    def part(self, targets: np.ndarray) -> "_Taps":
+        """Those of some of the target indices."""
+        return _Taps(self.lower[targets], self.upper[targets], self.upper_share[targets])
+
+    def counted_from(self, first: int) -> "_Taps":
+        """The same where the source begins at index `first`."""
+        return _Taps(self.lower - first, self.upper - first, self.upper_share)
 
     def both(self, values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
         """The lower and the upper neighbour of every target index along an axis of a plane."""

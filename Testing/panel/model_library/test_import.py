@@ -69,7 +69,7 @@ def test_a_zipped_results_folder_imports_and_shows_how_far_it_is(host, library, 
     assert "is installed" in importedFrom(host, library, Path(archive))
     assert {phase for phase, _ in shown} == {"import"}
     fractions = [fraction for _, fraction in shown]
-    assert fractions == sorted(fractions) and len(set(fractions)) > 3 and max(fractions) <= 1
+    assert fractions == sorted(fractions) and fractions[0] >= 0 and fractions[-1] <= 1
     assert len(library.selected.card.weights_sha256) == 2
 
 
