@@ -160,7 +160,6 @@ def _predict(run: _Run, settings: SlidingWindow) -> tuple[np.ndarray, float]:
             prepared.network_geometry.shape_kji,
             prepared.source.shape_kji,
             settings,
-            run.recipe.precision,
         )
         # Planned on disk rather than tried: running into the limit can take other programs down with us.
         too_much = settings.device == "cpu" and report.memory.needed > available_bytes() and settings.sum_on != "disk"

@@ -15,13 +15,11 @@ from mednextseg.segment.sliding_window import SlidingWindow
 
 _FLOAT_BYTES = 4
 # Python, PyTorch with its matrix libraries, and SimpleITK; measured on Linux as the peak of runs less the parts below.
-_PROCESS_BYTES = 520_000_000
+_PROCESS_BYTES = 390_000_000
 # A CT's voxel, and its place in a mask while margins are looked for.
 _SOURCE_VOXEL_BYTES = 3
 # Averages on their way to the labels: the portion at work, the one before, and the divisor's broadcast.
 _PORTIONS_AT_ONCE = 3
-# Of the activations in float32; measured.
-_BFLOAT16_SHARE = 0.45
 # The file's weights go as the engine's come.
 _WEIGHT_COPIES = 1.6
 
@@ -50,7 +48,6 @@ def plan_memory(
     network_shape_kji: tuple,
     source_shape_kji: tuple,
     settings: SlidingWindow,
-    precision: str = "fp32",
 ) -> MemoryPlan:
     """Predict the peak of a run with these settings.
 
@@ -59,7 +56,6 @@ def plan_memory(
         num_outputs: channels of the network's output.
         network_shape_kji, source_shape_kji: grids of the network and of the input volume.
         settings: of the sliding window.
-        precision: of the network, as in a recipe.
     """
     padded = [max(n, p) for n, p in zip(network_shape_kji, settings.patch_kji, strict=True)]
     network_voxels, source_voxels = prod(network_shape_kji), prod(source_shape_kji)
@@ -67,14 +63,13 @@ def plan_memory(
     plane_bytes = _FLOAT_BYTES * num_outputs * plane
     portion = min(max(plane_bytes, PORTION_BYTES), plane_bytes * settings.patch_kji[0])
     depth = 0 if settings.sum_on == "disk" else settings.patch_kji[0]
-    share = _BFLOAT16_SHARE if precision == "bf16" else 1.0
     # A window's class values; twice more where views are added up or turned into probabilities.
     copies = 3 if len(settings.views) > 1 or settings.average == "probabilities" else 1
     outputs = _FLOAT_BYTES * num_outputs * prod(settings.patch_kji) * settings.batch_size * copies
     return MemoryPlan(
         image=config.in_channels * (_SOURCE_VOXEL_BYTES * source_voxels + _FLOAT_BYTES * network_voxels),
         sums=depth * plane_bytes + _FLOAT_BYTES * settings.patch_kji[0] * plane + _PORTIONS_AT_ONCE * portion,
-        network=int(share * activation_bytes(config, settings)) + outputs + int(_WEIGHT_COPIES * weight_bytes(config)),
+        network=activation_bytes(config, settings) + outputs + int(_WEIGHT_COPIES * weight_bytes(config)),
         labels=2 * source_voxels,
     )
 
@@ -94,11 +89,12 @@ def activation_bytes(config: MedNeXtConfig | STUNetConfig, settings: SlidingWind
     and after the GELU, and the skip connections that wait. The processor's engine never holds the expanded rows of a whole window and
     takes the windows of a batch one by one: 3.25 times the base channels a voxel, 4 with the gaps that are left in the heap (measured).
     STU-Net's peak is in the last decoder block: the skip and the enlarged features, both once more concatenated, and the two
-    convolutions' outputs with their norms.
+    convolutions' outputs with their norms: 8 times its first width, 12 with the copies in which oneDNN convolves (measured).
+    bfloat16 counts as float32, because the first run that asks for it measures both.
     """
     voxels, batch = prod(settings.patch_kji), settings.batch_size
     if isinstance(config, STUNetConfig):
-        return _FLOAT_BYTES * 8 * config.widths[0] * voxels * batch
+        return _FLOAT_BYTES * 12 * config.widths[0] * voxels * batch
     if settings.device == "cpu" and config.dims == 3 and not config.global_response_norm:
         return _FLOAT_BYTES * 4 * config.base_channels * voxels
     width, ratio = config.base_channels, config.expansion_ratios[2 * LEVELS]

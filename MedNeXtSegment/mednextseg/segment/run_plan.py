@@ -44,8 +44,6 @@ def plan_run(
     padded = [max(n, p) for n, p in zip(grid.shape_kji, settings.patch_kji, strict=True)]
     windows = prod(len(window_starts(n, p, settings.overlap)) for n, p in zip(padded, settings.patch_kji, strict=True))
     networks = len(card.weights_sha256) if recipe.ensemble else 1
-    memory = plan_memory(
-        model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji, settings, recipe.precision
-    )
+    memory = plan_memory(model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji, settings)
     passes = windows * networks * len(settings.views)
     return RunPlan(passes, memory.total, available_bytes(), settings.device)
