@@ -6,6 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from mednextseg.models.catalogue import CatalogueEntry, catalogue
+from MedNeXtSegmentLib.ChoiceTable import asChoice
 
 _TABLE_HEIGHT_PX = 150
 
@@ -20,16 +21,7 @@ class CataloguePanel:
     def __init__(self, ui) -> None:
         self._ui, self._entries = ui, catalogue()
         table = ui.catalogueTable
-        table.setColumnCount(3)
-        table.setHorizontalHeaderLabels([_("Weights"), _("Size"), _("SHA-256")])
-        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-        table.setFixedHeight(_TABLE_HEIGHT_PX)
-        table.verticalHeader().setVisible(False)
-        for column in range(3):
-            mode = qt.QHeaderView.ResizeToContents if column else qt.QHeaderView.Stretch
-            table.horizontalHeader().setSectionResizeMode(column, mode)
+        asChoice(table, [_("Weights"), _("Size"), _("SHA-256")], _TABLE_HEIGHT_PX)
         self._fill()
         table.itemSelectionChanged.connect(self._update)
         ui.openPageButton.clicked.connect(lambda *_args: self.openPage(self.selected.source_page))

@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from mednextseg.models.library import package_folder_name
 from MedNeXtSegmentLib.CataloguePanel import CataloguePanel
+from MedNeXtSegmentLib.ChoiceTable import asChoice
 from MedNeXtSegmentLib.ModelLibraryLogic import InstalledModel, LibraryEvents, ModelLibraryLogic
 from MedNeXtSegmentLib.RunPanel import durationText
 from MedNeXtSegmentLib.WorkerError import WorkerError
@@ -30,16 +31,7 @@ class ModelLibraryPanel:
         self._models: list[InstalledModel] = []
         self._toBeRemoved = ""
         table = self.ui.modelsTable
-        table.setColumnCount(3)
-        table.setHorizontalHeaderLabels([_("Model"), _("Version"), _("Size")])
-        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-        table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-        table.setFixedHeight(_TABLE_HEIGHT_PX)
-        table.verticalHeader().setVisible(False)
-        for column in range(3):
-            mode = qt.QHeaderView.ResizeToContents if column else qt.QHeaderView.Stretch
-            table.horizontalHeader().setSectionResizeMode(column, mode)
+        asChoice(table, [_("Model"), _("Version"), _("Size")], _TABLE_HEIGHT_PX)
         table.itemSelectionChanged.connect(self._onSelected)
         self.catalogue = CataloguePanel(self.ui)
         self.ui.progressBar.setMaximum(_BAR_STEPS)
