@@ -44,7 +44,8 @@ class MedNeXtSegment(ScriptedLoadableModule):
 
     def onStartupCompleted(self):
         """Offer sample data and settings where the application has a place for them."""
-        from MedNeXtSegmentLib import SampleData, SettingsPanel
+        from MedNeXtSegmentLib.Setup import SampleVolume as SampleData
+        from MedNeXtSegmentLib.Setup import SettingsPanel
 
         SampleData.register(self.resourcePath("Icons"))
         SettingsPanel.addToSettingsDialog(self.resourcePath("UI/Settings.ui"))
@@ -145,7 +146,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
     >>> segmentationNode = logic.segment(volumeNode, model="hippocampus-mr", roiNode=roiNode)
 
     Args:
-        engine: what computes (MedNeXtSegmentLib.SegmentEngine); None for a worker process, which starts with the first run.
+        engine: what computes (MedNeXtSegmentLib.Segment.SegmentEngine); None for a worker process, which starts with the first run.
 
     Attributes:
         worker: the WorkerClient, None with an engine of one's own.
@@ -158,16 +159,16 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self, engine=None):
         ScriptedLoadableModuleLogic.__init__(self)
-        from MedNeXtSegmentLib.AutoSegmentLogic import AutoSegmentLogic
-        from MedNeXtSegmentLib.EditHistory import EditHistory
-        from MedNeXtSegmentLib.RefineLogic import RefineLogic
+        from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
+        from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+        from MedNeXtSegmentLib.Segment.SegmentLogic import AutoSegmentLogic
 
         self.worker = None
         self.workerListeners: list = []
         if engine is None:
             from MedNeXtSegmentLib import Settings
-            from MedNeXtSegmentLib.WorkerClient import WorkerClient
-            from MedNeXtSegmentLib.WorkerSegmentEngine import WorkerSegmentEngine
+            from MedNeXtSegmentLib.Segment.WorkerEngine import WorkerSegmentEngine
+            from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
             self.worker = WorkerClient(
                 Settings.workerProgram(),
@@ -182,8 +183,8 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         self.refine = RefineLogic(self.worker, self.history)
         self.evaluation = self.review = None
         if self.worker is not None:
-            from MedNeXtSegmentLib.EvaluateLogic import EvaluateLogic
-            from MedNeXtSegmentLib.ReviewLogic import ReviewLogic
+            from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic
+            from MedNeXtSegmentLib.Review.ReviewLogic import ReviewLogic
 
             self.evaluation, self.review = EvaluateLogic(self.worker), ReviewLogic(self.worker)
 
@@ -283,7 +284,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         Returns:
             An AutoSegmentBatch: segmentationNodes, errors, isFinished, cancel().
         """
-        from MedNeXtSegmentLib.AutoSegmentBatch import AutoSegmentBatch
+        from MedNeXtSegmentLib.Segment.SegmentBatch import AutoSegmentBatch
 
         batch = AutoSegmentBatch(self.autoSegment, volumeNodes, model, settings, finishedCallback)
         batch.start()
@@ -305,7 +306,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         Raises:
             ValueError: for a sequence of anything but scalar volumes.
         """
-        from MedNeXtSegmentLib.AutoSegmentBatch import SequenceBatch
+        from MedNeXtSegmentLib.Segment.SegmentBatch import SequenceBatch
 
         batch = SequenceBatch(self.autoSegment, sequenceNode, model, settings, finishedCallback)
         batch.start()
@@ -342,7 +343,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
             useDisplayedWindow: show the network the intensities as the volume is displayed (window/level), else between the 0.5 and
                 99.5 percentiles of each slice. The journal records which.
         Returns:
-            A MedNeXtSegmentLib.RefineSession.RefineSession.
+            A MedNeXtSegmentLib.Refine.RefineSession.RefineSession.
         Raises:
             ValueError: for nodes that cannot be used, in one sentence.
             RunFailure: (a RuntimeError) where the worker or the network cannot be started.
@@ -367,12 +368,12 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
 
         Args:
             referenceNode, testNode: vtkMRMLSegmentationNode; parent transforms are followed, other voxel grids are resampled.
-            pairs: what belongs together, as MedNeXtSegmentLib.SegmentPairs.SegmentPair; None matches by name, unions included.
+            pairs: what belongs together, as MedNeXtSegmentLib.Evaluate.SegmentPairs.SegmentPair; None matches by name, unions included.
             waitForCompletion: return only when all is measured; the event loop keeps running.
             progressCallback: called with the run after each segment.
             finishedCallback: called once with the run, when it is over.
         Returns:
-            A MedNeXtSegmentLib.EvaluateRun.EvaluateRun: results, confusion, error, isFinished, exportCsv.
+            A MedNeXtSegmentLib.Evaluate.EvaluateRun.EvaluateRun: results, confusion, error, isFinished, exportCsv.
         Raises:
             ValueError: for nodes that cannot be compared, in one sentence; nothing was started.
             RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled.
@@ -406,7 +407,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
             progressCallback: called with the run, whose `fraction` is the done share in [0, 1].
             finishedCallback: called once with the run, when it is over.
         Returns:
-            A MedNeXtSegmentLib.ReviewRun.ReviewRun: slices, error, isFinished.
+            A MedNeXtSegmentLib.Review.ReviewRun.ReviewRun: slices, error, isFinished.
         Raises:
             ValueError: for input that cannot be searched, in one sentence; nothing was started.
             RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled.

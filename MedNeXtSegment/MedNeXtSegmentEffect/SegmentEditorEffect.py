@@ -1,5 +1,5 @@
 """The Segment Editor effect "MedNeXt Refine". Slicer loads this file by its path and wants a class of this name; what it does is in
-MedNeXtSegmentLib/RefineEffect.py and, shared with the module's Refine tab, MedNeXtSegmentLib/RefineTools.py."""
+MedNeXtSegmentLib/Refine/RefineEffect.py and, shared with the module's Refine tab, MedNeXtSegmentLib/Refine/RefineTools.py."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         )
 
     def setupOptionsFrame(self):
-        from MedNeXtSegmentLib.RefineEffect import RefineEffect  # not when Slicer starts
+        from MedNeXtSegmentLib.Refine.RefineEffect import RefineEffect  # not when Slicer starts
 
         uiPath = Path(__file__).parents[1] / "Resources" / "UI" / "RefineTools.ui"
         self.refine = RefineEffect(self.scriptedEffect, str(uiPath))

@@ -4,15 +4,15 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedNeXtSegmentLib.AutoSegmentPanel import AutoSegmentPanel
-from MedNeXtSegmentLib.Dependencies import Installer, slicerInstaller
-from MedNeXtSegmentLib.EvaluateLogic import jumpSlicesTo
-from MedNeXtSegmentLib.EvaluatePanel import EvaluatePanel
-from MedNeXtSegmentLib.ModelLibraryLogic import ModelLibraryLogic
-from MedNeXtSegmentLib.ModelLibraryPanel import ModelLibraryPanel
-from MedNeXtSegmentLib.RefinePanel import RefinePanel
-from MedNeXtSegmentLib.ReviewPanel import ReviewPanel
-from MedNeXtSegmentLib.SetupPanel import SetupPanel
+from MedNeXtSegmentLib.Evaluate.EvaluateLogic import jumpSlicesTo
+from MedNeXtSegmentLib.Evaluate.EvaluatePanel import EvaluatePanel
+from MedNeXtSegmentLib.Models.ModelsLogic import ModelLibraryLogic
+from MedNeXtSegmentLib.Models.ModelsPanel import ModelLibraryPanel
+from MedNeXtSegmentLib.Refine.RefinePanel import RefinePanel
+from MedNeXtSegmentLib.Review.ReviewPanel import ReviewPanel
+from MedNeXtSegmentLib.Segment.SegmentPanel import AutoSegmentPanel
+from MedNeXtSegmentLib.Setup.Dependencies import Installer, slicerInstaller
+from MedNeXtSegmentLib.Setup.SetupPanel import SetupPanel
 
 
 class ModulePanel:

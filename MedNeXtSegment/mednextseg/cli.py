@@ -32,13 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     # Imported here, and the heavy modules only inside the commands: --help answers at once.
-    from mednextseg.commands import (  # noqa: PLC0415
-        evaluate_command,
-        models_command,
-        refine_command,
-        segment_command,
-        train_command,
-    )
+    from mednextseg.commands import adapt, evaluate, models, refine, segment  # noqa: PLC0415
 
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON object on standard output")
@@ -46,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mednextseg", description="Segment CT and MR volumes with MedNeXt.")
     parser.add_argument("--version", action="version", version=f"mednextseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (segment_command, refine_command, models_command, evaluate_command, train_command):
+    for command in (segment, refine, models, evaluate, adapt):
         command.add_to(commands, common)
     return parser
 

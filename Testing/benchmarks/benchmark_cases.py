@@ -12,7 +12,7 @@ from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.model_card import card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors
 from mednextseg.networks.mednext import MedNeXt
-from mednextseg.segment.resampling import resize
+from mednextseg.segment.prepare.resampling import resize
 from mednextseg.volume_io import read_volume
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
-from mednextseg.evaluate.case_files import case_files
-from mednextseg.evaluate.model_ranking import case_features
-from mednextseg.evaluate.model_runs import image_files, read_channels
-from mednextseg.evaluate.model_table import run_plan
-from mednextseg.evaluate.plan import DatasetEntry, ModelEntry, TablePlan, read_plan
-from mednextseg.evaluate.transferability import CaseFeatures, transferability
+from mednextseg.cases.folders import case_files
+from mednextseg.cases.runs import image_files, read_channels
+from mednextseg.evaluate.compare.models_by_datasets import run_plan
+from mednextseg.evaluate.compare.plan import DatasetEntry, ModelEntry, TablePlan, read_plan
+from mednextseg.evaluate.compare.ranking import case_features
+from mednextseg.evaluate.compare.transferability import CaseFeatures, transferability
 from mednextseg.kernels.allocator import keep_freed_memory
 from mednextseg.models.loaded_model import load_model
 from mednextseg.models.model_card import Label

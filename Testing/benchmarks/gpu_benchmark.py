@@ -21,7 +21,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from mednextseg.kernels.cuda_support import verified_engine
+from mednextseg.kernels.cuda.support import verified_engine
 from mednextseg.kernels.plain import PlainRunner
 from mednextseg.networks.mednext import LEVELS, MedNeXt, MedNeXtConfig, build_mednext
 

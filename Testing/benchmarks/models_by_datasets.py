@@ -17,10 +17,10 @@ from pathlib import Path
 
 import hippocampus_sets as sets
 
-from mednextseg.adapt.dataset import LabelledDataset, open_dataset
-from mednextseg.adapt.packaging import package_training
-from mednextseg.adapt.recipe import TrainingRecipe
-from mednextseg.adapt.trainer import Trainer
+from mednextseg.adapt.mednext.dataset import LabelledDataset, open_dataset
+from mednextseg.adapt.mednext.packaging import package_training
+from mednextseg.adapt.mednext.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.trainer import Trainer
 from mednextseg.cli import main as run_command_line
 from mednextseg.kernels.allocator import keep_freed_memory
 

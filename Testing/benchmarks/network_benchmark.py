@@ -1,7 +1,7 @@
 """The network alone, side by side: MONAI's MedNeXt and the fast path, same weights, one process for each cell of the table.
 
     python Testing/benchmarks/network_benchmark.py --quick
-    python Testing/benchmarks/network_benchmark.py --output docs/benchmarks_network.json --seconds 200   # and again, until done
+    python Testing/benchmarks/network_benchmark.py --output docs/developers/benchmarks_network.json --seconds 200   # and again, until done
     python Testing/benchmarks/network_report.py docs
 
 Runners take turns, so that a change of the machine's load meets all of them. The stock allocator is measured first, then the

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mednextseg import load_model, segment
-from mednextseg.adapt.dataset import LabelledCase, open_dataset
+from mednextseg.adapt.mednext.dataset import LabelledCase, open_dataset
 from mednextseg.evaluate.metrics import evaluate_pair
 from mednextseg.kernels import accelerate
 from mednextseg.kernels.plain import PlainRunner

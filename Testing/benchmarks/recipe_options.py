@@ -16,11 +16,11 @@ import numpy as np
 from tqdm import tqdm
 
 from mednextseg import load_model, segment
-from mednextseg.adapt.dataset import LabelledCase, open_dataset
+from mednextseg.adapt.mednext.dataset import LabelledCase, open_dataset
 from mednextseg.evaluate.metrics import evaluate_pair
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.segment.postprocess import clean_labels
+from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.volume_io import read_volume
 

@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from panel_screenshots import MODULE, templatePath
 
 import slicerhost
-from panel_screenshots import MODULE, templatePath
 
 TIMEOUT_S = 600
 VIEW_SIZE_PX, FIELD_OF_VIEW_MM, RADIUS_MM, CLICKS_PER_SLICE = (500, 500), 160, 25.0, 5
@@ -58,9 +58,9 @@ class Bench:
     def __init__(self, host, volume_path: Path, prompter: str):
         import slicer
 
-        from MedNeXtSegmentLib import RefineLogic
-        from slicerhost.qt_views import ViewWidget
-        from slicerhost.slice_view import SliceView
+        from MedNeXtSegmentLib.Refine import RefineLogic
+        from slicerhost.views.qt_views import ViewWidget
+        from slicerhost.views.slice_view import SliceView
 
         if prompter:
             RefineLogic.defaultPrompter = lambda: prompter
@@ -195,7 +195,7 @@ def _ball(volume, centre_ras):
     """A segmentation with a ball as its segment, which stands for an automatic result."""
     import slicer
 
-    from MedNeXtSegmentLib import SlicerBridge
+    from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 
     voxels, geometry = SlicerBridge.arrayAndGeometryFromVolume(volume)
     k, j, i = np.ogrid[tuple(slice(n) for n in voxels.shape)]

@@ -3,7 +3,7 @@
 import numpy as np
 import slicer
 
-from MedNeXtSegmentLib import RefineLogic as refineLogicModule
+from MedNeXtSegmentLib.Refine import RefineLogic as refineLogicModule
 
 TIMEOUT_S = 120
 SHAPE_KJI = (30, 40, 40)

@@ -76,7 +76,7 @@ def print_table(labelmap_kji: np.ndarray, geometry: Geometry, labels: list[Label
 def draw(segmentation_path: Path, picture_path: Path) -> None:
     """Three planes with overlay and the surfaces in 3D."""
     import slicerhost
-    from slicerhost.screenshot import four_up_picture
+    from slicerhost.views.screenshot import four_up_picture
 
     slicerhost.start()
     import slicer

@@ -18,7 +18,7 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 
 def _missing_for_panel():
-    from slicerhost import rendering
+    from slicerhost.views import rendering
 
     return rendering.missing_for_panel()
 
@@ -34,7 +34,7 @@ def host():
 @pytest.fixture(autouse=True)
 def clean_panel(host):
     """Empty scene before; afterwards no widget may carry an attribute that Qt does not know, and all windows go."""
-    from slicerhost import qt_shim
+    from slicerhost.widgets import qt_shim
 
     host.clear_scene()
     yield host.scene
@@ -54,7 +54,7 @@ def clean_panel(host):
 @pytest.fixture
 def make_slice_view(host):
     """Factory with the arguments of SliceView(name, orientation, size); the views are closed at the end."""
-    from slicerhost.slice_view import SliceView
+    from slicerhost.views.slice_view import SliceView
 
     views = []
 
@@ -70,7 +70,7 @@ def make_slice_view(host):
 @pytest.fixture
 def make_three_d_view(host):
     """Factory with the arguments of ThreeDView(name, size); the views are closed at the end."""
-    from slicerhost.three_d_view import ThreeDView
+    from slicerhost.views.three_d_view import ThreeDView
 
     views = []
 
@@ -86,7 +86,7 @@ def make_three_d_view(host):
 @pytest.fixture
 def show_view(host):
     """Factory: show_view(view, width=400, height=400) -> the ViewWidget, shown and painted once."""
-    from slicerhost.qt_views import ViewWidget
+    from slicerhost.views.qt_views import ViewWidget
 
     widgets = []
 
@@ -114,7 +114,7 @@ def home(tmp_path_factory: pytest.TempPathFactory):
 def worker(host, home):
     """One real worker process for all tests of a file; it outlives the panels."""
     from mednextseg.models.library import HOME_VARIABLE
-    from MedNeXtSegmentLib.WorkerClient import WorkerClient
+    from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
     class LastingWorker(WorkerClient):
         def stop(self) -> None:
@@ -134,7 +134,7 @@ def worker(host, home):
 @pytest.fixture
 def representation(host, worker, monkeypatch: pytest.MonkeyPatch):
     """The module's panel, entered, on the file's worker."""
-    from MedNeXtSegmentLib import WorkerClient as worker_client_module
+    from MedNeXtSegmentLib.Worker import WorkerClient as worker_client_module
     from panel_tools import MODULE
 
     def lasting_worker(_program, environment=None, onReady=None, onLog=None):

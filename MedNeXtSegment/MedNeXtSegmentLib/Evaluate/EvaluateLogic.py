@@ -9,11 +9,11 @@ from slicer.i18n import tr as _
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import Label
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib import SlicerBridge
-from MedNeXtSegmentLib.EvaluateRun import Confusion, EvaluateRun, StructureResult
-from MedNeXtSegmentLib.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.SegmentPairs import SegmentPair, matchSegments, segmentNames
-from MedNeXtSegmentLib.WorkerRunLogic import WorkerRunLogic
+from MedNeXtSegmentLib.Evaluate.EvaluateRun import Confusion, EvaluateRun, StructureResult
+from MedNeXtSegmentLib.Evaluate.SegmentPairs import SegmentPair, matchSegments, segmentNames
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 # The values of mednextseg.evaluate.metrics.error_map; told apart with colour blindness, too.
 ERROR_LABELS = (Label(1, "false positive", (230, 159, 0)), Label(2, "false negative", (0, 114, 230)))

@@ -8,12 +8,12 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from MedNeXtSegmentLib.EvaluateConfusionTable import EvaluateConfusionTable
-from MedNeXtSegmentLib.EvaluateLogic import EvaluateLogic, jumpSlicesTo, newErrorMap, writeErrorMap
-from MedNeXtSegmentLib.EvaluatePairsTable import EvaluatePairsTable
-from MedNeXtSegmentLib.EvaluateResultsTable import EvaluateResultsTable
-from MedNeXtSegmentLib.EvaluateRun import EvaluateRun, StructureResult
-from MedNeXtSegmentLib.SegmentPairs import segmentNames
+from MedNeXtSegmentLib.Evaluate.ConfusionTable import EvaluateConfusionTable
+from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic, jumpSlicesTo, newErrorMap, writeErrorMap
+from MedNeXtSegmentLib.Evaluate.EvaluateRun import EvaluateRun, StructureResult
+from MedNeXtSegmentLib.Evaluate.PairsTable import EvaluatePairsTable
+from MedNeXtSegmentLib.Evaluate.ScoresTable import EvaluateResultsTable
+from MedNeXtSegmentLib.Evaluate.SegmentPairs import segmentNames
 
 _BAR_STEPS = 1000
 

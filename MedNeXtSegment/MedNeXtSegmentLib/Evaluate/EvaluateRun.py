@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mednextseg.geometry import Geometry
-from MedNeXtSegmentLib.SegmentPairs import SegmentPair, segmentNames
-from MedNeXtSegmentLib.WorkerRun import WorkerRun
+from MedNeXtSegmentLib.Evaluate.SegmentPairs import SegmentPair, segmentNames
+from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
 _METRICS = (
     "dice", "iou", "nsd", "tolerance_mm", "hd95_mm", "assd_mm", "reference_ml", "prediction_ml", "volume_difference_ml",

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import qt
 from slicer.i18n import tr as _
 
-from MedNeXtSegmentLib.SegmentPairs import SegmentPair, matchSegments, segmentNames
-from MedNeXtSegmentLib.TableHeight import fitHeight
+from MedNeXtSegmentLib.Evaluate.SegmentPairs import SegmentPair, matchSegments, segmentNames
+from MedNeXtSegmentLib.Widgets.TableHeight import fitHeight
 
 _HEIGHT_PX = 150
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import qt
 from slicer.i18n import tr as _
 
-from MedNeXtSegmentLib.EvaluateRun import EvaluateRun, StructureResult
-from MedNeXtSegmentLib.TableHeight import fitHeight
+from MedNeXtSegmentLib.Evaluate.EvaluateRun import EvaluateRun, StructureResult
+from MedNeXtSegmentLib.Widgets.TableHeight import fitHeight
 
 _HEIGHT_PX = 200
 # The worst value of a column, and the others of its worst quarter.

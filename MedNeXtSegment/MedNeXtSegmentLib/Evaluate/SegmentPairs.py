@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from slicer.i18n import tr as _
 
-from mednextseg.evaluate.label_names import join_labels
+from mednextseg.labels.names import join_labels
 
 
 @dataclass(frozen=True)

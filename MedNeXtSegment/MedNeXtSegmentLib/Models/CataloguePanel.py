@@ -6,7 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from mednextseg.models.catalogue import CatalogueEntry, catalogue
-from MedNeXtSegmentLib.ChoiceTable import asChoice
+from MedNeXtSegmentLib.Widgets.Tables import asChoice
 
 _TABLE_HEIGHT_PX = 150
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mednextseg.models.installation import size_bytes
+from mednextseg.models.install.installation import size_bytes
 from mednextseg.models.library import bundled_models_folder, installed_versions, library_folder
 from mednextseg.models.model_card import ModelCard, read_card
-from MedNeXtSegmentLib.WorkerError import WorkerError
+from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LibraryEvents:
 
     Attributes:
         onProgress: phase, fraction in [0, 1], seconds left (None while unknown).
-        onDone: the value of the operation, see mednextseg.worker.operations.models_operations.
+        onDone: the value of the operation, see mednextseg.worker.operations.models.
         onError: why nothing changed.
     """
 

@@ -7,11 +7,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.models.library import package_folder_name
-from MedNeXtSegmentLib.CataloguePanel import CataloguePanel
-from MedNeXtSegmentLib.ChoiceTable import asChoice
-from MedNeXtSegmentLib.ModelLibraryLogic import InstalledModel, LibraryEvents, ModelLibraryLogic
-from MedNeXtSegmentLib.RunPanel import durationText
-from MedNeXtSegmentLib.WorkerError import WorkerError
+from MedNeXtSegmentLib.Models.CataloguePanel import CataloguePanel
+from MedNeXtSegmentLib.Models.ModelsLogic import InstalledModel, LibraryEvents, ModelLibraryLogic
+from MedNeXtSegmentLib.Segment.RunPanel import durationText
+from MedNeXtSegmentLib.Widgets.Tables import asChoice
+from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
 
 _BAR_STEPS = 1000
 _TABLE_HEIGHT_PX = 180

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
-from MedNeXtSegmentLib import SlicerBridge
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 
 if TYPE_CHECKING:
-    from MedNeXtSegmentLib.RefineSession import RefineSession
+    from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
 
 GREEN, RED, YELLOW = (0.1, 0.8, 0.2), (0.95, 0.2, 0.2), (1.0, 0.85, 0.1)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mednextseg.refine.slice_plane import SlicePlane
-from MedNeXtSegmentLib.RefinePlanes import isSameSlice
+from mednextseg.refine.slices.slice_plane import SlicePlane
+from MedNeXtSegmentLib.Refine.SlicePlanes import isSameSlice
 
 
 @dataclass(frozen=True, eq=False)

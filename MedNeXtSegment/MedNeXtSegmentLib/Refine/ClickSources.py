@@ -8,7 +8,7 @@ import qt
 import slicer
 from slicer.util import VTKObservationMixin
 
-from MedNeXtSegmentLib.RefineMarks import GREEN, RED, hiddenMarkups, isInScene, removeNode
+from MedNeXtSegmentLib.Refine.ClickMarks import GREEN, RED, hiddenMarkups, isInScene, removeNode
 
 
 class ClickSource(Protocol):

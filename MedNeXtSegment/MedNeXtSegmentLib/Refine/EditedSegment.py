@@ -7,10 +7,10 @@ from slicer.i18n import tr as _
 
 from mednextseg.refine.prompter import Prompter
 from mednextseg.refine.refinement import Refinement
-from mednextseg.refine.slice_sampling import SliceEdit, slice_edit
-from MedNeXtSegmentLib import SlicerBridge
-from MedNeXtSegmentLib.EditHistory import EditHistory
-from MedNeXtSegmentLib.RefinedSegment import RefinedSegment
+from mednextseg.refine.slices.slice_sampling import SliceEdit, slice_edit
+from MedNeXtSegmentLib.Refine.RefinedSegment import RefinedSegment
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 
 
 class RefinedNodes:

@@ -7,7 +7,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from MedNeXtSegmentLib.RefineTools import RefineTarget, RefineTools
+from MedNeXtSegmentLib.Refine.RefineTools import RefineTarget, RefineTools
 
 
 class RefineEffect:
@@ -74,7 +74,7 @@ class RefineEffect:
 
 
 class EffectClicks:
-    """A ClickSource (MedNeXtSegmentLib.RefineClicks): the editor's interaction events in slice views, while a tool is chosen."""
+    """A ClickSource (MedNeXtSegmentLib.Refine.ClickSources): the editor's interaction events in slice views, while a tool is chosen."""
 
     def __init__(self) -> None:
         self._onClick: Callable[[np.ndarray, object], None] | None = None

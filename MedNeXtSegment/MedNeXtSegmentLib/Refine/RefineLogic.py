@@ -12,11 +12,11 @@ from mednextseg.models.library import bundled_models_folder
 from mednextseg.models.model_card import CARD_FILE
 from mednextseg.refine.loading import load_prompter
 from mednextseg.refine.prompter import Prompter
-from MedNeXtSegmentLib import SlicerBridge
-from MedNeXtSegmentLib.EditHistory import EditHistory
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 
 if TYPE_CHECKING:
-    from MedNeXtSegmentLib.RefineSession import RefineSession
+    from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
 
 
 class RefineLogic(VTKObservationMixin):
@@ -61,7 +61,7 @@ class RefineLogic(VTKObservationMixin):
             ValueError: for nodes that cannot be used, in one sentence; RunFailure where the worker or its network does not start.
         """
         # Imported here, because it needs scipy: the panel must open, and say so, where a package is missing.
-        from MedNeXtSegmentLib.RefineSession import RefineSession
+        from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
 
         for node, className, kind in (
             (volumeNode, "vtkMRMLScalarVolumeNode", _("scalar volume")),
@@ -102,7 +102,7 @@ class RefineLogic(VTKObservationMixin):
             if self._worker is None:
                 self._prompters[name] = load_prompter(name)
             else:
-                from MedNeXtSegmentLib.WorkerPrompter import WorkerPrompter
+                from MedNeXtSegmentLib.Refine.WorkerPrompter import WorkerPrompter
 
                 self._prompters[name] = WorkerPrompter(self._worker, name)
         return self._prompters[name]

@@ -7,9 +7,9 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from MedNeXtSegmentLib.RefineClicks import MarkupsClicks
-from MedNeXtSegmentLib.RefineLogic import RefineLogic
-from MedNeXtSegmentLib.RefineTools import RefineTarget, RefineTools
+from MedNeXtSegmentLib.Refine.ClickSources import MarkupsClicks
+from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
+from MedNeXtSegmentLib.Refine.RefineTools import RefineTarget, RefineTools
 
 
 class RefinePanel(VTKObservationMixin):

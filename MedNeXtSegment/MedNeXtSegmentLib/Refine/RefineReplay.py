@@ -1,6 +1,6 @@
 """One entry of a prompt journal, done in a session."""
 
-from mednextseg.refine.slice_plane import SlicePlane
+from mednextseg.refine.slices.slice_plane import SlicePlane
 
 
 def doEntry(session, entry: dict) -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 from slicer.i18n import tr as _
 
-from mednextseg.refine.prompt_journal import PromptJournal
+from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.prompter import PromptCancelledError, Prompter, PrompterInfo
 from mednextseg.refine.refinement import Refinement
-from mednextseg.refine.slice_plane import SlicePlane
-from MedNeXtSegmentLib.EditHistory import EditHistory
-from MedNeXtSegmentLib.RefinedNodes import RefinedNodes
-from MedNeXtSegmentLib.RefinePlanes import isSameSlice, planeOf
-from MedNeXtSegmentLib.RefineQueue import Click, RefineQueue
-from MedNeXtSegmentLib.RefineReplay import doEntry
+from mednextseg.refine.slices.slice_plane import SlicePlane
+from MedNeXtSegmentLib.Refine.ClickQueue import Click, RefineQueue
+from MedNeXtSegmentLib.Refine.EditedSegment import RefinedNodes
+from MedNeXtSegmentLib.Refine.RefineReplay import doEntry
+from MedNeXtSegmentLib.Refine.SlicePlanes import isSameSlice, planeOf
+from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 
 
 class RefineSession:

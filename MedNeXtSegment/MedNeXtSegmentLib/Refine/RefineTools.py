@@ -12,10 +12,10 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from mednextseg.errors import Cancelled
-from MedNeXtSegmentLib.RefineClicks import ClickSource
-from MedNeXtSegmentLib.RefineLogic import RefineLogic
-from MedNeXtSegmentLib.RefineMarks import RefineMarks
-from MedNeXtSegmentLib.RefinePlanes import directionNames
+from MedNeXtSegmentLib.Refine.ClickMarks import RefineMarks
+from MedNeXtSegmentLib.Refine.ClickSources import ClickSource
+from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
+from MedNeXtSegmentLib.Refine.SlicePlanes import directionNames
 
 KEYS = {
     "pointPlusButton": "P",

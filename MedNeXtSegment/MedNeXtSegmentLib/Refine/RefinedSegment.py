@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from mednextseg.refine.slice_session import UNDO_LEVELS
-from MedNeXtSegmentLib.EditHistory import EditHistory
-from MedNeXtSegmentLib.SegmentWriter import SegmentWriter
+from mednextseg.refine.slices.slice_session import UNDO_LEVELS
+from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Scene.SegmentWriter import SegmentWriter
 
 
 @dataclass(frozen=True)

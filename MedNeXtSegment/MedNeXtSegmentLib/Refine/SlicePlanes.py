@@ -3,8 +3,8 @@
 import numpy as np
 
 from mednextseg.geometry import Geometry
-from mednextseg.refine.slice_plane import SlicePlane, plane_from_slice_to_ras, plane_through
-from MedNeXtSegmentLib import SlicerBridge
+from mednextseg.refine.slices.slice_plane import SlicePlane, plane_from_slice_to_ras, plane_through
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 
 _ANTERIOR, _SUPERIOR = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 # Of the axes R, A, S: where their positive and their negative direction points to.

@@ -9,9 +9,9 @@ import numpy as np
 from mednextseg.refine.prompter import Embedding, PromptCancelledError, PrompterInfo, Result, windowed
 from mednextseg.refine.prompts import Prompts
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.WorkerClient import WorkerClient
-from MedNeXtSegmentLib.WorkerError import WorkerError
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
+from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
 _numbers = count()
 

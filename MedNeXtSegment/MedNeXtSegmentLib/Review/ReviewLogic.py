@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from mednextseg.models.library import find_model
 from mednextseg.models.model_card import read_card
-from MedNeXtSegmentLib import SlicerBridge
-from MedNeXtSegmentLib.AutoSegmentLogic import channelsOf, volumeKey
-from MedNeXtSegmentLib.ReviewRun import ReviewRun, ReviewSlice
-from MedNeXtSegmentLib.WorkerRunLogic import WorkerRunLogic
+from MedNeXtSegmentLib.Review.ReviewRun import ReviewRun, ReviewSlice
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Segment.SegmentLogic import channelsOf, volumeKey
+from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 SLICES_LISTED = 20
 # Neighbouring slices show the same doubt twice.

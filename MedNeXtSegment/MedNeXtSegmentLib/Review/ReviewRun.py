@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mednextseg.models.model_card import ModelCard
-from MedNeXtSegmentLib.WorkerRun import WorkerRun
+from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import qt
 from slicer.i18n import tr as _
 
-from MedNeXtSegmentLib.ReviewRun import ReviewSlice
-from MedNeXtSegmentLib.TableHeight import fitHeight
+from MedNeXtSegmentLib.Review.ReviewRun import ReviewSlice
+from MedNeXtSegmentLib.Widgets.TableHeight import fitHeight
 
 _HEIGHT_PX = 200
 

@@ -6,7 +6,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mednextseg.geometry import Geometry
-from MedNeXtSegmentLib import SlicerBridge
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 
 _EDITOR_TAG = "SegmentEditor"  # of the one node that holds the settings of Slicer's Segment Editor module
 _BINARY_LABELMAP = "Binary labelmap"

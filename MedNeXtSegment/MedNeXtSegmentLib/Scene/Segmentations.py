@@ -13,7 +13,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import Label
 from mednextseg.segment.roi import RegionOfInterest
-from MedNeXtSegmentLib.SegmentTerminology import applyLabelToSegment
+from MedNeXtSegmentLib.Scene.SegmentTerminology import applyLabelToSegment
 
 
 def arrayAndGeometryFromVolume(volumeNode) -> tuple[np.ndarray, Geometry]:

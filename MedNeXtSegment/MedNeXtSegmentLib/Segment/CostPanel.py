@@ -4,9 +4,10 @@ import qt
 from slicer.i18n import tr as _
 
 from mednextseg.models.model_card import ModelCard
-from MedNeXtSegmentLib import Settings, SlicerBridge
-from MedNeXtSegmentLib.AutoSegmentRun import AutoSegmentRun
-from MedNeXtSegmentLib.RunPanel import durationText
+from MedNeXtSegmentLib import Settings
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Segment.RunPanel import durationText
+from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
 
 _DELAY_MS = 300
 _GIGABYTE = 1e9

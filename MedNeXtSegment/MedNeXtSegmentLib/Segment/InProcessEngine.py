@@ -11,7 +11,7 @@ from mednextseg.errors import Cancelled
 from mednextseg.geometry import Geometry
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.SegmentEngine import RunEvents, RunFailure, SegmentJob
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunEvents, RunFailure, SegmentJob
 
 
 class InProcessEngine:
@@ -19,7 +19,7 @@ class InProcessEngine:
 
     def start(self, job: SegmentJob, events: RunEvents) -> None:
         """Compute; every event comes from inside this call."""
-        from mednextseg.segment.channels import stacked_channels
+        from mednextseg.cases.channels import stacked_channels
 
         try:
             volume, geometry = stacked_channels(job.volumes)

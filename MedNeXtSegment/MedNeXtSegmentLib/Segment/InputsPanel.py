@@ -4,9 +4,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.models.model_card import ModelCard
-from MedNeXtSegmentLib import SlicerBridge
-from MedNeXtSegmentLib.AutoSegmentLogic import AutoSegmentLogic, volumeKey
 from MedNeXtSegmentLib.ParameterNode import inputVolumesOf
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Segment.SegmentLogic import AutoSegmentLogic, volumeKey
 
 MAXIMUM_CHANNELS = 4
 

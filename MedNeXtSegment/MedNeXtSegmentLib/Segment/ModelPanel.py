@@ -6,8 +6,8 @@ import qt
 from slicer.i18n import tr as _
 
 from mednextseg.models.model_card import ModelCard
-from MedNeXtSegmentLib.ModelCardText import matchesSearch, modelCardHtml, modelSubtitle
 from MedNeXtSegmentLib.ParameterNode import labelNamesOf
+from MedNeXtSegmentLib.Segment.ModelCardText import matchesSearch, modelCardHtml, modelSubtitle
 
 _LIST_HEIGHT_PX, _CARD_HEIGHT_PX, _LABELS_HEIGHT_PX = 84, 150, 96
 

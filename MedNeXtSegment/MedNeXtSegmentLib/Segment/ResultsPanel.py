@@ -4,9 +4,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedNeXtSegmentLib.AutoSegmentRun import AutoSegmentRun
-from MedNeXtSegmentLib.EditHistory import EditHistory
-from MedNeXtSegmentLib.ResultsTable import ResultsTable
+from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Segment.ResultsTable import ResultsTable
+from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
 
 
 class ResultsPanel:

@@ -7,7 +7,7 @@ import qt
 from slicer.i18n import tr as _
 
 from mednextseg.models.model_card import Label
-from MedNeXtSegmentLib import SlicerBridge
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 
 _HEIGHT_PX = 130
 

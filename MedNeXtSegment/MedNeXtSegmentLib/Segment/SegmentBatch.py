@@ -6,9 +6,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.AutoSegmentLogic import AutoSegmentLogic
-from MedNeXtSegmentLib.AutoSegmentRun import AutoSegmentRun
-from MedNeXtSegmentLib.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Segment.SegmentLogic import AutoSegmentLogic
+from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
 
 
 class AutoSegmentBatch:

@@ -13,12 +13,12 @@ from slicer.util import VTKObservationMixin
 from mednextseg.geometry import Geometry
 from mednextseg.models.library import find_model
 from mednextseg.models.model_card import Label, ModelCard, read_card
-from mednextseg.segment.input_check import warnings_for
+from mednextseg.segment.prepare.input_check import warnings_for
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib import SlicerBridge
-from MedNeXtSegmentLib.AutoSegmentRun import AutoSegmentRun
-from MedNeXtSegmentLib.EditHistory import EditHistory
-from MedNeXtSegmentLib.SegmentEngine import RunEvents, RunFailure, SegmentEngine, SegmentJob
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunEvents, RunFailure, SegmentEngine, SegmentJob
+from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
 
 # The engine's report as JSON: which model, recipe and device made the segments.
 REPORT_ATTRIBUTE = "MedNeXtSegment.Report"

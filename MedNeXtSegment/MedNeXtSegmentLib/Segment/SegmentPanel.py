@@ -9,14 +9,14 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.AdvancedPanel import AdvancedPanel
-from MedNeXtSegmentLib.AutoSegmentRun import AutoSegmentRun
-from MedNeXtSegmentLib.CostPanel import CostPanel
-from MedNeXtSegmentLib.InputsPanel import MAXIMUM_CHANNELS, InputsPanel
-from MedNeXtSegmentLib.ModelPanel import ModelPanel
 from MedNeXtSegmentLib.ParameterNode import labelNamesOf, recipeOf
-from MedNeXtSegmentLib.ResultsPanel import ResultsPanel
-from MedNeXtSegmentLib.RunPanel import RunPanel, durationText, phaseText
+from MedNeXtSegmentLib.Segment.AdvancedPanel import AdvancedPanel
+from MedNeXtSegmentLib.Segment.CostPanel import CostPanel
+from MedNeXtSegmentLib.Segment.InputsPanel import MAXIMUM_CHANNELS, InputsPanel
+from MedNeXtSegmentLib.Segment.ModelPanel import ModelPanel
+from MedNeXtSegmentLib.Segment.ResultsPanel import ResultsPanel
+from MedNeXtSegmentLib.Segment.RunPanel import RunPanel, durationText, phaseText
+from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
 
 
 class AutoSegmentPanel(VTKObservationMixin):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.progress import Progress
-from MedNeXtSegmentLib.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
 
 
 class AutoSegmentRun:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from mednextseg.segment.progress import Progress
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.SegmentEngine import RunEvents, RunFailure, SegmentJob
-from MedNeXtSegmentLib.WorkerClient import WorkerClient
-from MedNeXtSegmentLib.WorkerError import WorkerError
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunEvents, RunFailure, SegmentJob
+from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
+from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
 
 class WorkerSegmentEngine:

@@ -9,8 +9,8 @@ from slicer.i18n import tr as _
 
 from mednextseg.models.library import library_folder
 from MedNeXtSegmentLib import Settings
-from MedNeXtSegmentLib.AdvancedPanel import deviceText
-from MedNeXtSegmentLib.Dependencies import Installer, installedVersions
+from MedNeXtSegmentLib.Segment.AdvancedPanel import deviceText
+from MedNeXtSegmentLib.Setup.Dependencies import Installer, installedVersions
 
 _TABLE_HEIGHT_PX = 130
 

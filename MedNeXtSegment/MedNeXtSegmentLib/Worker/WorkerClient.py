@@ -15,8 +15,8 @@ import slicer
 from mednextseg.geometry import Geometry
 from mednextseg.worker import protocol
 from mednextseg.worker.arrays import ArrayFolder, is_description
-from MedNeXtSegmentLib.WorkerError import WorkerError
-from MedNeXtSegmentLib.WorkerProcess import WorkerProcess, defaultProgram
+from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
+from MedNeXtSegmentLib.Worker.WorkerProcess import WorkerProcess, defaultProgram
 
 _TICK_MS = 1000
 # More than the channels of any model, so that a run never loses a volume it was sent for.
@@ -40,7 +40,7 @@ class WorkerClient:
         arguments: that start the worker in it; the option --folder is added.
         environment: variables for the process; None for those of this process. A Python outside Slicer needs
             slicer.util.startupEnvironment().
-        onReady: called with the worker's hello (versions, devices, what is missing; see mednextseg.worker.environment).
+        onReady: called with the worker's hello (versions, devices, what is missing; see mednextseg.machine).
         onFailure: called once, with a WorkerError, when the worker failed while something was pending: the message for the user.
         onLog: called with text for the log pane.
         startTimeoutSeconds, hangTimeoutSeconds: silence after which a worker is taken to hang, before and after its hello.

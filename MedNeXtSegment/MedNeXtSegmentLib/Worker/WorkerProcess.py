@@ -9,7 +9,7 @@ from pathlib import Path
 
 import qt
 
-ENGINE_FOLDER = Path(__file__).resolve().parents[1]
+ENGINE_FOLDER = Path(__file__).resolve().parents[2]
 _END_TIMEOUT_MS = 2000
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from MedNeXtSegmentLib.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
 
 
 class WorkerRun:

@@ -5,10 +5,10 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.WorkerClient import WorkerClient
-from MedNeXtSegmentLib.WorkerError import WorkerError
-from MedNeXtSegmentLib.WorkerRun import WorkerRun
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
+from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
+from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
 
 class WorkerRunLogic(VTKObservationMixin):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mednextseg.geometry import Geometry
-from mednextseg.segment.resampling import resample_affine
+from mednextseg.segment.prepare.resampling import resample_affine
 
 _SAME_GRID_MM = 1e-2
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mednextseg.evaluate.case_files import CASE_ERRORS, case_files, write_text
+from mednextseg.cases.folders import CASE_ERRORS, case_files, write_text
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.segment.auto_segmenter import segment
+from mednextseg.segment.prepare.resampling import resample_affine
 from mednextseg.segment.recipe import SegmentRecipe
-from mednextseg.segment.resampling import resample_affine
 from mednextseg.segmentation_io import write_segmentation
 from mednextseg.volume_io import read_volume
 

@@ -40,10 +40,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _train_segment(options: argparse.Namespace) -> str:
-    from mednextseg.adapt.dataset import open_dataset  # noqa: PLC0415
-    from mednextseg.adapt.packaging import package_training  # noqa: PLC0415
-    from mednextseg.adapt.recipe import TrainingRecipe  # noqa: PLC0415
-    from mednextseg.adapt.trainer import Trainer  # noqa: PLC0415
+    from mednextseg.adapt.mednext.dataset import open_dataset  # noqa: PLC0415
+    from mednextseg.adapt.mednext.packaging import package_training  # noqa: PLC0415
+    from mednextseg.adapt.mednext.recipe import TrainingRecipe  # noqa: PLC0415
+    from mednextseg.adapt.mednext.trainer import Trainer  # noqa: PLC0415
 
     recipe, dataset = TrainingRecipe.from_json(options.recipe), open_dataset(options.dataset)
     if not options.package_only:
@@ -53,8 +53,8 @@ def _train_segment(options: argparse.Namespace) -> str:
 
 
 def _train_refine(options: argparse.Namespace) -> str:
-    from mednextseg.adapt.refine_recipe import RefineRecipe  # noqa: PLC0415
-    from mednextseg.adapt.refine_training import package_click_net, train_refine  # noqa: PLC0415
+    from mednextseg.adapt.click_net.recipe import RefineRecipe  # noqa: PLC0415
+    from mednextseg.adapt.click_net.training import package_click_net, train_refine  # noqa: PLC0415
     from mednextseg.adapt.resumable_training import BEST_CHECKPOINT  # noqa: PLC0415
 
     recipe = RefineRecipe.from_json(options.recipe)

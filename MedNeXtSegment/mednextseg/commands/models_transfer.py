@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mednextseg.models.catalogue import catalogue
-from mednextseg.models.licenses import LicenseNotAcceptedError
+from mednextseg.models.install.licenses import LicenseNotAcceptedError
 from mednextseg.models.model_card import ModelCard, read_card
 
 
@@ -40,7 +40,7 @@ def add_actions(actions: argparse._SubParsersAction, common: argparse.ArgumentPa
 
 
 def _import(options: argparse.Namespace) -> int:
-    from mednextseg.models.installation import is_package  # noqa: PLC0415
+    from mednextseg.models.install.installation import is_package  # noqa: PLC0415
 
     notes: tuple[str, ...] = ()
     if is_package(options.path):
@@ -67,7 +67,7 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace) -> Path:
-    from mednextseg.models.installation import install  # noqa: PLC0415
+    from mednextseg.models.install.installation import install  # noqa: PLC0415
 
     if options.id is not None or options.card is not None:
         raise ValueError("a model package brings its id and card; --id and --card are for networks of other programs.")
@@ -89,7 +89,7 @@ def _bar(options: argparse.Namespace, **settings: object) -> tqdm:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from mednextseg.models.installation import export_model  # noqa: PLC0415
+    from mednextseg.models.install.installation import export_model  # noqa: PLC0415
     from mednextseg.models.library import sha256_of  # noqa: PLC0415
 
     archive = export_model(options.model, options.output)
@@ -99,7 +99,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    from mednextseg.models.installation import remove_model  # noqa: PLC0415
+    from mednextseg.models.install.installation import remove_model  # noqa: PLC0415
 
     folder = remove_model(options.model)
     print(json.dumps({"removed": str(folder)}) if options.json else f"{folder} is gone.")

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         ValueError: where the segmentation has no such segment, or the journal does not fit the prompter.
     """
     from mednextseg.refine import load_prompter  # noqa: PLC0415
-    from mednextseg.refine.prompt_journal import PromptJournal  # noqa: PLC0415
+    from mednextseg.refine.journal import PromptJournal  # noqa: PLC0415
     from mednextseg.refine.replay import replay  # noqa: PLC0415
     from mednextseg.segmentation_io import read_segmentation, write_segmentation  # noqa: PLC0415
     from mednextseg.volume_io import read_volume  # noqa: PLC0415

@@ -28,7 +28,7 @@ def review_of(
     count: int,
 ) -> list[dict]:
     """The fields of at most `count` ReviewSlice of the labels kept, most uncertain first; arguments as for `segment`."""
-    from mednextseg.evaluate.uncertainty import predict_review_slices, worst_first_with_gap  # noqa: PLC0415
+    from mednextseg.evaluate.review import predict_review_slices, worst_first_with_gap  # noqa: PLC0415
 
     found = predict_review_slices(volume, geometry, model, roi, recipe, device)
     kept = [item for item in found if labels is None or item.label in labels]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mednextseg.commands.console_progress import ConsoleProgress
-from mednextseg.commands.segment_review import print_review, review_of
+from mednextseg.commands.review import print_review, review_of
 from mednextseg.geometry import Geometry
 
 _CASE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -59,7 +59,7 @@ def read_channels(paths: list[Path]) -> tuple[np.ndarray, Geometry]:
     Returns:
         (channels, K, J, I) float32 for several channels, the file's own (K, J, I) for one; and the Geometry of the first.
     """
-    from mednextseg.segment.resampling import resample_affine  # noqa: PLC0415
+    from mednextseg.segment.prepare.resampling import resample_affine  # noqa: PLC0415
     from mednextseg.volume_io import read_volume  # noqa: PLC0415
 
     volume_kji, geometry = read_volume(paths[0])

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from mednextseg.evaluate.label_names import LabelJoin, LabelPair, LabelTable, join_labels
 from mednextseg.evaluate.mask_grids import SAME_GRID_MM
 from mednextseg.evaluate.metrics import LabelMetrics, evaluate_pair, largest_error_kji
 from mednextseg.evaluate.settings import EvaluationSettings
 from mednextseg.geometry import Geometry
-from mednextseg.segment.preprocess import resample_labels
+from mednextseg.labels.names import LabelJoin, LabelPair, LabelTable, join_labels
+from mednextseg.segment.prepare.preprocess import resample_labels
 from mednextseg.segmentation_io import Segmentation
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mednextseg.cases.folders import CASE_ERRORS, SUFFIXES, case_files, write_text
 from mednextseg.evaluate.case import CaseResult, evaluate_case
-from mednextseg.evaluate.case_files import CASE_ERRORS, SUFFIXES, case_files, write_text
 from mednextseg.evaluate.settings import EvaluationSettings
 from mednextseg.segmentation_io import read_segment_names, read_segmentation
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.segment.auto_segmenter import window_settings
-from mednextseg.segment.input_check import checked_channels
-from mednextseg.segment.preprocess import prepare
+from mednextseg.segment.prepare.input_check import checked_channels
+from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
-from mednextseg.segment.sliding_window import WindowCount, predict_slabs
+from mednextseg.segment.windows.sliding_window import WindowCount, predict_slabs
 
 # A segment's probability must reach this somewhere in a slice for the slice to be offered: below, there is nothing to correct.
 _MIN_PROBABILITY = 0.1

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mednextseg.evaluate.label_names import (
+from mednextseg.labels.names import (
     AXIAL_RANGE_LABELS,
     LabelPair,
     LabelTable,

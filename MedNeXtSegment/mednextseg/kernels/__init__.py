@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mednextseg.kernels.cuda_support import verified_engine
-from mednextseg.kernels.engine import MedNeXtEngine, is_supported
-from mednextseg.kernels.mps_support import verified_runner
+from mednextseg.kernels.cpu.engine import MedNeXtEngine, is_supported
+from mednextseg.kernels.cuda.support import verified_engine
+from mednextseg.kernels.mps.support import verified_runner
 from mednextseg.kernels.plain import PlainRunner
 
 __all__ = ["accelerate"]

@@ -14,7 +14,7 @@ from statistics import median
 
 import torch
 
-from mednextseg.kernels.engine import MedNeXtEngine
+from mednextseg.kernels.cpu.engine import MedNeXtEngine
 from mednextseg.networks.mednext import build_mednext
 
 HOME_VARIABLE = "MEDNEXTSEG_HOME"

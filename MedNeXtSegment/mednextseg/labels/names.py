@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from mednextseg.evaluate.label_tables import LABEL_TABLES
+from mednextseg.labels.tables import LABEL_TABLES
 
 LabelTable = Mapping[str, tuple[int, ...]]
 

@@ -19,15 +19,15 @@ def load_prompter(name: str | Path, device: str = "cpu", family: str | None = No
     """
     # Imported on demand: importing `mednextseg.refine` must cost nothing.
     if str(name) == "random_walker":
-        from mednextseg.refine.random_walker import RandomWalkerPrompter  # noqa: PLC0415
+        from mednextseg.refine.prompters.random_walker import RandomWalkerPrompter  # noqa: PLC0415
 
         return RandomWalkerPrompter()
     if str(name) == "clicknet" or Path(name).is_dir():
-        from mednextseg.refine.click_net_prompter import BUNDLED_FOLDER, ClickNetPrompter  # noqa: PLC0415
+        from mednextseg.refine.prompters.click_net import BUNDLED_FOLDER, ClickNetPrompter  # noqa: PLC0415
 
         return ClickNetPrompter.from_folder(BUNDLED_FOLDER if str(name) == "clicknet" else Path(name), device)
     if Path(name).is_file():
-        from mednextseg.refine.sam_med2d_prompter import SamPrompter  # noqa: PLC0415
+        from mednextseg.refine.prompters.sam_med2d import SamPrompter  # noqa: PLC0415
 
         return SamPrompter.from_checkpoint(Path(name), device, family)
     raise ValueError(f'there is no prompter "{name}"; allowed are "clicknet", "random_walker", or the path of a model.')

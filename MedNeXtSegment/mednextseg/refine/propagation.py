@@ -12,7 +12,7 @@ import numpy as np
 
 from mednextseg.refine.prompter import Cancel, Embedding, PromptCancelledError, Prompter
 from mednextseg.refine.prompts import Prompts
-from mednextseg.refine.slice_plane import SlicePlane
+from mednextseg.refine.slices.slice_plane import SlicePlane
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from functools import cached_property
 import numpy as np
 
 from mednextseg.geometry import Geometry
-from mednextseg.refine.embedding_cache import EmbeddingCache
-from mednextseg.refine.prompt_journal import PromptJournal
+from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.prompter import Cancel, Embedding, Prompter, Result
+from mednextseg.refine.prompters.embedding_cache import EmbeddingCache
 from mednextseg.refine.prompts import Prompts
 from mednextseg.refine.propagation import StoppingRules, propagate, propagate_between
-from mednextseg.refine.refinement_state import ActiveSlice, HandSlice, Step, is_parallel, is_same_plane, key_of
-from mednextseg.refine.slice_plane import SlicePlane
-from mednextseg.refine.slice_sampling import SliceEdit, sample_slice, slice_edit
-from mednextseg.refine.slice_session import UNDO_LEVELS, SliceSession
+from mednextseg.refine.slices.slice_plane import SlicePlane
+from mednextseg.refine.slices.slice_sampling import SliceEdit, sample_slice, slice_edit
+from mednextseg.refine.slices.slice_session import UNDO_LEVELS, SliceSession
+from mednextseg.refine.undo_states import ActiveSlice, HandSlice, Step, is_parallel, is_same_plane, key_of
 
 
 class Refinement:

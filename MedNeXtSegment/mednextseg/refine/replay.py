@@ -3,10 +3,10 @@
 import numpy as np
 
 from mednextseg.geometry import Geometry
-from mednextseg.refine.prompt_journal import PromptJournal
+from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.prompter import Prompter
 from mednextseg.refine.refinement import Refinement
-from mednextseg.refine.slice_plane import SlicePlane
+from mednextseg.refine.slices.slice_plane import SlicePlane
 
 
 def replay(

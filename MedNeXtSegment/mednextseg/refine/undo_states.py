@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mednextseg.refine.propagation import PropagatedSlice
-from mednextseg.refine.slice_plane import SlicePlane
-from mednextseg.refine.slice_session import SliceSession, SliceState
+from mednextseg.refine.slices.slice_plane import SlicePlane
+from mednextseg.refine.slices.slice_session import SliceSession, SliceState
 
 
 @dataclass(frozen=True, eq=False)

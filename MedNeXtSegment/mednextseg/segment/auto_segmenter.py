@@ -11,16 +11,16 @@ import numpy as np
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import Label, ModelCard
-from mednextseg.segment.input_check import checked_channels, warnings_for
-from mednextseg.segment.label_reduction import LabelReduction
-from mednextseg.segment.memory_plan import MemoryPlan, available_bytes, fallbacks, is_out_of_memory, plan_memory
-from mednextseg.segment.postprocess import clean_labels
-from mednextseg.segment.preprocess import PreparedVolume, prepare
+from mednextseg.segment.finish.clean_labels import clean_labels
+from mednextseg.segment.finish.label_reduction import LabelReduction
+from mednextseg.segment.prepare.input_check import checked_channels, warnings_for
+from mednextseg.segment.prepare.preprocess import PreparedVolume, prepare
 from mednextseg.segment.progress import Progress, ProgressReporter
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
-from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, predict_slabs
-from mednextseg.segment.window_views import View, views_for, within_card
+from mednextseg.segment.windows.memory_plan import MemoryPlan, available_bytes, fallbacks, is_out_of_memory, plan_memory
+from mednextseg.segment.windows.mirrored_views import View, views_for, within_card
+from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
 _log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from math import prod
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.segment.auto_segmenter import window_settings
-from mednextseg.segment.memory_plan import available_bytes, plan_memory
-from mednextseg.segment.preprocess import network_grid
+from mednextseg.segment.prepare.preprocess import network_grid
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
-from mednextseg.segment.window_policy import window_starts
+from mednextseg.segment.windows.memory_plan import available_bytes, plan_memory
+from mednextseg.segment.windows.policy import window_starts
 
 
 @dataclass(frozen=True)

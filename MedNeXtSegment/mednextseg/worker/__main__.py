@@ -15,7 +15,7 @@ def main() -> None:
     # Torch's threads wait for each other in busy loops, too, and a click's network is over before they would sleep. Beside a program that
     # draws views on the same cores this costs ten times the work itself, so they wait for some microseconds only.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    from mednextseg.worker.server import serve  # noqa: PLC0415
+    from mednextseg.worker.serving.server import serve  # noqa: PLC0415
 
     serve(folder)
 

@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from mednextseg.adapt.refine_cache import build_cache, open_cache
-from mednextseg.adapt.refine_clicks import SimulatedUser, bounding_box, degraded_mask, drawn_box
-from mednextseg.adapt.refine_metrics import Target, ellipse_in, measure, measure_baselines
-from mednextseg.adapt.refine_recipe import RefineRecipe, RefineSource
-from mednextseg.adapt.refine_regions import felzenszwalb_regions
-from mednextseg.adapt.refine_sessions import SessionPool, hard_dice
-from mednextseg.adapt.refine_synthetic import paint_labels, random_shapes
-from mednextseg.adapt.refine_trainer import RefineTrainer, learning_rate_at, refine_loss
-from mednextseg.adapt.refine_training import package_click_net
-from mednextseg.adapt.refine_validation import validation_views
-from mednextseg.adapt.refine_views import ViewSampler
+from mednextseg.adapt.click_net.cache import build_cache, open_cache
+from mednextseg.adapt.click_net.clicks import SimulatedUser, bounding_box, degraded_mask, drawn_box
+from mednextseg.adapt.click_net.metrics import Target, ellipse_in, measure, measure_baselines
+from mednextseg.adapt.click_net.recipe import RefineRecipe, RefineSource
+from mednextseg.adapt.click_net.regions import felzenszwalb_regions
+from mednextseg.adapt.click_net.sessions import SessionPool, hard_dice
+from mednextseg.adapt.click_net.synthetic import paint_labels, random_shapes
+from mednextseg.adapt.click_net.trainer import RefineTrainer, learning_rate_at, refine_loss
+from mednextseg.adapt.click_net.training import package_click_net
+from mednextseg.adapt.click_net.validation import validation_views
+from mednextseg.adapt.click_net.views import ViewSampler
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE
 from mednextseg.refine import Prompts, load_prompter
 
-_RECIPE = Path(__file__).parents[2] / "MedNeXtSegment" / "Resources" / "Models" / "clicknet" / "training_recipe.json"
+_RECIPE = Path(__file__).parents[3] / "MedNeXtSegment" / "Resources" / "Models" / "clicknet" / "training_recipe.json"
 
 
 def _blob(size=96, seed=0):
@@ -67,7 +67,7 @@ def recipe():
 def cache(data_folder, recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mednextseg.adapt.refine_cache._SHAPE_IMAGES", 4)
+        patch.setattr("mednextseg.adapt.click_net.cache._SHAPE_IMAGES", 4)
         build_cache(recipe, data_folder, folder)
     return folder
 
@@ -88,7 +88,7 @@ def test_training_never_opens_a_slice_of_a_val_list_or_of_a_held_out_set(data_fo
     opened = []
     original = Image.open
     monkeypatch.setattr(Image, "open", lambda path, *a: opened.append(Path(path)) or original(path, *a))
-    monkeypatch.setattr("mednextseg.adapt.refine_cache._SHAPE_IMAGES", 2)
+    monkeypatch.setattr("mednextseg.adapt.click_net.cache._SHAPE_IMAGES", 2)
     build_cache(recipe, data_folder, tmp_path)
     assert {path.stem for path in opened} == {"0", "1", "2", "3"}
     assert all("second" not in path.parts for path in opened)

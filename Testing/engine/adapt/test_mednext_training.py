@@ -10,11 +10,11 @@ import torch
 from conftest import ball
 
 from mednextseg import load_model, segment
-from mednextseg.adapt.augmentation import training_transforms
-from mednextseg.adapt.dataset import load_case, open_dataset
-from mednextseg.adapt.packaging import package_training
-from mednextseg.adapt.recipe import TrainingRecipe
-from mednextseg.adapt.trainer import Trainer, learning_rate_at
+from mednextseg.adapt.mednext.augmentation import training_transforms
+from mednextseg.adapt.mednext.dataset import load_case, open_dataset
+from mednextseg.adapt.mednext.packaging import package_training
+from mednextseg.adapt.mednext.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.trainer import Trainer, learning_rate_at
 from mednextseg.geometry import Geometry
 from mednextseg.networks import mednext
 from mednextseg.volume_io import image_of, write_image

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mednextseg.commands.evaluate_command import add_to, wanted_cases
+from mednextseg.commands.evaluate import add_to, wanted_cases
 from mednextseg.evaluate.case import axial_axis_kji, evaluate_case
 from mednextseg.evaluate.folders import Evaluation, evaluate_files, match_cases
+from mednextseg.evaluate.report.summary import bootstrap_mean, summarize, worst
 from mednextseg.evaluate.settings import EvaluationSettings
-from mednextseg.evaluate.summary import bootstrap_mean, summarize, worst
 from mednextseg.geometry import Geometry, axis_map
 from mednextseg.models.model_card import Label
 from mednextseg.segmentation_io import Segmentation, read_segment_names, write_segmentation

@@ -13,7 +13,7 @@ import pytest
 from mednextseg.networks import mednext
 from mednextseg.volume_io import read_volume
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from conftest import tiny_mednext, write_package
 
-from mednextseg.evaluate.model_runs import image_files, peak_memory_mb
-from mednextseg.evaluate.model_table import TableOutcome, run_plan
-from mednextseg.evaluate.plan import read_plan
-from mednextseg.evaluate.table_report import table_csv, table_page
+from mednextseg.cases.runs import image_files, peak_memory_mb
+from mednextseg.evaluate.compare.models_by_datasets import TableOutcome, run_plan
+from mednextseg.evaluate.compare.plan import read_plan
+from mednextseg.evaluate.report.models_report import table_csv, table_page
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import Label
 from mednextseg.segmentation_io import write_segmentation
@@ -155,7 +155,7 @@ def test_a_run_whose_command_is_killed_leaves_no_process_behind(tmp_path: Path) 
     code = f"""
 import sys
 from pathlib import Path
-from mednextseg.evaluate.model_runs import run_model
+from mednextseg.cases.runs import run_model
 from mednextseg.segment.recipe import SegmentRecipe
 folder = Path({str(tmp_path)!r})
 def report(text):

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 from mednextseg.cli import main
-from mednextseg.evaluate.uncertainty import (
+from mednextseg.evaluate.review import (
     ReviewSlice,
     binary_entropy,
     predict_review_slices,

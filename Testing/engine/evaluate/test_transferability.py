@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
 from mednextseg.cli import main
-from mednextseg.evaluate.model_ranking import case_features, rank_models, sample_features
-from mednextseg.evaluate.taps import FeatureTaps, decoder_stages
-from mednextseg.evaluate.transferability import (
+from mednextseg.evaluate.compare.ranking import case_features, rank_models, sample_features
+from mednextseg.evaluate.compare.taps import FeatureTaps, decoder_stages
+from mednextseg.evaluate.compare.transferability import (
     CaseFeatures,
     hyperspherical_energy,
     transferability,
@@ -25,7 +25,7 @@ from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.model_card import Label
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.networks.stu_net import STUNet, STUNetConfig
-from mednextseg.segment.window_policy import FullPolicy
+from mednextseg.segment.windows.policy import FullPolicy
 from mednextseg.segmentation_io import Segmentation
 from mednextseg.volume_io import image_of, write_image
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mednextseg.kernels import accelerate
-from mednextseg.kernels.engine import MedNeXtEngine
+from mednextseg.kernels.cpu.engine import MedNeXtEngine
 from mednextseg.kernels.plain import PlainRunner
 from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig, build_mednext
 

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 from triton_tools import DEVICE, INTERPRETED, packed, random, tl, trained, triton, unpacked
 
-from mednextseg.kernels.cuda_addresses import gelu
-from mednextseg.kernels.cuda_block import CudaBlock, CudaDownBlock, CudaUpBlock
-from mednextseg.kernels.cuda_engine import CudaHead
-from mednextseg.kernels.cuda_stem import CudaStem
+from mednextseg.kernels.cuda.addresses import gelu
+from mednextseg.kernels.cuda.block import CudaBlock, CudaDownBlock, CudaUpBlock
+from mednextseg.kernels.cuda.engine import CudaHead
+from mednextseg.kernels.cuda.stem import CudaStem
 from mednextseg.networks.mednext import MedNeXtBlock, MedNeXtConfig, MedNeXtDownBlock, MedNeXtUpBlock, OutBlock
 
 # One narrow and one wide block (two kernels instead of one), neither a whole tile; hidden widths that are no power of two.

@@ -19,10 +19,10 @@ import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
-from mednextseg.kernels.cuda_block import CudaBlock, CudaDownBlock, CudaUpBlock
-from mednextseg.kernels.cuda_engine import CudaHead
-from mednextseg.kernels.cuda_rows import BatchRows
-from mednextseg.kernels.cuda_stem import CudaStem
+from mednextseg.kernels.cuda.block import CudaBlock, CudaDownBlock, CudaUpBlock
+from mednextseg.kernels.cuda.engine import CudaHead
+from mednextseg.kernels.cuda.rows import BatchRows
+from mednextseg.kernels.cuda.stem import CudaStem
 from mednextseg.networks.mednext import MedNeXtBlock, MedNeXtConfig, MedNeXtDownBlock, MedNeXtUpBlock, OutBlock
 
 class NoCard:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from triton_tools import DEVICE, packed, random, unpacked
 
-from mednextseg.kernels.cuda_depthwise import CudaDepthwise
-from mednextseg.kernels.cuda_rows import BatchRows
-from mednextseg.kernels.cuda_transposed import PHASES, CudaTransposedDepthwise
+from mednextseg.kernels.cuda.depthwise import CudaDepthwise
+from mednextseg.kernels.cuda.rows import BatchRows
+from mednextseg.kernels.cuda.transposed import PHASES, CudaTransposedDepthwise
 
 # A tile is 8 x 4 x 8 voxels of 32 channels: grids below, at and beyond it; channels with and without a rest.
 axes = st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 9))

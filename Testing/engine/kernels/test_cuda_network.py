@@ -10,16 +10,14 @@ import torch
 from torch import Tensor, nn
 from triton_tools import DEVICE, INTERPRETED, random, trained, triton
 
-from mednextseg.kernels import (
-    cuda_depthwise,
-    cuda_engine,
-    cuda_mlp,
-    cuda_products,
-    cuda_support,
-    cuda_transposed,
-)
-from mednextseg.kernels.cuda_engine import CudaEngine
-from mednextseg.kernels.cuda_support import verified_engine
+from mednextseg.kernels.cuda import depthwise as cuda_depthwise
+from mednextseg.kernels.cuda import engine as cuda_engine
+from mednextseg.kernels.cuda import mlp as cuda_mlp
+from mednextseg.kernels.cuda import products as cuda_products
+from mednextseg.kernels.cuda import support as cuda_support
+from mednextseg.kernels.cuda import transposed as cuda_transposed
+from mednextseg.kernels.cuda.engine import CudaEngine
+from mednextseg.kernels.cuda.support import verified_engine
 from mednextseg.kernels.plain import PlainRunner
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 

@@ -14,8 +14,9 @@ import torchgen
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mednextseg.kernels import accelerate, mps_support
-from mednextseg.kernels.mps_support import verified_runner
+from mednextseg.kernels import accelerate
+from mednextseg.kernels.mps import support as mps_support
+from mednextseg.kernels.mps.support import verified_runner
 from mednextseg.kernels.plain import PlainRunner
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.networks.stu_net import build_stu_net

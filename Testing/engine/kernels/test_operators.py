@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mednextseg.kernels import pointwise, rows, statistics
-from mednextseg.kernels.block import NormalizedMlp
-from mednextseg.kernels.depthwise import Depthwise, TransposedDepthwise
-from mednextseg.kernels.rows import Rows
+from mednextseg.kernels.cpu import pointwise, rows, statistics
+from mednextseg.kernels.cpu.block import NormalizedMlp
+from mednextseg.kernels.cpu.depthwise import Depthwise, TransposedDepthwise
+from mednextseg.kernels.cpu.rows import Rows
 from mednextseg.networks.mednext import MedNeXtBlock, MedNeXtConfig
 
 grids = st.tuples(*(st.integers(1, 7),) * 3)

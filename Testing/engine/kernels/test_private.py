@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from mednextseg import kernels
-from mednextseg.kernels import accelerate, pointwise, statistics
-from mednextseg.kernels.engine import MedNeXtEngine
+from mednextseg.kernels import accelerate
+from mednextseg.kernels.cpu import pointwise, statistics
+from mednextseg.kernels.cpu.engine import MedNeXtEngine
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 
 # Name -> the question that is asked before its first use.

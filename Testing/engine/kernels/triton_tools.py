@@ -15,7 +15,7 @@ if INTERPRETED:
 triton = pytest.importorskip("triton", reason="Triton is not installed; it exists for Linux only")
 tl = triton.language
 
-from mednextseg.kernels.cuda_rows import BatchRows  # noqa: E402
+from mednextseg.kernels.cuda.rows import BatchRows  # noqa: E402
 
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
 # The plain networks that the kernels are compared with shall not round to ten bits.

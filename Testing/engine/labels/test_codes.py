@@ -2,8 +2,8 @@
 
 import pytest
 
-from mednextseg.models.label_codes import coded_label, stu_net_labels
-from mednextseg.models.terminology import terminology_entry
+from mednextseg.labels.codes import coded_label, stu_net_labels
+from mednextseg.labels.terminology import terminology_entry
 
 # As the data sets spell them in their dataset.json, misspellings included.
 DATA_SETS = {

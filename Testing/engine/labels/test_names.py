@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mednextseg.evaluate.label_names import (
+from mednextseg.evaluate.metrics import evaluate_pair
+from mednextseg.labels.names import (
     AXIAL_RANGE_LABELS,
     TOLERANCES_MM,
     canonical_name,
@@ -16,8 +17,7 @@ from mednextseg.evaluate.label_names import (
     label_table,
     table_from_json,
 )
-from mednextseg.evaluate.label_tables import LABEL_TABLES
-from mednextseg.evaluate.metrics import evaluate_pair
+from mednextseg.labels.tables import LABEL_TABLES
 
 _A_EVAL_ORGANS = (
     "spleen",

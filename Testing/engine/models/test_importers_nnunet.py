@@ -16,12 +16,12 @@ from mednextseg.models.importers import ImportedModel, import_model, nnunet_v1, 
 from mednextseg.models.importers.results_folder import fold_checkpoints
 from mednextseg.models.library import installed_models, library_folder, sha256_of
 from mednextseg.models.loaded_model import load_model
-from mednextseg.models.restricted_unpickler import load_checkpoint, load_pickle
+from mednextseg.models.pickles.restricted_unpickler import load_checkpoint, load_pickle
 from mednextseg.segment import auto_segmenter
 from mednextseg.segment.auto_segmenter import window_settings
-from mednextseg.segment.preprocess import prepare
+from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.recipe import SegmentRecipe
-from mednextseg.segment.sliding_window import WindowCount, predict_slabs
+from mednextseg.segment.windows.sliding_window import WindowCount, predict_slabs
 from mednextseg.volume_io import read_volume
 
 V1, V2 = "nnunet_v1", "nnunet_v2"

@@ -13,7 +13,7 @@ from nnunet_folders import v1_folder, v2_folder
 from mednextseg.models.importers import import_model
 from mednextseg.models.library import library_folder
 from mednextseg.models.model_card import ComponentRule, ModelCard
-from mednextseg.segment.postprocess import clean_labels
+from mednextseg.segment.finish.clean_labels import clean_labels
 
 LABELS = {"background": 0, "a": 1, "b": 2}
 FUNCTION = "remove_all_but_largest_component_from_segmentation"

@@ -13,7 +13,7 @@ from nnunet_folders import tiny, v1_folder, v2_folder
 from mednextseg.cli import main
 from mednextseg.errors import Cancelled
 from mednextseg.models.importers import import_model
-from mednextseg.models.installation import export_model, is_package
+from mednextseg.models.install.installation import export_model, is_package
 from mednextseg.models.library import find_model, library_folder, sha256_of
 
 LABELS = {"background": 0, "a": 1, "b": 2}

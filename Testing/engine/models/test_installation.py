@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mednextseg.errors import Cancelled
-from mednextseg.models.installation import export_model, install, remove_model, size_bytes
+from mednextseg.models.install.installation import export_model, install, remove_model, size_bytes
+from mednextseg.models.install.licenses import LicenseNotAcceptedError
+from mednextseg.models.install.package_zip import unpack_zip
 from mednextseg.models.library import find_model, installed_models, library_folder, sha256_of
-from mednextseg.models.licenses import LicenseNotAcceptedError
 from mednextseg.models.model_card import read_card
-from mednextseg.models.package_zip import unpack_zip
 
 
 @pytest.fixture(scope="module")

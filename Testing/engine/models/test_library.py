@@ -7,9 +7,9 @@ import pytest
 from conftest import tiny_mednext, write_package
 
 from mednextseg import load_model
+from mednextseg.labels.terminology import label_from_entry, terminology_entry
 from mednextseg.models.library import find_model, installed_models, verify_model
 from mednextseg.models.model_card import ModelCard, card_from_dict, read_card
-from mednextseg.models.terminology import label_from_entry, terminology_entry
 
 
 @pytest.fixture

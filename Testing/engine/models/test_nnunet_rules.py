@@ -12,9 +12,9 @@ from scipy import ndimage
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import ModelCard, read_card
-from mednextseg.segment.label_reduction import LabelReduction
-from mednextseg.segment.preprocess import network_shape_kji, prepare
-from mednextseg.segment.resampling import resize
+from mednextseg.segment.finish.label_reduction import LabelReduction
+from mednextseg.segment.prepare.preprocess import network_shape_kji, prepare
+from mednextseg.segment.prepare.resampling import resize
 
 NNUNET = {"orientation": None, "anisotropy_threshold": 3.0, "clip_resampled": True, "crop_to_nonzero": True}
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mednextseg.models.restricted_unpickler import Inert, RefusedPickleError, load_checkpoint, load_pickle
+from mednextseg.models.pickles.restricted_unpickler import Inert, RefusedPickleError, load_checkpoint, load_pickle
 
 
 class Call:

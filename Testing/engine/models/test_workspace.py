@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mednextseg.models.workspace import remove_stale, workspace
+from mednextseg.models.install.workspace import remove_stale, workspace
 
 HOST = "".join(c for c in socket.gethostname().lower() if c.isascii() and c.isalnum()) or "host"
 posix_only = pytest.mark.skipif(os.name != "posix", reason="other systems cannot be asked for a process")

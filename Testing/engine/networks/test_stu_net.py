@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from mednextseg.models.loaded_model import load_model
 from mednextseg.models.weights import network_from_state_dict, stu_net_config_of
 from mednextseg.networks.stu_net import SIZES, STUNet, STUNetConfig, build_stu_net
-from mednextseg.segment.memory_plan import activation_bytes
-from mednextseg.segment.sliding_window import SlidingWindow
+from mednextseg.segment.windows.memory_plan import activation_bytes
+from mednextseg.segment.windows.sliding_window import SlidingWindow
 
 PUBLISHED_POOLS = ((2, 2, 2),) * 4 + ((1, 1, 2),)
 # Parameters of the published networks: one channel, 104 structures and the background (table 1 of the paper, to 0.01 M).

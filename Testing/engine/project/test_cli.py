@@ -106,7 +106,7 @@ def test_ctrl_c_in_the_middle_leaves_the_old_file(home: Path) -> None:
     output.write_bytes(b"the old result")
     write_volume(home / "large.nii.gz", shape=(200, 200, 200))
     command = [sys.executable, "-m", "mednextseg", "segment", str(home / "large.nii.gz"), "-o", str(output), "--model", "tiny"]
-    folder = Path(__file__).parents[2] / "MedNeXtSegment"
+    folder = Path(__file__).parents[3] / "MedNeXtSegment"
     # A shell that starts the tests in the background has them ignore Ctrl-C, and so would their children.
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)

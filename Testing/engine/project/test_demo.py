@@ -22,7 +22,7 @@ def demo() -> ModuleType:
     """Testing/demo/__main__.py as a module."""
     if importlib.util.find_spec("nilearn") is None:
         pytest.skip("the package nilearn, which carries the head, is not installed (make setup)")
-    spec = importlib.util.spec_from_file_location("demo_main", Path(__file__).parents[1] / "demo" / "__main__.py")
+    spec = importlib.util.spec_from_file_location("demo_main", Path(__file__).parents[2] / "demo" / "__main__.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["demo_main"] = module
     spec.loader.exec_module(module)

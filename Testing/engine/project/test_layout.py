@@ -12,7 +12,7 @@ import pytest
 from mednextseg.models.library import bundled_models_folder, verify_model
 from mednextseg.models.model_card import read_card
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "MedNeXtSegment"
 RESOURCES = ("*.ui", "*.png", "*.svg", "*.json", "*.safetensors", "LICENSE", "*.jsonl")
 
@@ -48,7 +48,7 @@ def modules_after(statement: str) -> set[str]:
     "statement",
     [
         "import mednextseg",
-        "import mednextseg.models.model_card, mednextseg.models.library, mednextseg.models.terminology",
+        "import mednextseg.models.model_card, mednextseg.models.library, mednextseg.labels.terminology",
         "import mednextseg.geometry, mednextseg.segment.roi",
         "import mednextseg.cli",
     ],

@@ -11,7 +11,7 @@ import torch
 
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture

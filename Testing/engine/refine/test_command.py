@@ -12,7 +12,7 @@ from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import Label
 from mednextseg.refine import load_prompter
 from mednextseg.refine.refinement import Refinement
-from mednextseg.refine.slice_plane import plane_through
+from mednextseg.refine.slices.slice_plane import plane_through
 from mednextseg.segmentation_io import read_segmentation, write_segmentation
 from mednextseg.volume_io import image_of, write_image
 

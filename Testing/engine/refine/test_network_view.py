@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mednextseg.refine.slice_view import SliceView, view_around, whole_slice
+from mednextseg.refine.prompters.network_view import SliceView, view_around, whole_slice
 
 _SIDES = st.integers(3, 400)
 _VIEWS = st.builds(SliceView, st.floats(-50, 50), st.floats(-50, 50), st.floats(5, 500), st.sampled_from([64, 128, 256]))

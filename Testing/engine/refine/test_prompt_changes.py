@@ -6,10 +6,10 @@ from conftest import ball
 
 from mednextseg.geometry import Geometry
 from mednextseg.refine import Prompts, load_prompter
-from mednextseg.refine.prompt_journal import PromptJournal
+from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.replay import replay
-from mednextseg.refine.slice_plane import voxel_plane
+from mednextseg.refine.slices.slice_plane import voxel_plane
 
 _SHAPE, _CENTER = (16, 40, 44), (8, 20, 22)
 

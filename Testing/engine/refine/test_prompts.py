@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mednextseg.refine import Prompts
 from mednextseg.refine.loading import load_prompter
-from mednextseg.refine.prompt_channels import prompt_channels
 from mednextseg.refine.prompter import obey_clicks, windowed
+from mednextseg.refine.prompters.prompt_channels import prompt_channels
 
 _EDGE = st.floats(-1000, 1000, allow_nan=False)
 
@@ -103,7 +103,7 @@ def test_an_unknown_prompter_is_refused_by_naming_those_there_are():
 
 
 def test_the_light_modules_import_neither_torch_nor_scipy():
-    modules = "mednextseg.refine, mednextseg.refine.prompts, mednextseg.refine.slice_plane, mednextseg.refine.prompt_journal"
+    modules = "mednextseg.refine, mednextseg.refine.prompts, mednextseg.refine.slices.slice_plane, mednextseg.refine.journal"
     code = f"import sys, {modules}; print([m for m in ('torch', 'scipy', 'SimpleITK') if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)

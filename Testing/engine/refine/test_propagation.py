@@ -9,8 +9,8 @@ from mednextseg.refine import load_prompter
 from mednextseg.refine.prompter import Embedding, PrompterInfo, Result
 from mednextseg.refine.propagation import propagate, propagate_between, widened_box
 from mednextseg.refine.refinement import Refinement
-from mednextseg.refine.slice_plane import voxel_plane
-from mednextseg.refine.slice_sampling import sample_slice
+from mednextseg.refine.slices.slice_plane import voxel_plane
+from mednextseg.refine.slices.slice_sampling import sample_slice
 
 _SHAPE = (24, 48, 52)
 _CENTER = (12, 24, 26)

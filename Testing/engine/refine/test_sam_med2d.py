@@ -15,7 +15,7 @@ import torch
 
 from mednextseg.networks.sam_med2d import build_sam_med2d
 from mednextseg.refine import Prompts, load_prompter
-from mednextseg.refine.sam_med2d_prompter import SamPrompter, layout_of, network_input
+from mednextseg.refine.prompters.sam_med2d import SamPrompter, layout_of, network_input
 
 _HASH = "0" * 64
 
@@ -219,7 +219,7 @@ def test_trap_9_other_files_are_told_apart_by_their_tensors(tmp_path):
 
 def test_trap_10_no_foreign_imaging_packages_are_imported():
     foreign = {"torchvision", "cv2", "skimage", "albumentations", "segment_anything", "apex"}
-    code = "import sys, mednextseg.refine.sam_med2d_prompter; print(*{name.split('.')[0] for name in sys.modules})"
+    code = "import sys, mednextseg.refine.prompters.sam_med2d; print(*{name.split('.')[0] for name in sys.modules})"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert not foreign & set(run.stdout.split())

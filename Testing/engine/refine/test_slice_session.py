@@ -10,14 +10,14 @@ from conftest import ball
 from mednextseg.geometry import Geometry
 from mednextseg.networks.click_net import build_click_net
 from mednextseg.refine import Prompts, load_prompter
-from mednextseg.refine.click_net_prompter import ClickNetPrompter
-from mednextseg.refine.embedding_cache import EmbeddingCache
-from mednextseg.refine.prompt_journal import PromptJournal
+from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.prompter import Embedding, PromptCancelledError
+from mednextseg.refine.prompters.click_net import ClickNetPrompter
+from mednextseg.refine.prompters.embedding_cache import EmbeddingCache
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.replay import replay
-from mednextseg.refine.slice_plane import plane_through, voxel_plane
-from mednextseg.refine.slice_session import SliceSession
+from mednextseg.refine.slices.slice_plane import plane_through, voxel_plane
+from mednextseg.refine.slices.slice_session import SliceSession
 
 _SHAPE = (24, 48, 52)
 _CENTER = (12, 24, 26)

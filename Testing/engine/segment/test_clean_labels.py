@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from mednextseg.models.model_card import ComponentRule, ModelCard, Postprocessing, card_from_dict, read_card
-from mednextseg.segment.postprocess import clean_labels, keep_largest, remove_small
+from mednextseg.segment.finish.clean_labels import clean_labels, keep_largest, remove_small
 from mednextseg.segment.recipe import SegmentRecipe
 
 masks = arrays(bool, st.tuples(*[st.integers(1, 7)] * 3))

@@ -10,8 +10,8 @@ from mednextseg import segment
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.normalization import SCHEMES, Normalization
-from mednextseg.segment.intensity import fit_scaling, normalize
-from mednextseg.segment.preprocess import prepare
+from mednextseg.segment.prepare.intensity import fit_scaling, normalize
+from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.recipe import SegmentRecipe
 
 volumes = arrays(np.float32, st.tuples(*[st.integers(2, 6)] * 3), elements=st.floats(-500, 500, width=16))

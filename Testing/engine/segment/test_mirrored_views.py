@@ -15,8 +15,8 @@ from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.segment.auto_segmenter import window_settings
 from mednextseg.segment.recipe import SegmentRecipe
-from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, predict_slabs
-from mednextseg.segment.window_views import View, mirror_views, named_view, views_for
+from mednextseg.segment.windows.mirrored_views import View, mirror_views, named_view, views_for
+from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
 MEDISEG = ("flip_k", "flip_j", "flip_i", "rot90_ji", "rot180_ji", "rot270_ji")
 OTHERS = ("flip_kj", "flip_kji", "rot90_kj", "rot270_ki")

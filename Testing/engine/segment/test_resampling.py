@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from mednextseg.geometry import Geometry
-from mednextseg.segment.preprocess import resample_labels
-from mednextseg.segment.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
+from mednextseg.segment.prepare.preprocess import resample_labels
+from mednextseg.segment.prepare.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
 
 shapes = st.tuples(*[st.integers(3, 14)] * 3)
 

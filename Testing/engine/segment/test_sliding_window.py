@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from mednextseg.segment.label_reduction import LabelReduction
-from mednextseg.segment.running_sum import gaussian_weights
-from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, predict_slabs
-from mednextseg.segment.window_policy import window_starts
-from mednextseg.segment.window_views import mirror_views
+from mednextseg.segment.finish.label_reduction import LabelReduction
+from mednextseg.segment.windows.mirrored_views import mirror_views
+from mednextseg.segment.windows.policy import window_starts
+from mednextseg.segment.windows.running_sum import gaussian_weights
+from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
 
 def predict_whole(image: np.ndarray, networks: list, num_outputs: int, settings: SlidingWindow) -> torch.Tensor:
@@ -138,8 +138,8 @@ def test_more_than_255_labels_do_not_overflow() -> None:
 MANY_LABELS = """
 import resource, sys
 import numpy as np, torch
-from mednextseg.segment.label_reduction import LabelReduction
-from mednextseg.segment.sliding_window import SlidingWindow, WindowCount, predict_slabs
+from mednextseg.segment.finish.label_reduction import LabelReduction
+from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 labels, shape = 100, (192, 128, 128)

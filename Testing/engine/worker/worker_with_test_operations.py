@@ -11,7 +11,7 @@ import sys
 import time
 
 from mednextseg.errors import Cancelled
-from mednextseg.worker.server import serve
+from mednextseg.worker.serving.server import serve
 
 
 def shout(parameters, context):

@@ -1,7 +1,7 @@
 """Draws evaluate.png, the Evaluate tab beside slice and 3D views after a click on the worst row, and evaluate-review.png, the same
 after a search for the slices in doubt and a click on the first of them.
 
-    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/evaluate_screenshot.py DATASET CASE Resources/Screenshots
+    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/pictures/evaluate.py DATASET CASE Resources/Screenshots
 
 DATASET is the Medical Segmentation Decathlon's Task04 Hippocampus in nnU-Net's layout; CASE a case the model was not trained on. The
 prediction is made here, by the bundled model. The window around the panel is the test host, not 3D Slicer.
@@ -10,8 +10,9 @@ prediction is made here, by the bundled model. The window around the panel is th
 import argparse
 from pathlib import Path
 
-import slicerhost
 from panel_screenshots import MODEL, MODULE, TIMEOUT_S, save, windowWithViews
+
+import slicerhost
 
 FIELD_OF_VIEW_MM = 70
 NAMES = {1: "anterior hippocampus", 2: "posterior hippocampus"}
@@ -88,7 +89,7 @@ def loadReference(path: Path, volume):
 
     from mednextseg.models.model_card import Label
     from mednextseg.volume_io import read_volume
-    from MedNeXtSegmentLib.SlicerBridge import newSegmentationFor, writeLabelsToSegmentation
+    from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, writeLabelsToSegmentation
 
     labelmap_kji, geometry = read_volume(path)
     node = newSegmentationFor(volume, slicer.mrmlScene.GenerateUniqueName("Expert"))

@@ -1,6 +1,6 @@
 """Draws the pictures of docs/tutorial.md: the module's panel beside slice and 3D views, before, during and after a run.
 
-    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/panel_screenshots.py Resources/Screenshots
+    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/pictures/panel.py Resources/Screenshots
 
 The panel, the worker process, the scene and what the views show are real; the window around them is the test host, not 3D Slicer.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import slicerhost
 
-MODULE = Path(__file__).parents[2] / "MedNeXtSegment" / "MedNeXtSegment.py"
+MODULE = Path(__file__).parents[3] / "MedNeXtSegment" / "MedNeXtSegment.py"
 MODEL = "hippocampus-mr"
 # A box around the right hippocampus of the MNI152 head (RAS mm).
 ROI_CENTER_RAS, ROI_SIZE_MM = (26, -23, -13), (36, 50, 42)
@@ -65,10 +65,10 @@ def windowWithViews(panelWidget):
     """A window with the panel on the left and Slicer's conventional four views on the right; and its slice views."""
     import qt
 
-    from slicerhost.qt_views import ViewWidget
-    from slicerhost.screenshot import SLICE_COLORS
-    from slicerhost.slice_view import SliceView
-    from slicerhost.three_d_view import ThreeDView
+    from slicerhost.views.qt_views import ViewWidget
+    from slicerhost.views.screenshot import SLICE_COLORS
+    from slicerhost.views.slice_view import SliceView
+    from slicerhost.views.three_d_view import ThreeDView
 
     class Window(qt.QWidget):
         threeDView = None
@@ -109,7 +109,7 @@ def chooseInputs(panel, volume) -> None:
 
 def save(host, window, path: Path) -> None:
     """Let everything be drawn, then write the window."""
-    from slicerhost.qt_views import ViewWidget
+    from slicerhost.views.qt_views import ViewWidget
 
     host.process_events()
     for view in window.findChildren(ViewWidget):

@@ -1,6 +1,6 @@
 """Draws the picture of the Refine tab: an automatic result, a click in each of three planes (one oblique), a propagation as preview.
 
-    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/refine_screenshot.py Resources/Screenshots/refine.png [--prompter NAME]
+    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/pictures/refine.py Resources/Screenshots/refine.png [--prompter NAME]
 
 The volume is the T1 template that the package nilearn carries, the model the bundled one. The panel, the worker process, the clicks and
 what the views show are real; the window around them is the test host, not 3D Slicer.
@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from panel_screenshots import MODULE, TIMEOUT_S, chooseInputs, save, templatePath, windowWithViews
 
 import slicerhost
-from panel_screenshots import MODULE, TIMEOUT_S, chooseInputs, save, templatePath, windowWithViews
 
 FIELD_OF_VIEW_MM = 75
 # On the right posterior hippocampus of the MNI152 head, one point for each view (RAS mm), and beside it on the axial slice.
@@ -31,7 +31,7 @@ def main() -> None:
     host = slicerhost.start(qt=True)
     import slicer
 
-    from MedNeXtSegmentLib import RefineLogic
+    from MedNeXtSegmentLib.Refine import RefineLogic
 
     if options.prompter:
         RefineLogic.defaultPrompter = lambda: options.prompter

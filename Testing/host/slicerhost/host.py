@@ -95,7 +95,7 @@ class Host:
         if self.has_qt:
             return
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-        from . import qt_shim
+        from .widgets import qt_shim
 
         qt = qt_shim.install()
         qt.QCoreApplication.setOrganizationName("SlicerHost")
@@ -105,7 +105,7 @@ class Host:
         qt.QSettings.setPath(qt.QSettings.IniFormat, qt.QSettings.UserScope, self.temporary_path)
         self._qt_application = qt.QApplication.instance() or qt.QApplication(["slicerhost"])
         self._qt_application.setQuitOnLastWindowClosed(False)
-        from . import stand_ins
+        from .widgets import stand_ins
 
         stand_ins.install()
         if slicer_python.uses_slicers_own_files():

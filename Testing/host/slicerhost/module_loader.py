@@ -51,7 +51,7 @@ class qSlicerScriptedLoadableModule(Module):
         """The panel (qSlicerScriptedLoadableModuleWidget), created and set up on the first call."""
         if self._widget is None:
             require_qt("The panel of a module")
-            from .module_widget import qSlicerScriptedLoadableModuleWidget
+            from .widgets.module_widget import qSlicerScriptedLoadableModuleWidget
 
             widget = qSlicerScriptedLoadableModuleWidget(self.name)
             widget.setup()

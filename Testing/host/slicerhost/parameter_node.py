@@ -12,8 +12,8 @@ import typing
 import slicer
 import vtk
 
-from . import parameter_gui
 from .parameter_validators import Choice, Default
+from .widgets import parameter_gui
 
 _ZERO = {bool: False, int: 0, float: 0.0, str: "", pathlib.Path: pathlib.Path()}
 _NOT_GIVEN = object()

@@ -9,9 +9,9 @@ import qt
 import slicer
 from PySide6 import QtTest
 
-from MedNeXtSegmentLib.EvaluateResultsTable import worstColors
-from MedNeXtSegmentLib.SegmentPairs import matchSegments
-from MedNeXtSegmentLib.SlicerBridge import (
+from MedNeXtSegmentLib.Evaluate.ScoresTable import worstColors
+from MedNeXtSegmentLib.Evaluate.SegmentPairs import matchSegments
+from MedNeXtSegmentLib.Scene.Segmentations import (
     arrayAndGeometryFromVolume,
     newSegmentationFor,
     placementOf,

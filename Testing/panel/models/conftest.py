@@ -17,7 +17,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def worker(host, home: Path):
     """A worker that outlives the panel of one test, since importing torch takes seconds."""
-    from MedNeXtSegmentLib.WorkerClient import WorkerClient
+    from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
     class LastingWorker(WorkerClient):
         def stop(self) -> None:
@@ -32,7 +32,7 @@ def worker(host, home: Path):
 def widget(host, home: Path, worker, monkeypatch: pytest.MonkeyPatch):
     """The module's Python widget, entered, over a library with the models "tiny" and "two"."""
     from library_tools import TIMEOUT_S, emptied
-    from MedNeXtSegmentLib import WorkerClient as workerClientModule
+    from MedNeXtSegmentLib.Worker import WorkerClient as workerClientModule
     from panel_tools import MODULE, writeTinyLibrary
 
     emptied(home)

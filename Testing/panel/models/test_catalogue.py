@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mednextseg.models.catalogue import CatalogueEntry, catalogue
-from MedNeXtSegmentLib.CataloguePanel import entryHtml
+from MedNeXtSegmentLib.Models.CataloguePanel import entryHtml
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from nnunet_folders import v1_folder
 
 from library_tools import emptied, ended, filesOf, importedFrom, namesShown, ranOn, writeStateDictWithCard
 from mednextseg.models.library import sha256_of
-from MedNeXtSegmentLib.InProcessEngine import segmentInProcess
-from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Segment.InProcessEngine import segmentInProcess
 from panel_tools import addVolume, segmentNames, voxelsOf
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import slicer
-
-from MedNeXtSegmentLib.RefineTools import KEYS
-from MedNeXtSegmentLib.SlicerBridge import placementOf
 from refine_bench import CENTRE_RAS, Bench, dice, slabOf, useRandomWalker
-from slicerhost.placing import active_place_node
+
+from MedNeXtSegmentLib.Refine.RefineTools import KEYS
+from MedNeXtSegmentLib.Scene.Segmentations import placementOf
+from slicerhost.views.placing import active_place_node
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import slicer
-
 from refine_bench import CENTRE_RAS, TIMEOUT_S, Bench, dice, useRandomWalker
 
 

@@ -7,11 +7,11 @@ import slicer
 from PySide6 import QtTest
 
 from mednextseg import load_model
-from mednextseg.evaluate.uncertainty import predict_review_slices, worst_first_with_gap
+from mednextseg.evaluate.review import predict_review_slices, worst_first_with_gap
 from mednextseg.segment.roi import RegionOfInterest
-from MedNeXtSegmentLib.ReviewLogic import GAP_MM, SLICES_LISTED
-from MedNeXtSegmentLib.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume, newSegmentationFor
+from MedNeXtSegmentLib.Review.ReviewLogic import GAP_MM, SLICES_LISTED
+from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume, newSegmentationFor
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
 from panel_tools import addVolume, writeTinyLibrary
 
 TIMEOUT_S = 300

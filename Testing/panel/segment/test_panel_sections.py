@@ -18,11 +18,11 @@ from mednextseg.models.library import HOME_VARIABLE
 from mednextseg.models.model_card import Label
 from mednextseg.segment.recipe import SegmentRecipe
 from MedNeXtSegmentLib import Settings
-from MedNeXtSegmentLib.Dependencies import Installer, installedVersions
 from MedNeXtSegmentLib.ParameterNode import recipeOf
-from MedNeXtSegmentLib.ResultsTable import ResultsTable
-from MedNeXtSegmentLib.SettingsPanel import SettingsPanel
-from MedNeXtSegmentLib.SlicerBridge import newSegmentationFor, placementOf, setSegmentMask
+from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, placementOf, setSegmentMask
+from MedNeXtSegmentLib.Segment.ResultsTable import ResultsTable
+from MedNeXtSegmentLib.Setup.Dependencies import Installer, installedVersions
+from MedNeXtSegmentLib.Setup.SettingsPanel import SettingsPanel
 from panel_tools import MODULE, addVolume, writeTinyLibrary
 
 GPU = {"id": "cuda:0", "name": "NVIDIA H200", "memory_bytes": 150_000_000_000}
@@ -271,7 +271,7 @@ def test_what_is_missing_is_installed_by_the_button_alone_and_numpy_is_kept(tmp_
 
 
 def test_torch_comes_from_the_pytorch_extension_or_from_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from MedNeXtSegmentLib import Dependencies
+    from MedNeXtSegmentLib.Setup import Dependencies
 
     monkeypatch.setattr(Dependencies, "installedVersions", dict.fromkeys)
     calls = []
@@ -397,6 +397,6 @@ def test_nothing_heavy_is_imported_with_the_module(host) -> None:
         "import sys; sys.path[:0] = [r'{}', r'{}']; import slicerhost; host = slicerhost.start(qt=True);"
         "host.load_module(r'{}').widgetRepresentation();"
         "print([name for name in ('torch', 'monai', 'scipy', 'SimpleITK') if name in sys.modules])"
-    ).format(MODULE.parent, Path(__file__).parents[1] / "host", MODULE)
+    ).format(MODULE.parent, Path(__file__).parents[2] / "host", MODULE)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
     assert result.stdout.strip().splitlines()[-1] == "[]", result.stdout + result.stderr

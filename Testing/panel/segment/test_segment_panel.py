@@ -12,8 +12,8 @@ import qt
 import slicer
 
 from mednextseg.models.library import HOME_VARIABLE
-from MedNeXtSegmentLib.InProcessEngine import segmentInProcess
-from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Segment.InProcessEngine import segmentInProcess
 from panel_tools import MODULE, TickRecorder, addVolume, segmentNames, voxelsOf, writeTinyLibrary
 
 TIMEOUT_S = 300

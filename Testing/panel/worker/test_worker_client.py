@@ -10,11 +10,11 @@ import pytest
 
 from mednextseg.geometry import Geometry
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.WorkerClient import WorkerClient
-from MedNeXtSegmentLib.WorkerProcess import defaultProgram
+from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
+from MedNeXtSegmentLib.Worker.WorkerProcess import defaultProgram
 
-TEST_WORKER = ("-u", str(Path(__file__).parents[1] / "engine" / "worker_with_test_operations.py"))
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "MedNeXtSegment"), "OMP_NUM_THREADS": "1"}
+TEST_WORKER = ("-u", str(Path(__file__).parents[2] / "engine" / "worker_with_test_operations.py"))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "MedNeXtSegment"), "OMP_NUM_THREADS": "1"}
 PATIENCE_S = 120
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals to processes")

@@ -5,11 +5,11 @@ import pytest
 import slicer
 
 from mednextseg.refine.prompter import PromptCancelledError
-from mednextseg.refine.random_walker import RandomWalkerPrompter
+from mednextseg.refine.prompters.random_walker import RandomWalkerPrompter
 from mednextseg.refine.replay import replay
-from MedNeXtSegmentLib.EditHistory import EditHistory
-from MedNeXtSegmentLib.RefineSession import RefineSession
-from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
+from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
 
 SHAPE_KJI = (16, 36, 40)
 AXIAL, CORONAL = (0, 0, 1), (0, 1, 0)

@@ -11,11 +11,11 @@ from scipy.spatial.transform import Rotation
 from mednextseg.geometry import Geometry
 from mednextseg.refine import load_prompter
 from mednextseg.refine.replay import replay
-from mednextseg.refine.slice_plane import cut_thickness_mm
-from MedNeXtSegmentLib.InProcessEngine import InProcessEngine
-from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume
+from mednextseg.refine.slices.slice_plane import cut_thickness_mm
+from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Segment.InProcessEngine import InProcessEngine
 
-MODULE = Path(__file__).parents[2] / "MedNeXtSegment" / "MedNeXtSegment.py"
+MODULE = Path(__file__).parents[3] / "MedNeXtSegment" / "MedNeXtSegment.py"
 SHAPE_KJI = (24, 44, 48)
 CENTRE_MM = np.array([2.0, -3.0, 4.0])  # of the object, in the volume's own RAS
 RADIUS_MM = 11.0

@@ -6,10 +6,10 @@ import slicer
 import torch
 
 from mednextseg.networks.sam_med2d import build_sam_med2d
-from mednextseg.refine.random_walker import RandomWalkerPrompter
-from mednextseg.refine.sam_med2d_prompter import SamPrompter
-from MedNeXtSegmentLib.EditHistory import EditHistory
-from MedNeXtSegmentLib.RefineSession import RefineSession
+from mednextseg.refine.prompters.random_walker import RandomWalkerPrompter
+from mednextseg.refine.prompters.sam_med2d import SamPrompter
+from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
+from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 
 
 class CountingPrompter(SamPrompter):

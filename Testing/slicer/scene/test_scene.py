@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import Label
 from mednextseg.segmentation_io import read_segmentation, write_segmentation
-from MedNeXtSegmentLib import SlicerBridge
+from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 
 HIPPOCAMPUS = {"category": ("SCT", "123037004", "Anatomical Structure"), "type": ("SCT", "5366008", "Hippocampus")}
 LABELS = [Label(1, "head", (230, 90, 70), HIPPOCAMPUS), Label(2, "tail", (70, 140, 220), HIPPOCAMPUS)]

@@ -8,10 +8,10 @@ import slicer
 from nnunet_folders import v2_folder
 
 from mednextseg.models.importers import import_model
-from MedNeXtSegmentLib.InProcessEngine import InProcessEngine, segmentInProcess
-from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Segment.InProcessEngine import InProcessEngine, segmentInProcess
 
-MODULE = Path(__file__).parents[2] / "MedNeXtSegment" / "MedNeXtSegment.py"
+MODULE = Path(__file__).parents[3] / "MedNeXtSegment" / "MedNeXtSegment.py"
 LABELS = {"background": 0, "liver": 1, "left kidney": 2}
 
 

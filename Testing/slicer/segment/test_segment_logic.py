@@ -12,12 +12,12 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from mednextseg.models.library import HOME_VARIABLE
 from mednextseg.models.model_card import card_from_dict, read_card, write_card
-from MedNeXtSegmentLib.AutoSegmentLogic import REPORT_ATTRIBUTE
-from MedNeXtSegmentLib.InProcessEngine import InProcessEngine, segmentInProcess
-from MedNeXtSegmentLib.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.SlicerBridge import arrayAndGeometryFromVolume, regionFromROINode, setSegmentMask
+from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume, regionFromROINode, setSegmentMask
+from MedNeXtSegmentLib.Segment.InProcessEngine import InProcessEngine, segmentInProcess
+from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Segment.SegmentLogic import REPORT_ATTRIBUTE
 
-MODULE = Path(__file__).parents[2] / "MedNeXtSegment" / "MedNeXtSegment.py"
+MODULE = Path(__file__).parents[3] / "MedNeXtSegment" / "MedNeXtSegment.py"
 LEFT_CODE = {"category": ["SCT", "123037004", "Anatomical Structure"], "type": ["SCT", "5366008", "Hippocampus"]}
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mednextseg.adapt.refine_recipe import RefineRecipe
-from mednextseg.adapt.refine_regions import felzenszwalb_regions
-from mednextseg.adapt.refine_sources import SourceSlice, read_slices
-from mednextseg.adapt.refine_synthetic import paint_labels, random_shapes, warp
+from mednextseg.adapt.click_net.recipe import RefineRecipe
+from mednextseg.adapt.click_net.regions import felzenszwalb_regions
+from mednextseg.adapt.click_net.sources import SourceSlice, read_slices
+from mednextseg.adapt.click_net.synthetic import paint_labels, random_shapes, warp
 
 _log = logging.getLogger(__name__)
 FRAME_PX = 320  # slices are stored in the corner of a square of this side, shrunk to it where they are larger

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from mednextseg.adapt.refine_synthetic import warp
+from mednextseg.adapt.click_net.synthetic import warp
 
 _EIGHT_CONNECTED = np.ones((3, 3), bool)
 

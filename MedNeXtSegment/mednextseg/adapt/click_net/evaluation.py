@@ -1,6 +1,6 @@
 """One command for the table of the model card: every prompter on the `val` lists and on sets never trained on.
 
-python -m mednextseg.adapt.refine_evaluation --data DIR --recipe FILE --prompter clicknet random_walker -o DIR
+python -m mednextseg.adapt.click_net.evaluation --data DIR --recipe FILE --prompter clicknet random_walker -o DIR
 """
 
 import argparse
@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from mednextseg.adapt.refine_metrics import Target, measure, measure_baselines
-from mednextseg.adapt.refine_recipe import RefineRecipe, RefineSource
-from mednextseg.adapt.refine_sources import SourceSlice, read_slices
+from mednextseg.adapt.click_net.metrics import Target, measure, measure_baselines
+from mednextseg.adapt.click_net.recipe import RefineRecipe, RefineSource
+from mednextseg.adapt.click_net.sources import SourceSlice, read_slices
 from mednextseg.refine import load_prompter
 from mednextseg.refine.prompter import Prompter
 

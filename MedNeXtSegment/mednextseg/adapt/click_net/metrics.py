@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mednextseg.adapt.refine_clicks import SimulatedUser, degraded_mask, drawn_box
-from mednextseg.adapt.refine_sessions import hard_dice
+from mednextseg.adapt.click_net.clicks import SimulatedUser, degraded_mask, drawn_box
+from mednextseg.adapt.click_net.sessions import hard_dice
 from mednextseg.refine.prompter import Prompter
 from mednextseg.refine.prompts import Prompts
-from mednextseg.refine.slice_session import SliceSession
+from mednextseg.refine.slices.slice_session import SliceSession
 
 CLICK_COUNTS = (1, 3, 5, 10)
 TARGETS = (0.85, 0.90)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mednextseg.adapt.refine_clicks import SimulatedUser, drawn_box
-from mednextseg.adapt.refine_views import View, ViewSampler
-from mednextseg.refine.prompt_channels import prompt_channels
+from mednextseg.adapt.click_net.clicks import SimulatedUser, drawn_box
+from mednextseg.adapt.click_net.views import View, ViewSampler
+from mednextseg.refine.prompters.prompt_channels import prompt_channels
 
 _BOX_JITTER = 0.08  # mean of the exponential law from which the jitter of a drawn box is taken
 _KEEP_BOX = 0.6

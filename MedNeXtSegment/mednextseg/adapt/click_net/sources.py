@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mednextseg.adapt.refine_recipe import RefineSource
-from mednextseg.adapt.refine_synthetic import stretched
+from mednextseg.adapt.click_net.recipe import RefineSource
+from mednextseg.adapt.click_net.synthetic import stretched
 from mednextseg.volume_io import read_volume
 
 _MIN_VOLUME_PIXELS = 24  # a volume's cut with a shorter side shows nothing

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from mednextseg.adapt.refine_cache import open_cache
-from mednextseg.adapt.refine_recipe import RefineRecipe
-from mednextseg.adapt.refine_sessions import SessionPool
-from mednextseg.adapt.refine_validation import ValidationView, validate
-from mednextseg.adapt.refine_views import ViewSampler
+from mednextseg.adapt.click_net.cache import open_cache
+from mednextseg.adapt.click_net.recipe import RefineRecipe
+from mednextseg.adapt.click_net.sessions import SessionPool
+from mednextseg.adapt.click_net.validation import ValidationView, validate
+from mednextseg.adapt.click_net.views import ViewSampler
 from mednextseg.adapt.resumable_training import ResumableTraining
 from mednextseg.networks.click_net import build_click_net
 

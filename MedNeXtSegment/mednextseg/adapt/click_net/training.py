@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 import mednextseg
-from mednextseg.adapt.refine_cache import build_cache
-from mednextseg.adapt.refine_recipe import RefineRecipe
-from mednextseg.adapt.refine_trainer import RefineTrainer
-from mednextseg.adapt.refine_validation import validation_views
+from mednextseg.adapt.click_net.cache import build_cache
+from mednextseg.adapt.click_net.recipe import RefineRecipe
+from mednextseg.adapt.click_net.trainer import RefineTrainer
+from mednextseg.adapt.click_net.validation import validation_views
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors

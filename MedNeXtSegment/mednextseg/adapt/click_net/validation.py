@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mednextseg.adapt.refine_clicks import SimulatedUser, bounding_box
-from mednextseg.adapt.refine_recipe import RefineRecipe, RefineSource
-from mednextseg.adapt.refine_sessions import Session, hard_dice
-from mednextseg.adapt.refine_sources import read_slices
-from mednextseg.adapt.refine_views import MIN_TARGET_PX, View
+from mednextseg.adapt.click_net.clicks import SimulatedUser, bounding_box
+from mednextseg.adapt.click_net.recipe import RefineRecipe, RefineSource
+from mednextseg.adapt.click_net.sessions import Session, hard_dice
+from mednextseg.adapt.click_net.sources import read_slices
+from mednextseg.adapt.click_net.views import MIN_TARGET_PX, View
 
 _OBJECTS_PER_SET = 10
 _CLICKS = 5

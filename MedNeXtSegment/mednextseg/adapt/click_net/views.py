@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from mednextseg.adapt.refine_cache import CachedSet
-from mednextseg.adapt.refine_clicks import degraded_mask
-from mednextseg.adapt.refine_synthetic import smooth_field
+from mednextseg.adapt.click_net.cache import CachedSet
+from mednextseg.adapt.click_net.clicks import degraded_mask
+from mednextseg.adapt.click_net.synthetic import smooth_field
 
 MIN_TARGET_PX = 60  # smaller targets in the network's view were measured to add noise only
 _ATTEMPTS = 40

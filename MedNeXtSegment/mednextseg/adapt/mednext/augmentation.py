@@ -3,7 +3,7 @@
 import numpy as np
 from monai import transforms as mt
 
-from mednextseg.adapt.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.recipe import TrainingRecipe
 
 # Rotated and shrunk patches reach beyond their own edges: crop this much more than is kept.
 _CROP_MARGIN = 1.25

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mednextseg.adapt.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.recipe import TrainingRecipe
 from mednextseg.geometry import axis_map
-from mednextseg.segment.intensity import normalize
+from mednextseg.segment.prepare.intensity import normalize
 from mednextseg.volume_io import read_volume
 
 

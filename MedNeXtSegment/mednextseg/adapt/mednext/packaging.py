@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 import mednextseg
-from mednextseg.adapt.dataset import LabelledDataset
-from mednextseg.adapt.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.dataset import LabelledDataset
+from mednextseg.adapt.mednext.recipe import TrainingRecipe
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors

@@ -11,11 +11,11 @@ from monai.inferers import SlidingWindowInferer
 from monai.metrics import DiceMetric
 from monai.networks.utils import one_hot
 
-from mednextseg.adapt.augmentation import training_transforms
-from mednextseg.adapt.curves import draw_curves
-from mednextseg.adapt.dataset import LabelledDataset, load_case
-from mednextseg.adapt.losses import segmentation_loss
-from mednextseg.adapt.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.augmentation import training_transforms
+from mednextseg.adapt.mednext.curves import draw_curves
+from mednextseg.adapt.mednext.dataset import LabelledDataset, load_case
+from mednextseg.adapt.mednext.losses import segmentation_loss
+from mednextseg.adapt.mednext.recipe import TrainingRecipe
 from mednextseg.adapt.resumable_training import LOG_FILE, ResumableTraining
 from mednextseg.networks.mednext import build_mednext
 
@@ -80,7 +80,7 @@ class Trainer(ResumableTraining):
             group["lr"] = learning_rate_at(self.step, self.recipe)
         self.network.train()
         image = image.to(self.device, memory_format=torch.channels_last_3d)
-        # Not on the CPU, where bfloat16 autocast was measured slower than float32 (docs/decisions.md).
+        # Not on the CPU, where bfloat16 autocast was measured slower than float32 (docs/developers/decisions.md).
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             outputs = self.network(image)
         loss = self.loss([output.float() for output in outputs], label.to(self.device))

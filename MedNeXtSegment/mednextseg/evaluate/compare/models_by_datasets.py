@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from mednextseg.cases.folders import CASE_ERRORS
+from mednextseg.cases.runs import image_files, run_model, stored_costs
 from mednextseg.evaluate.case import CaseResult
-from mednextseg.evaluate.case_files import CASE_ERRORS
+from mednextseg.evaluate.compare.plan import DatasetEntry, ModelEntry, TablePlan, for_model, prediction_folder
 from mednextseg.evaluate.folders import evaluate_files, match_cases
-from mednextseg.evaluate.label_names import canonical_name
-from mednextseg.evaluate.model_runs import image_files, run_model, stored_costs
-from mednextseg.evaluate.plan import DatasetEntry, ModelEntry, TablePlan, for_model, prediction_folder
-from mednextseg.evaluate.summary import Mean, bootstrap_mean, label_names, metric_table
+from mednextseg.evaluate.report.summary import Mean, bootstrap_mean, label_names, metric_table
+from mednextseg.labels.names import canonical_name
 from mednextseg.models.library import find_model
 from mednextseg.models.model_card import read_card
 

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from mednextseg.evaluate.taps import FeatureTaps, decoder_stages
-from mednextseg.evaluate.transferability import CaseFeatures, TransferabilityScore, transferability
+from mednextseg.evaluate.compare.taps import FeatureTaps, decoder_stages
+from mednextseg.evaluate.compare.transferability import CaseFeatures, TransferabilityScore, transferability
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.weights import network_from_state_dict, read_safetensors
-from mednextseg.segment.input_check import checked_channels
-from mednextseg.segment.preprocess import prepare, resample_labels
-from mednextseg.segment.window_policy import FullPolicy, Window
+from mednextseg.segment.prepare.input_check import checked_channels
+from mednextseg.segment.prepare.preprocess import prepare, resample_labels
+from mednextseg.segment.windows.policy import FullPolicy, Window
 from mednextseg.segmentation_io import Segmentation
 
 VOXELS_PER_CLASS = 200

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mednextseg.evaluate.case import CaseResult
-from mednextseg.evaluate.figures import bland_altman, box_plot
 from mednextseg.evaluate.folders import Evaluation
-from mednextseg.evaluate.page import Cell, number, page, paragraph, picture, section, table
-from mednextseg.evaluate.summary import Mean, confusion, detection, label_names, metric_table, summarize
+from mednextseg.evaluate.report.figures import bland_altman, box_plot
+from mednextseg.evaluate.report.page import Cell, number, page, paragraph, picture, section, table
+from mednextseg.evaluate.report.summary import Mean, confusion, detection, label_names, metric_table, summarize
 
 # Beyond this many labels plots are cut to the worst ones: nobody reads a hundred boxes.
 _MAX_PLOTTED_LABELS = 24

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from mednextseg.evaluate.folders import Evaluation
-from mednextseg.evaluate.summary import detection, label_names, summarize
+from mednextseg.evaluate.report.summary import detection, label_names, summarize
 
 METRIC_COLUMNS = (
     "dice", "iou", "nsd", "tolerance_mm", "hd95_mm", "assd_mm", "reference_ml", "prediction_ml", "volume_difference_ml",

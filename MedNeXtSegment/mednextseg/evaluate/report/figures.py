@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mednextseg.evaluate.case import AlignedCase
-from mednextseg.evaluate.label_names import LabelPair
 from mednextseg.geometry import Geometry, axis_map
-from mednextseg.segment.resampling import resample_affine
+from mednextseg.labels.names import LabelPair
+from mednextseg.segment.prepare.resampling import resample_affine
 
 _REFERENCE_COLOR, _PREDICTION_COLOR = "#1a9850", "#d73027"
 _DOTS_PER_INCH = 110

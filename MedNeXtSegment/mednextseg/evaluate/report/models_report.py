@@ -4,9 +4,9 @@ import csv
 import io
 import json
 
-from mednextseg.evaluate.model_table import METRICS, TableCell, TableOutcome
-from mednextseg.evaluate.page import Cell, number, page, paragraph, section, table
-from mednextseg.evaluate.summary import Mean
+from mednextseg.evaluate.compare.models_by_datasets import METRICS, TableCell, TableOutcome
+from mednextseg.evaluate.report.page import Cell, number, page, paragraph, section, table
+from mednextseg.evaluate.report.summary import Mean
 
 _TITLES = {"dice": "Dice", "nsd": "Surface Dice"}
 _SHARED_RULE = (

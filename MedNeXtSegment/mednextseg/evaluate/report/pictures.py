@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from mednextseg.evaluate.case import CaseResult, align
-from mednextseg.evaluate.figures import error_views
 from mednextseg.evaluate.folders import CaseFiles, predicted_names
+from mednextseg.evaluate.report.figures import error_views
+from mednextseg.evaluate.report.summary import worst
 from mednextseg.evaluate.settings import EvaluationSettings
-from mednextseg.evaluate.summary import worst
 from mednextseg.segmentation_io import read_segmentation
 from mednextseg.volume_io import read_volume
 

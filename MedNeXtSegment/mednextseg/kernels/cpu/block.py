@@ -10,10 +10,10 @@ the output of the depthwise convolution is allocated.
 import torch
 from torch import Tensor
 
-from mednextseg.kernels.depthwise import Depthwise, TransposedDepthwise
-from mednextseg.kernels.pointwise import linear, linear_gelu
-from mednextseg.kernels.rows import Rows, chunks, plane_chunks
-from mednextseg.kernels.statistics import channel_statistics
+from mednextseg.kernels.cpu.depthwise import Depthwise, TransposedDepthwise
+from mednextseg.kernels.cpu.pointwise import linear, linear_gelu
+from mednextseg.kernels.cpu.rows import Rows, chunks, plane_chunks
+from mednextseg.kernels.cpu.statistics import channel_statistics
 from mednextseg.networks.mednext import MedNeXtBlock, MedNeXtDownBlock, MedNeXtUpBlock
 
 # In standard deviations of the channel. The rounding of the fold grows with it: at 16, four of the 24 bits.

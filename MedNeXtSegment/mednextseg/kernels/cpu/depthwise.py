@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mednextseg.kernels.rows import Rows
+from mednextseg.kernels.cpu.rows import Rows
 
 Parity = tuple[int, int, int]
 

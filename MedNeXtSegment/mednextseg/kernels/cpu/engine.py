@@ -7,8 +7,8 @@ hidden activation kept in the cache, the transposed convolutions as plain ones, 
 import torch
 from torch import Tensor, nn
 
-from mednextseg.kernels.block import Block, DownBlock, Shortcut, UpBlock
-from mednextseg.kernels.rows import Rows, chunks
+from mednextseg.kernels.cpu.block import Block, DownBlock, Shortcut, UpBlock
+from mednextseg.kernels.cpu.rows import Rows, chunks
 from mednextseg.networks.mednext import (
     LEVELS,
     MedNeXt,

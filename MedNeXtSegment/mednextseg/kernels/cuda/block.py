@@ -9,13 +9,13 @@ convolution is allocated. The part in brackets is one kernel where the block is 
 import torch
 from torch import Tensor
 
-from mednextseg.kernels.cuda_addresses import DOWN, KEEP, UP
-from mednextseg.kernels.cuda_depthwise import CudaDepthwise
-from mednextseg.kernels.cuda_mlp import WIDEST_FUSED, fused_mlp
-from mednextseg.kernels.cuda_products import expand_rows, project_rows
-from mednextseg.kernels.cuda_rows import BatchRows, Residual
-from mednextseg.kernels.cuda_transposed import CudaTransposedDepthwise
-from mednextseg.kernels.cuda_weights import BlockWeights
+from mednextseg.kernels.cuda.addresses import DOWN, KEEP, UP
+from mednextseg.kernels.cuda.depthwise import CudaDepthwise
+from mednextseg.kernels.cuda.mlp import WIDEST_FUSED, fused_mlp
+from mednextseg.kernels.cuda.products import expand_rows, project_rows
+from mednextseg.kernels.cuda.rows import BatchRows, Residual
+from mednextseg.kernels.cuda.transposed import CudaTransposedDepthwise
+from mednextseg.kernels.cuda.weights import BlockWeights
 from mednextseg.networks.mednext import GlobalResponseNorm, MedNeXtBlock, MedNeXtDownBlock, MedNeXtUpBlock
 
 

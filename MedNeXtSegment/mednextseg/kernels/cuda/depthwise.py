@@ -13,8 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from mednextseg.kernels.cuda_rows import BatchRows
-from mednextseg.kernels.cuda_statistics import (
+from mednextseg.kernels.cuda.rows import BatchRows
+from mednextseg.kernels.cuda.statistics import (
     NormWeights,
     combine_statistics,
     empty_tile_statistics,

@@ -10,11 +10,11 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from mednextseg.kernels.cuda_block import CudaBlock, CudaDownBlock, CudaUpBlock
-from mednextseg.kernels.cuda_products import head
-from mednextseg.kernels.cuda_rows import BatchRows
-from mednextseg.kernels.cuda_stem import CudaStem
-from mednextseg.kernels.cuda_weights import padded, padded_size
+from mednextseg.kernels.cuda.block import CudaBlock, CudaDownBlock, CudaUpBlock
+from mednextseg.kernels.cuda.products import head
+from mednextseg.kernels.cuda.rows import BatchRows
+from mednextseg.kernels.cuda.stem import CudaStem
+from mednextseg.kernels.cuda.weights import padded, padded_size
 from mednextseg.networks.mednext import LEVELS, MedNeXt, OutBlock, check_input
 
 _GRAPHS_KEPT = 4  # a sliding window has two shapes: full batches and the last one

@@ -13,9 +13,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mednextseg.kernels.cuda_addresses import gelu, normalized, row_addresses
-from mednextseg.kernels.cuda_rows import BatchRows, Residual
-from mednextseg.kernels.cuda_weights import PRECISION, BlockWeights
+from mednextseg.kernels.cuda.addresses import gelu, normalized, row_addresses
+from mednextseg.kernels.cuda.rows import BatchRows, Residual
+from mednextseg.kernels.cuda.weights import PRECISION, BlockWeights
 
 # Channels in or out. What fits into the 99 KB of shared memory that every supported card has.
 WIDEST_FUSED = {torch.float16: 128, torch.bfloat16: 128, torch.float32: 64}

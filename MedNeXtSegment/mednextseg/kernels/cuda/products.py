@@ -17,9 +17,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mednextseg.kernels.cuda_addresses import KEEP, gelu, normalized, row_addresses
-from mednextseg.kernels.cuda_rows import BatchRows, Residual
-from mednextseg.kernels.cuda_weights import PRECISION, BlockWeights
+from mednextseg.kernels.cuda.addresses import KEEP, gelu, normalized, row_addresses
+from mednextseg.kernels.cuda.rows import BatchRows, Residual
+from mednextseg.kernels.cuda.weights import PRECISION, BlockWeights
 
 _TILE = {torch.float16: (64, 64, 64), torch.bfloat16: (64, 64, 64), torch.float32: (64, 64, 32)}  # rows, columns, depth
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mednextseg.kernels.rows import Grid
+from mednextseg.kernels.cpu.rows import Grid
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from mednextseg.kernels.cuda_rows import BatchRows
+from mednextseg.kernels.cuda.rows import BatchRows
 
 _BLOCK_ROWS = 128
 

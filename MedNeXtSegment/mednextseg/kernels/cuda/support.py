@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mednextseg.kernels.engine import is_supported
+from mednextseg.kernels.cpu.engine import is_supported
 from mednextseg.kernels.verification import relative_error
 from mednextseg.networks.mednext import SIZE_DIVISOR, GlobalResponseNorm
 
@@ -34,7 +34,7 @@ def verified_engine(module: nn.Module, device: torch.device, dtype: torch.dtype)
         _log.warning("The network runs on plain PyTorch: %s.", reason)
         return None
     try:
-        from mednextseg.kernels.cuda_engine import CudaEngine  # noqa: PLC0415  (Triton is an optional package)
+        from mednextseg.kernels.cuda.engine import CudaEngine  # noqa: PLC0415  (Triton is an optional package)
 
         engine = CudaEngine(module, device, dtype)
         error = relative_error(engine, module, _GRID)

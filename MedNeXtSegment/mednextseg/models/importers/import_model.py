@@ -9,11 +9,11 @@ from mednextseg.models.importers.nnunet_v1 import is_nnunet_v1, read_nnunet_v1
 from mednextseg.models.importers.nnunet_v2 import is_nnunet_v2, read_nnunet_v2
 from mednextseg.models.importers.package import Draft, ImportedModel, write_package
 from mednextseg.models.importers.plain import read_plain
-from mednextseg.models.installation import check_sha256
+from mednextseg.models.install.installation import check_sha256
+from mednextseg.models.install.package_zip import extract_zip
+from mednextseg.models.install.workspace import workspace
 from mednextseg.models.library import library_folder
 from mednextseg.models.model_card import CARD_FILE
-from mednextseg.models.package_zip import extract_zip
-from mednextseg.models.workspace import workspace
 
 # Of a zip; validation images and curves may lie in it too.
 _WEIGHTS = (".pth", ".pt", ".model", ".safetensors")

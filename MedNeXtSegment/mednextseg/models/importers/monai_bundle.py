@@ -12,7 +12,7 @@ from typing import Any
 from mednextseg.models.importers.naming import channel_fields, label_fields, slug
 from mednextseg.models.importers.package import UNKNOWN_LICENSE, Draft
 from mednextseg.models.importers.plain import tensors_of
-from mednextseg.models.restricted_unpickler import load_checkpoint
+from mednextseg.models.pickles.restricted_unpickler import load_checkpoint
 
 _METADATA, _INFERENCE, _WEIGHTS = "configs/metadata.json", "configs/inference.json", "models/model.pt"
 # Transforms that only read the file or change the type of the array.

@@ -2,7 +2,7 @@
 
 import re
 
-from mednextseg.models.label_codes import coded_label
+from mednextseg.labels.codes import coded_label
 
 # Names under which nnU-Net data sets list their channels.
 _MR_NAME = re.compile(r"^(mri?|t1|t2|t1c|t1ce|t1gd|t1w|t2w|flair|pd|adc|dwi|dce|lge|cine|swi|bold)([^a-z]|$)", re.IGNORECASE)

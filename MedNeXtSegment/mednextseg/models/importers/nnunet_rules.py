@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mednextseg.models.importers.results_folder import is_fold
-from mednextseg.models.restricted_unpickler import KEEP_LARGEST_OF_NNUNET_V2, load_pickle
+from mednextseg.models.pickles.restricted_unpickler import KEEP_LARGEST_OF_NNUNET_V2, load_pickle
 
 _FILE_V1, _FILES_V2 = "postprocessing.json", ("postprocessing.json", "postprocessing.pkl")
 _LONGEST_TEXT = 100_000

@@ -13,12 +13,12 @@ from typing import Any
 
 from torch import Tensor
 
+from mednextseg.labels.codes import stu_net_labels
 from mednextseg.models.importers.naming import channel_fields, label_fields, slug
 from mednextseg.models.importers.nnunet_rules import rules_of_v1
 from mednextseg.models.importers.package import Draft
 from mednextseg.models.importers.results_folder import fold_checkpoints
-from mednextseg.models.label_codes import stu_net_labels
-from mednextseg.models.restricted_unpickler import load_checkpoint, load_pickle
+from mednextseg.models.pickles.restricted_unpickler import load_checkpoint, load_pickle
 
 CHECKPOINTS = ("model_final_checkpoint.model", "model_latest.model", "model_best.model")
 _SCHEMES = {"CT": "ct", "CT2": "clip_zscore", "nonCT": "zscore", "noNorm": "none"}

@@ -17,7 +17,7 @@ from mednextseg.models.importers.naming import channel_fields, label_fields, slu
 from mednextseg.models.importers.nnunet_rules import rules_of_v2
 from mednextseg.models.importers.package import Draft
 from mednextseg.models.importers.results_folder import fold_checkpoints
-from mednextseg.models.restricted_unpickler import load_checkpoint
+from mednextseg.models.pickles.restricted_unpickler import load_checkpoint
 
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth")
 _SCHEMES = {

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import mednextseg
+from mednextseg.models.install.workspace import workspace
 from mednextseg.models.library import package_folder_name, sha256_of
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import network_from_state_dict, write_safetensors
-from mednextseg.models.workspace import workspace
 from mednextseg.networks.mednext import SIZE_DIVISOR, MedNeXt
 from mednextseg.networks.stu_net import STUNet
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from mednextseg.models.importers.package import Draft
-from mednextseg.models.restricted_unpickler import load_checkpoint
+from mednextseg.models.pickles.restricted_unpickler import load_checkpoint
 from mednextseg.models.weights import read_safetensors
 
 # Entries under which training programs put the network's tensors.

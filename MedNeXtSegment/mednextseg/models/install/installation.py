@@ -11,7 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mednextseg.errors import Cancelled
-from mednextseg.models.download import download
+from mednextseg.models.install.download import download
+from mednextseg.models.install.licenses import LicenseNotAcceptedError, check_license
+from mednextseg.models.install.package_zip import holds_package, unpack_zip, write_zip
+from mednextseg.models.install.workspace import DOWNLOADS, doomed_name, workspace
 from mednextseg.models.library import (
     bundled_models_folder,
     find_model,
@@ -20,10 +23,7 @@ from mednextseg.models.library import (
     sha256_of,
     verify_model,
 )
-from mednextseg.models.licenses import LicenseNotAcceptedError, check_license
 from mednextseg.models.model_card import CARD_FILE, ModelCard, read_card
-from mednextseg.models.package_zip import holds_package, unpack_zip, write_zip
-from mednextseg.models.workspace import DOWNLOADS, doomed_name, workspace
 
 
 def install(

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from mednextseg.models import pickled_numpy
+from mednextseg.models.pickles import pickled_numpy
 
 # First bytes of a file written by torch.save before version 1.6: the pickled magic number of torch.serialization.
 _LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."

@@ -10,7 +10,6 @@ from mednextseg.models.library import verify_model
 from mednextseg.models.model_card import CARD_FILE, WEIGHTS_FILE, read_card
 from mednextseg.models.weights import load_strictly, read_safetensors
 from mednextseg.networks.click_net import ClickNet, build_click_net
-from mednextseg.refine.prompt_channels import prompt_channels
 from mednextseg.refine.prompter import (
     Cancel,
     Embedding,
@@ -21,10 +20,11 @@ from mednextseg.refine.prompter import (
     obey_clicks,
     windowed,
 )
+from mednextseg.refine.prompters.network_view import SliceView, view_around, whole_slice
+from mednextseg.refine.prompters.prompt_channels import prompt_channels
 from mednextseg.refine.prompts import Prompts
-from mednextseg.refine.slice_view import SliceView, view_around, whole_slice
 
-BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "clicknet"
+BUNDLED_FOLDER = Path(__file__).resolve().parents[3] / "Resources" / "Models" / "clicknet"
 _MARGIN = 3.0  # side of the view over the longer side of what the prompts enclose; less hides what a small mask has missed
 _LEAST_SIDE_PX = 40.0  # magnifying less than this shows the network nothing but interpolation
 _LOOK_AGAIN_BELOW = 0.6  # a first answer that fits into this share of the whole slice is redone on a closer view

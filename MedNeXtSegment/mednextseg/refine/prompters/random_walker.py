@@ -13,8 +13,8 @@ from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import LinearOperator, cg
 
 from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, windowed
+from mednextseg.refine.prompters.network_view import SliceView, view_around, whole_slice
 from mednextseg.refine.prompts import Prompts
-from mednextseg.refine.slice_view import SliceView, view_around, whole_slice
 
 _SIZE_PX, _LEAST_SIZE_PX = 128, 32
 _BETA = 600.0  # edge weight exp(-beta * difference^2) for intensities in [0, 1]

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mednextseg.models.library import sha256_of
-from mednextseg.models.restricted_unpickler import load_checkpoint
+from mednextseg.models.pickles.restricted_unpickler import load_checkpoint
 from mednextseg.models.weights import load_strictly, read_safetensors
 from mednextseg.networks.sam_med2d import SamMed2D, build_sam_med2d
 from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, windowed

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from mednextseg.geometry import Geometry
-from mednextseg.refine.slice_plane import SlicePlane, cut_thickness_mm, slab_thickness_mm
+from mednextseg.refine.slices.slice_plane import SlicePlane, cut_thickness_mm, slab_thickness_mm
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from scipy import ndimage
 from mednextseg.geometry import AxisMap, Geometry, axis_map
 from mednextseg.models.model_card import ModelCard
 from mednextseg.models.normalization import Normalization
-from mednextseg.segment.intensity import fit_scaling
-from mednextseg.segment.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
+from mednextseg.segment.prepare.intensity import fit_scaling
+from mednextseg.segment.prepare.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
 from mednextseg.segment.roi import RegionOfInterest
 
 # Beyond this angle "the nearest axis" is no longer the anatomy the network was trained on, so the volume is rotated to it first.

@@ -10,8 +10,8 @@ import torch
 
 from mednextseg.networks.mednext import LEVELS, MedNeXt, MedNeXtConfig
 from mednextseg.networks.stu_net import STUNet, STUNetConfig
-from mednextseg.segment.running_sum import PORTION_BYTES
-from mednextseg.segment.sliding_window import SlidingWindow
+from mednextseg.segment.windows.running_sum import PORTION_BYTES
+from mednextseg.segment.windows.sliding_window import SlidingWindow
 
 _FLOAT_BYTES = 4
 # Python, PyTorch with its matrix libraries, and SimpleITK; measured on Linux as the peak of runs less the parts below.

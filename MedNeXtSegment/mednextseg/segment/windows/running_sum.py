@@ -10,7 +10,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from mednextseg.segment.large_pages import prefer_large_pages
+from mednextseg.segment.windows.large_pages import prefer_large_pages
 
 # Finished planes leave in portions: their averages are a copy, which a whole slab of many labels would double. Below 32 MB the
 # allocator hands out the last portion's memory again instead of new pages.

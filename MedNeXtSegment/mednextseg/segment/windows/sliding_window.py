@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mednextseg.segment.running_sum import RunningSum
-from mednextseg.segment.window_policy import FullPolicy, Window, WindowPolicy
-from mednextseg.segment.window_views import View
+from mednextseg.segment.windows.mirrored_views import View
+from mednextseg.segment.windows.policy import FullPolicy, Window, WindowPolicy
+from mednextseg.segment.windows.running_sum import RunningSum
 
 Network = Callable[[Tensor], Tensor]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mednextseg.models.model_card import CARD_FILE
 from mednextseg.worker.arrays import ArrayFolder
-from mednextseg.worker.stores import RecentlyUsed, VolumeStore
+from mednextseg.worker.serving.stores import RecentlyUsed, VolumeStore
 
 # Two networks are what one session works with, an automatic one and a prompt one, each with a spare.
 _MODELS_KEPT = 2

@@ -1,6 +1,6 @@
 """The environment report, on request: after an installation, or to see free memory change."""
 
-from mednextseg.worker.environment import environment_report
+from mednextseg.machine import environment_report
 from mednextseg.worker.operations import Context, Operation, required
 
 

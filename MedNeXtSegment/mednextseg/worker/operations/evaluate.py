@@ -8,7 +8,7 @@ from mednextseg.errors import Cancelled
 from mednextseg.geometry import Geometry
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.worker.operations import Context, Operation, required
-from mednextseg.worker.operations.segment_operations import opened_channels, opened_model, region_of
+from mednextseg.worker.operations.segment import opened_channels, opened_model, region_of
 
 
 def evaluate_structure(parameters: dict, context: Context) -> dict:
@@ -71,11 +71,11 @@ def review_slices(parameters: dict, context: Context) -> dict:
             how far slices of one label lie apart at least.
         context: of the request.
     Returns:
-        "slices" [fields of mednextseg.evaluate.uncertainty.ReviewSlice], most uncertain first.
+        "slices" [fields of mednextseg.evaluate.review.ReviewSlice], most uncertain first.
     """
     values = required(parameters, ["volumes", "model", "count", "gap_mm"], ["roi", "recipe", "device"])
     volume_ids, model_name, count, gap_mm, roi, recipe, device = values
-    from mednextseg.evaluate.uncertainty import predict_review_slices, worst_first_with_gap  # noqa: PLC0415
+    from mednextseg.evaluate.review import predict_review_slices, worst_first_with_gap  # noqa: PLC0415
 
     def forward(fraction: float) -> None:
         if context.cancelled():

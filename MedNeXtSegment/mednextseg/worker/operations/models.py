@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mednextseg.errors import Cancelled
-from mednextseg.models.installation import export_model, install, is_package, remove_model
+from mednextseg.models.install.installation import export_model, install, is_package, remove_model
+from mednextseg.models.install.licenses import LicenseNotAcceptedError
 from mednextseg.models.library import find_model, installed_models, sha256_of, verify_model
-from mednextseg.models.licenses import LicenseNotAcceptedError
 from mednextseg.models.model_card import read_card
 from mednextseg.worker.operations import Context, Operation, model_key, required
 

@@ -3,9 +3,9 @@
 import math
 from dataclasses import asdict
 
+from mednextseg.machine import default_device
 from mednextseg.refine import Prompts, load_prompter
 from mednextseg.refine.prompter import Prompter
-from mednextseg.worker.environment import default_device
 from mednextseg.worker.operations import Context, Operation, WorkerState, required
 from mednextseg.worker.protocol import UNKNOWN_EMBEDDING, ProtocolError
 

@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 import numpy as np
 
+from mednextseg.cases.channels import stacked_channels
 from mednextseg.geometry import Geometry
 from mednextseg.models.library import find_model
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.segment.auto_segmenter import segment
-from mednextseg.segment.channels import stacked_channels
 from mednextseg.segment.progress import Progress
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest

@@ -18,17 +18,17 @@ from typing import BinaryIO
 import numpy as np
 
 from mednextseg.errors import Cancelled
+from mednextseg.machine import environment_report, import_torch, thread_count
 from mednextseg.worker import protocol
 from mednextseg.worker.arrays import ArrayFolder, is_description
-from mednextseg.worker.channel import AnswerChannel, LogForwarder, take_over_standard_streams
-from mednextseg.worker.environment import environment_report, import_torch, thread_count
-from mednextseg.worker.lifetime import lead_process_group, process_ender
 from mednextseg.worker.operations import Context, Operation, WorkerState
 from mednextseg.worker.protocol import MAX_LINE_BYTES, ProtocolError, Request
-from mednextseg.worker.request_queue import Job, RequestQueue
+from mednextseg.worker.serving.lifetime import lead_process_group, process_ender
+from mednextseg.worker.serving.request_queue import Job, RequestQueue
+from mednextseg.worker.transports.pipes import AnswerChannel, LogForwarder, take_over_standard_streams
 
-_LIGHT_OPERATIONS = ("environment_operations", "models_operations", "volume_operations")
-_NETWORK_OPERATIONS = ("segment_operations", "refine_operations", "evaluate_operations")
+_LIGHT_OPERATIONS = ("environment", "models", "volumes")
+_NETWORK_OPERATIONS = ("segment", "refine", "evaluate")
 # Faster than the eye, slow enough for the client's event loop.
 _SECONDS_BETWEEN_PROGRESS = 0.05
 

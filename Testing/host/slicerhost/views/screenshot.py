@@ -1,7 +1,7 @@
 """Pictures of volumes and segmentations, drawn by Slicer's own displayable managers. Without Qt.
 
 import slicerhost
-from slicerhost.screenshot import four_up_picture
+from slicerhost.views.screenshot import four_up_picture
 
 slicerhost.start()
 volume_node = slicer.util.loadVolume("head.nii.gz")

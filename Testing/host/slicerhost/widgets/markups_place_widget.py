@@ -5,8 +5,8 @@
 import slicer
 from PySide6 import QtCore, QtWidgets
 
+from ..views.placing import active_place_node, start_placing, stop_placing
 from .mrml_widgets import VTK_OBJECT
-from .placing import active_place_node, start_placing, stop_placing
 
 
 class qSlicerMarkupsPlaceWidget(QtWidgets.QWidget):

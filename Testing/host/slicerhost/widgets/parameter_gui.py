@@ -6,8 +6,8 @@ from typing import Any
 
 import vtk
 
-from .application import require_qt
-from .parameter_validators import Choice, Maximum, Minimum, WithinRange
+from ..application import require_qt
+from ..parameter_validators import Choice, Maximum, Minimum, WithinRange
 
 PARAMETER_NAME_PROPERTY = "SlicerParameterName"  # dynamic property that the .ui gives to a widget
 

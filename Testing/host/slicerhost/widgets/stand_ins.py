@@ -30,7 +30,7 @@ UI_CLASSES = {
 
 def install() -> None:
     """Publish `ctk`, the Slicer widgets, the .ui loader and what Segment Editor effects build on."""
-    from . import segment_editor
+    from .. import segment_editor
     from .ui_loader import UiLoader
 
     ctk = types.ModuleType("ctk", __doc__)

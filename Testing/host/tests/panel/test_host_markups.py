@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import slicer
 
-from slicerhost.placing import active_place_node, start_placing, stop_placing
-from slicerhost.slice_view import SliceView
-from slicerhost.three_d_view import ThreeDView
+from slicerhost.views.placing import active_place_node, start_placing, stop_placing
+from slicerhost.views.slice_view import SliceView
+from slicerhost.views.three_d_view import ThreeDView
 
 CENTER_RAS = np.array([12.0, -7.0, 31.0])
 

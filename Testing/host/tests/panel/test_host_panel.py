@@ -7,8 +7,8 @@ import pytest
 import qt
 import slicer
 
-from slicerhost import qt_mouse
-from slicerhost.placing import start_placing
+from slicerhost.views import qt_mouse
+from slicerhost.views.placing import start_placing
 
 UI = """<?xml version="1.0" encoding="UTF-8"?>
 <ui version="4.0">

@@ -6,7 +6,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from slicerhost.screenshot import four_up_picture, segmented_points_ras, write_png
+from slicerhost.views.screenshot import four_up_picture, segmented_points_ras, write_png
 
 RED, GREEN = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1)
 SIZE = (404, 324)  # tiles of 200 x 160

@@ -7,7 +7,8 @@ import pytest
 import qt
 import slicer
 
-from slicerhost import qt_mouse, qt_shim
+from slicerhost.views import qt_mouse
+from slicerhost.widgets import qt_shim
 
 
 def test_a_property_is_an_attribute_and_wins_over_the_method_of_its_name():

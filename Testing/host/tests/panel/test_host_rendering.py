@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slicerhost import rendering
+from slicerhost.views import rendering
 
 
 @pytest.fixture

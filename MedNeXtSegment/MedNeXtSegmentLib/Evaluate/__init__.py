@@ -1,0 +1,1 @@
+"""The Evaluate tab: a segmentation compared with a reference, label by label."""

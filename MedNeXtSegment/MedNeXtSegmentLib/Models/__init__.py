@@ -1,0 +1,1 @@
+"""The Models tab: the library of installed models, import, and the catalogue."""

@@ -1,0 +1,1 @@
+"""The Refine tab and the Segment Editor effect: from a click on a slice to an edit of the segment."""

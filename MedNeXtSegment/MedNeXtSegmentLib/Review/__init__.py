@@ -1,0 +1,1 @@
+"""The Review section: where to look first, by how unsure the model was."""

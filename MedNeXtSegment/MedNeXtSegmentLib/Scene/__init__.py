@@ -1,0 +1,1 @@
+"""The only place where nodes of the scene meet arrays: volumes, segmentations, regions, edits and their history."""

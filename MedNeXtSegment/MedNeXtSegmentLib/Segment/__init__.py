@@ -1,0 +1,1 @@
+"""The Segment tab: from a volume and a model to named segments."""

@@ -1,0 +1,1 @@
+"""The Set-up section: packages, settings and the sample volume."""

@@ -1,0 +1,1 @@
+"""Training and measuring ClickNet, the network that turns prompts into a mask."""

@@ -1,0 +1,1 @@
+"""Training of MedNeXt on labeled volumes."""

@@ -1,0 +1,1 @@
+"""What a case is on disk: its channels, folders of cases, and runs of a model over them."""

@@ -1,0 +1,1 @@
+"""Models side by side: ranking, tables over data sets, transferability."""

@@ -1,0 +1,1 @@
+"""What an evaluation writes: pages, figures and tables."""

@@ -1,0 +1,1 @@
+"""How a model gets into the library: download, zip, licenses, one step at a time."""

@@ -1,0 +1,1 @@
+"""Slices of any orientation: the plane, sampling a volume on it, and a session of prompts."""

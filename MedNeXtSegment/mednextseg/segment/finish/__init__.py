@@ -1,0 +1,1 @@
+"""The end of an automatic run: from probabilities to a clean labelmap."""

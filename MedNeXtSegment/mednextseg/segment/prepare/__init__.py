@@ -1,0 +1,1 @@
+"""The start of an automatic run: checks, resampling and normalization of the volume."""

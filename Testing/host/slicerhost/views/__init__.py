@@ -1,0 +1,1 @@
+"""Rendered views, the mouse over them, and pictures of them."""
