@@ -14,8 +14,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from mednextseg.geometry import Geometry
+from mednextseg.labels.label import Label
 from mednextseg.labels.terminology import label_from_entry, terminology_entry
-from mednextseg.models.model_card import Label
 from mednextseg.volume_io import geometry_of, image_of, write_image
 
 

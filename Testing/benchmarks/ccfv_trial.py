@@ -26,8 +26,8 @@ from mednextseg.evaluate.compare.plan import DatasetEntry, ModelEntry, TablePlan
 from mednextseg.evaluate.compare.ranking import case_features
 from mednextseg.evaluate.compare.transferability import CaseFeatures, transferability
 from mednextseg.kernels.allocator import keep_freed_memory
+from mednextseg.labels.label import Label
 from mednextseg.models.loaded_model import load_model
-from mednextseg.models.model_card import Label
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segmentation_io import Segmentation, read_segmentation
 

@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from panel_screenshots import MODULE, templatePath
 
 import slicerhost
+from pictures.panel import MODULE, templatePath
 
 TIMEOUT_S = 600
 VIEW_SIZE_PX, FIELD_OF_VIEW_MM, RADIUS_MM, CLICKS_PER_SLICE = (500, 500), 160, 25.0, 5

@@ -15,7 +15,7 @@ from mednextseg import load_model, segment
 from mednextseg.commands.console_progress import ConsoleProgress
 from mednextseg.geometry import Geometry
 from mednextseg.kernels.allocator import keep_freed_memory
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from mednextseg.segment.auto_segmenter import volumes_ml
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segmentation_io import write_segmentation

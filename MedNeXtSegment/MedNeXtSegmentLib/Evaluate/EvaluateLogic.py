@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.geometry import Geometry
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Evaluate.EvaluateRun import Confusion, EvaluateRun, StructureResult
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import SegmentPair, matchSegments, segmentNames

@@ -1,7 +1,7 @@
 """Label -> segment name, colour and standard codes."""
 
+from mednextseg.labels.label import Label
 from mednextseg.labels.terminology import terminology_entry
-from mednextseg.models.model_card import Label
 
 
 def applyLabelToSegment(label: Label, segment) -> None:

@@ -11,7 +11,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mednextseg.geometry import Geometry
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from mednextseg.segment.roi import RegionOfInterest
 from MedNeXtSegmentLib.Scene.SegmentTerminology import applyLabelToSegment
 

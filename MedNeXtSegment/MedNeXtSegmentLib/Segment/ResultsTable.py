@@ -6,7 +6,7 @@ from pathlib import Path
 import qt
 from slicer.i18n import tr as _
 
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 
 _HEIGHT_PX = 130

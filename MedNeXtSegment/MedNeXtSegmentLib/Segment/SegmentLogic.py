@@ -11,8 +11,9 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from mednextseg.geometry import Geometry
+from mednextseg.labels.label import Label
 from mednextseg.models.library import find_model
-from mednextseg.models.model_card import Label, ModelCard, read_card
+from mednextseg.models.model_card import ModelCard, read_card
 from mednextseg.segment.prepare.input_check import warnings_for
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge

@@ -11,7 +11,7 @@ from mednextseg.evaluate.case import CaseResult, evaluate_case
 from mednextseg.evaluate.mask_grids import on_grid
 from mednextseg.evaluate.metrics import error_map
 from mednextseg.geometry import Geometry
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from mednextseg.segmentation_io import Segmentation
 
 _RESAMPLED = "The test segment lies on another voxel grid; it was resampled onto the reference's."

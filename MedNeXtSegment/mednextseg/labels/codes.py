@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 
 _FILE = Path(__file__).with_name("terminology_codes.json")
 _ANATOMY = ("SCT", "123037004", "Anatomical Structure")

@@ -4,7 +4,7 @@ An entry is context~category~type~typeModifier~regionContext~region~regionModifi
 vtkSlicerTerminologiesModuleLogic::SerializeTerminologyEntry). Standard library only.
 """
 
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 
 _CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGION_CONTEXT = "Anatomic codes - DICOM master list"

@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from mednextseg.labels.label import Label
 from mednextseg.models.normalization import Normalization
 
 CARD_FILE, WEIGHTS_FILE, LICENSE_FILE = "card.json", "weights.safetensors", "LICENSE"
@@ -22,22 +23,6 @@ class Channel:
     name: str
     modality: str
     normalization: Normalization
-
-
-@dataclass(frozen=True)
-class Label:
-    """One structure. Names come first: the value is only this model's number for it.
-
-    Attributes:
-        color: red, green, blue in 0..255.
-        terminology: codes as (scheme, value, meaning) under "category", "type" and, where they apply, "type_modifier", "region",
-            "region_modifier"; empty where the name has no code.
-    """
-
-    value: int
-    name: str
-    color: tuple[int, int, int]
-    terminology: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from mednextseg.geometry import Geometry
+from mednextseg.labels.label import Label
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.models.model_card import Label, ModelCard
+from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.finish.label_reduction import LabelReduction
 from mednextseg.segment.prepare.input_check import checked_channels, warnings_for

@@ -16,7 +16,7 @@ from mednextseg.evaluate.folders import Evaluation, evaluate_files, match_cases
 from mednextseg.evaluate.report.summary import bootstrap_mean, summarize, worst
 from mednextseg.evaluate.settings import EvaluationSettings
 from mednextseg.geometry import Geometry, axis_map
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from mednextseg.segmentation_io import Segmentation, read_segment_names, write_segmentation
 from mednextseg.volume_io import image_of, write_image
 

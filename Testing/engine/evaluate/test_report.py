@@ -17,7 +17,7 @@ from mednextseg.evaluate.compare.models_by_datasets import TableOutcome, run_pla
 from mednextseg.evaluate.compare.plan import read_plan
 from mednextseg.evaluate.report.models_report import table_csv, table_page
 from mednextseg.geometry import Geometry
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from mednextseg.segmentation_io import write_segmentation
 from mednextseg.volume_io import image_of, write_image
 

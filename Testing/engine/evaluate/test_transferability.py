@@ -21,8 +21,8 @@ from mednextseg.evaluate.compare.transferability import (
     wasserstein2,
 )
 from mednextseg.geometry import Geometry, axis_map
+from mednextseg.labels.label import Label
 from mednextseg.models.loaded_model import LoadedModel, load_model
-from mednextseg.models.model_card import Label
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.networks.stu_net import STUNet, STUNetConfig
 from mednextseg.segment.windows.policy import FullPolicy

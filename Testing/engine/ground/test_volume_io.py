@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_geometry import geometries
 
 from mednextseg.geometry import Geometry
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from mednextseg.segmentation_io import read_segmentation, write_segmentation
 from mednextseg.volume_io import image_of, read_volume, write_image
 

@@ -9,7 +9,7 @@ from conftest import ball
 
 from mednextseg.cli import main
 from mednextseg.geometry import Geometry
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from mednextseg.refine import load_prompter
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.slices.slice_plane import plane_through

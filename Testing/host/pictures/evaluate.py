@@ -10,9 +10,8 @@ prediction is made here, by the bundled model. The window around the panel is th
 import argparse
 from pathlib import Path
 
-from panel_screenshots import MODEL, MODULE, TIMEOUT_S, save, windowWithViews
-
 import slicerhost
+from pictures.panel import MODEL, MODULE, TIMEOUT_S, save, windowWithViews
 
 FIELD_OF_VIEW_MM = 70
 NAMES = {1: "anterior hippocampus", 2: "posterior hippocampus"}
@@ -87,7 +86,7 @@ def loadReference(path: Path, volume):
     """The expert's labels as named segments."""
     import slicer
 
-    from mednextseg.models.model_card import Label
+    from mednextseg.labels.label import Label
     from mednextseg.volume_io import read_volume
     from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, writeLabelsToSegmentation
 

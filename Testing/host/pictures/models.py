@@ -11,9 +11,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from panel_screenshots import MODULE, PANEL_WIDTH, TIMEOUT_S
-
 import slicerhost
+from pictures.panel import MODULE, PANEL_WIDTH, TIMEOUT_S
 
 WINDOW_HEIGHT = 760
 

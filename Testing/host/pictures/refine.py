@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from panel_screenshots import MODULE, TIMEOUT_S, chooseInputs, save, templatePath, windowWithViews
 
 import slicerhost
+from pictures.panel import MODULE, TIMEOUT_S, chooseInputs, save, templatePath, windowWithViews
 
 FIELD_OF_VIEW_MM = 75
 # On the right posterior hippocampus of the MNI152 head, one point for each view (RAS mm), and beside it on the axial slice.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from refine_bench import CENTRE_RAS, Bench, dice, slabOf, useRandomWalker
+from refine_on_host import CENTRE_RAS, Bench, dice, slabOf, useRandomWalker
 
 from MedNeXtSegmentLib.Refine.RefineTools import KEYS
 from MedNeXtSegmentLib.Scene.Segmentations import placementOf

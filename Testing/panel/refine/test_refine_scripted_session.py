@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import slicer
-from refine_bench import TIMEOUT_S, useRandomWalker
+from refine_on_host import TIMEOUT_S, useRandomWalker
 from scipy import ndimage
 
 from mednextseg.refine.slices.slice_plane import cut_thickness_mm

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from refine_bench import CENTRE_RAS, TIMEOUT_S, Bench, dice, useRandomWalker
+from refine_on_host import CENTRE_RAS, TIMEOUT_S, Bench, dice, useRandomWalker
 
 
 @pytest.fixture

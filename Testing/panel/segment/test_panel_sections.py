@@ -14,8 +14,8 @@ import qt
 import slicer
 from PySide6 import QtTest
 
+from mednextseg.labels.label import Label
 from mednextseg.models.library import HOME_VARIABLE
-from mednextseg.models.model_card import Label
 from mednextseg.segment.recipe import SegmentRecipe
 from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.ParameterNode import recipeOf

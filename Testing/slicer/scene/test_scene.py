@@ -9,7 +9,7 @@ import vtk
 from scipy.spatial.transform import Rotation
 
 from mednextseg.geometry import Geometry
-from mednextseg.models.model_card import Label
+from mednextseg.labels.label import Label
 from mednextseg.segmentation_io import read_segmentation, write_segmentation
 from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 
