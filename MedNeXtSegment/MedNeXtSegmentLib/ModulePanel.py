@@ -25,15 +25,15 @@ class ModulePanel:
 
     def __init__(self, layout, resourcePath, logic, installer: Installer | None = None) -> None:
         self._logic = logic
-        setUpWidget = slicer.util.loadUI(resourcePath("UI/SetUp.ui"))
-        autoSegmentWidget = slicer.util.loadUI(resourcePath("UI/AutoSegment.ui"))
+        setUpWidget = slicer.util.loadUI(resourcePath("UI/Setup.ui"))
+        autoSegmentWidget = slicer.util.loadUI(resourcePath("UI/Segment.ui"))
         layout.addWidget(setUpWidget)
         self.tabs = qt.QTabWidget()
         self.tabs.addTab(autoSegmentWidget, _("Segment"))
         layout.addWidget(self.tabs)
         self.setUp = SetupPanel(setUpWidget, installer or slicerInstaller(), logic.worker, self._onSetUpChanged)
         self.autoSegment = AutoSegmentPanel(autoSegmentWidget, logic, self.setUp.whatIsMissing)
-        refineWidget = slicer.util.loadUI(resourcePath("UI/RefinePanel.ui"))
+        refineWidget = slicer.util.loadUI(resourcePath("UI/Refine.ui"))
         self.tabs.addTab(refineWidget, _("Refine"))
         refineToolsWidget = slicer.util.loadUI(resourcePath("UI/RefineTools.ui"))
         self.refine = RefinePanel(refineWidget, refineToolsWidget, logic.refine, self.setUp.whatIsMissing)
@@ -43,12 +43,12 @@ class ModulePanel:
         self.review: ReviewPanel | None = None
         self.library: ModelLibraryPanel | None = None
         if logic.worker is not None:
-            evaluateWidget = slicer.util.loadUI(resourcePath("UI/EvaluatePanel.ui"))
+            evaluateWidget = slicer.util.loadUI(resourcePath("UI/Evaluate.ui"))
             self.tabs.addTab(evaluateWidget, _("Evaluate"))
             self.evaluate = EvaluatePanel(evaluateWidget, logic.evaluation, self.setUp.whatIsMissing)
             card, refineAt = lambda: self.autoSegment.model.card, self._refineAt
             self.review = ReviewPanel(self.evaluate.ui, logic.review, card, self.setUp.whatIsMissing, refineAt)
-            libraryWidget = slicer.util.loadUI(resourcePath("UI/ModelLibrary.ui"))
+            libraryWidget = slicer.util.loadUI(resourcePath("UI/Models.ui"))
             self.tabs.addTab(libraryWidget, _("Models"))
             self.library = ModelLibraryPanel(libraryWidget, ModelLibraryLogic(logic.worker), self._onLibraryChanged)
         logic.workerListeners.append(self)

@@ -20,7 +20,7 @@ _BAR_STEPS = 1000
 
 class EvaluatePanel(VTKObservationMixin):
     """Args:
-    widget: loaded from EvaluatePanel.ui.
+    widget: loaded from Evaluate.ui.
     logic: compares.
     whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
     """

@@ -15,7 +15,7 @@ class CataloguePanel:
     """A list to read; a click opens the publisher's page in the browser, from which the user downloads.
 
     Args:
-        ui: widgets of ModelLibrary.ui.
+        ui: widgets of Models.ui.
     """
 
     def __init__(self, ui) -> None:

@@ -20,7 +20,7 @@ _SHA256_DIGITS = 64
 
 class ModelLibraryPanel:
     """Args:
-    widget: loaded from ModelLibrary.ui.
+    widget: loaded from Models.ui.
     logic: of the library.
     onChanged: called after the library has changed, with the id of a model that came in, else with "".
     """

@@ -14,7 +14,7 @@ from MedNeXtSegmentLib.Refine.RefineTools import RefineTarget, RefineTools
 
 class RefinePanel(VTKObservationMixin):
     """Args:
-    widget: loaded from RefinePanel.ui.
+    widget: loaded from Refine.ui.
     toolsWidget: loaded from RefineTools.ui; it is put below.
     logic: of refinement.
     whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.

@@ -22,7 +22,7 @@ class ReviewPanel(VTKObservationMixin):
     """Uses the volume, model, region and segmentation of the Segment tab; `setParameterNode(None)` ends what runs.
 
     Args:
-        ui: the widgets of EvaluatePanel.ui.
+        ui: the widgets of Evaluate.ui.
         logic: finds the slices.
         chosenCard: tells the model card of the Segment tab, None where no model is chosen.
         whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.

@@ -11,7 +11,7 @@ class AdvancedPanel:
     """Most widgets of the section are bound to parameters; this keeps the list of devices and what is enabled.
 
     Args:
-        ui: widgets of AutoSegment.ui.
+        ui: widgets of Segment.ui.
     """
 
     def __init__(self, ui) -> None:

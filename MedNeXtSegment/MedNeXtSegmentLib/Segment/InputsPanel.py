@@ -15,7 +15,7 @@ class InputsPanel:
     """Shows as many volume selectors as the model has channels.
 
     Args:
-        ui: widgets of AutoSegment.ui.
+        ui: widgets of Segment.ui.
         logic: checks the input.
     """
 

@@ -16,7 +16,7 @@ class ModelPanel:
     """Keeps list, card and segments equal to the parameters `modelId` and `labelNames`.
 
     Args:
-        ui: widgets of AutoSegment.ui.
+        ui: widgets of Segment.ui.
         models: gives the cards of the installed models.
         onLabelsChanged: called when the user checked or unchecked segments.
     """

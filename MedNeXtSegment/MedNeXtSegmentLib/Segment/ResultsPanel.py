@@ -11,7 +11,7 @@ from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
 
 class ResultsPanel:
     """Args:
-    ui: widgets of AutoSegment.ui.
+    ui: widgets of Segment.ui.
     history: of the module's edits.
     """
 

@@ -14,7 +14,7 @@ _LOG_LINES = 2000
 
 class RunPanel:
     """Args:
-    ui: widgets of AutoSegment.ui.
+    ui: widgets of Segment.ui.
     onApply: called when the user starts a run.
     onCancel: called when the user stops it.
     """

@@ -21,7 +21,7 @@ from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
 
 class AutoSegmentPanel(VTKObservationMixin):
     """Args:
-    widget: loaded from AutoSegment.ui.
+    widget: loaded from Segment.ui.
     logic: MedNeXtSegmentLogic.
     whatIsMissing: says in one sentence why this computer cannot run a network; empty where it can.
     """

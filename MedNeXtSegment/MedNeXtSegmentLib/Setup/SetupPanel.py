@@ -17,7 +17,7 @@ _TABLE_HEIGHT_PX = 130
 
 class SetupPanel:
     """Args:
-    widget: loaded from SetUp.ui.
+    widget: loaded from Setup.ui.
     installer: installs packages.
     worker: WorkerClient; stopped for an installation. None where nothing runs in a worker.
     onChanged: called when what is missing may have changed.
