@@ -4,12 +4,12 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedNeXtSegmentLib.Evaluate.EvaluateLogic import jumpSlicesTo
 from MedNeXtSegmentLib.Evaluate.EvaluatePanel import EvaluatePanel
 from MedNeXtSegmentLib.Models.ModelsLogic import ModelLibraryLogic
 from MedNeXtSegmentLib.Models.ModelsPanel import ModelLibraryPanel
 from MedNeXtSegmentLib.Refine.RefinePanel import RefinePanel
 from MedNeXtSegmentLib.Review.ReviewPanel import ReviewPanel
+from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
 from MedNeXtSegmentLib.Segment.SegmentPanel import AutoSegmentPanel
 from MedNeXtSegmentLib.Setup.Dependencies import Installer, slicerInstaller
 from MedNeXtSegmentLib.Setup.SetupPanel import SetupPanel

@@ -195,15 +195,16 @@ def _ball(volume, centre_ras):
     """A segmentation with a ball as its segment, which stands for an automatic result."""
     import slicer
 
-    from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+    from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor
+    from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 
-    voxels, geometry = SlicerBridge.arrayAndGeometryFromVolume(volume)
+    voxels, geometry = arrayAndGeometryFromVolume(volume)
     k, j, i = np.ogrid[tuple(slice(n) for n in voxels.shape)]
     matrix = geometry.ijk_to_ras
     squared = sum(
         (matrix[n, 0] * i + matrix[n, 1] * j + matrix[n, 2] * k + matrix[n, 3] - centre_ras[n]) ** 2 for n in range(3)
     )
-    segmentation = SlicerBridge.newSegmentationFor(volume, "Automatic result")
+    segmentation = newSegmentationFor(volume, "Automatic result")
     segment_id = segmentation.GetSegmentation().AddEmptySegment("ball", "ball")
     slicer.util.updateSegmentBinaryLabelmapFromArray(
         (squared < RADIUS_MM**2).astype(np.uint8), segmentation, segment_id, volume

@@ -11,7 +11,7 @@ from mednextseg.labels.label import Label
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Evaluate.EvaluateRun import Confusion, EvaluateRun, StructureResult
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import SegmentPair, matchSegments, segmentNames
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.Segmentations import maskAndGeometryOfSegments, newSegmentationFor, writeLabelsToSegmentation
 from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
@@ -101,30 +101,25 @@ class EvaluateLogic(WorkerRunLogic):
 
 def writeErrorMap(result: StructureResult, segmentationNode) -> None:
     """Replace the segments "false positive" and "false negative" of a node by one structure's errors."""
-    SlicerBridge.writeLabelsToSegmentation(result.errors_kji, result.errorsGeometry, segmentationNode, list(ERROR_LABELS))
+    writeLabelsToSegmentation(result.errors_kji, result.errorsGeometry, segmentationNode, list(ERROR_LABELS))
 
 
 def newErrorMap(run: EvaluateRun, volumeNode):
     """A segmentation node for the error map, placed beside the volume where there is one."""
     name = slicer.mrmlScene.GenerateUniqueName(_("Errors of {test}").format(test=run.testNode.GetName()))
     if volumeNode is not None:
-        return SlicerBridge.newSegmentationFor(volumeNode, name)
+        return newSegmentationFor(volumeNode, name)
     segmentationNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     segmentationNode.CreateDefaultDisplayNodes()
     return segmentationNode
-
-
-def jumpSlicesTo(place_ras: Sequence[float]) -> None:
-    """Bring a point (world RAS in mm) into the middle of every slice view."""
-    slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *place_ras, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
 
 
 def _structureOf(run: EvaluateRun) -> dict:
     """Parameters of the operation "evaluate" for the next structure; an empty side is one voxel on the other's lattice."""
     pair = run.pairs[len(run.results)]
     masks = [
-        SlicerBridge.maskAndGeometryOfSegments(run.referenceNode, pair.referenceIds),
-        SlicerBridge.maskAndGeometryOfSegments(run.testNode, pair.testIds),
+        maskAndGeometryOfSegments(run.referenceNode, pair.referenceIds),
+        maskAndGeometryOfSegments(run.testNode, pair.testIds),
     ]
     placement = next((mask[1].ijk_to_ras for mask in masks if mask is not None), np.eye(4))
     (reference_kji, reference), (test_kji, test) = (_orEmpty(mask, placement) for mask in masks)
@@ -145,7 +140,7 @@ def _confusionOf(run: EvaluateRun) -> dict:
     }
     parameters: dict = {}
     for side, (node, structures) in sides.items():
-        masks = [_orEmpty(SlicerBridge.maskAndGeometryOfSegments(node, ids), np.eye(4)) for ids in structures]
+        masks = [_orEmpty(maskAndGeometryOfSegments(node, ids), np.eye(4)) for ids in structures]
         parameters[f"{side}s"] = [geometry.ijk_to_ras.tolist() for _mask, geometry in masks]
         parameters.update({f"{side}_{number}": mask_kji for number, (mask_kji, _geometry) in enumerate(masks)})
     return parameters

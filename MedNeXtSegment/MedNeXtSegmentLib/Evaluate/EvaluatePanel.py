@@ -9,11 +9,12 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from MedNeXtSegmentLib.Evaluate.ConfusionTable import EvaluateConfusionTable
-from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic, jumpSlicesTo, newErrorMap, writeErrorMap
+from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic, newErrorMap, writeErrorMap
 from MedNeXtSegmentLib.Evaluate.EvaluateRun import EvaluateRun, StructureResult
 from MedNeXtSegmentLib.Evaluate.PairsTable import EvaluatePairsTable
 from MedNeXtSegmentLib.Evaluate.ScoresTable import EvaluateResultsTable
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import segmentNames
+from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
 
 _BAR_STEPS = 1000
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.Segmentations import setSegmentMask
 
 if TYPE_CHECKING:
     from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
@@ -63,7 +63,7 @@ class RefineMarks:
         self._previewNode.SetDisplayVisibility(bool(mask_kji.any()))
         if mask_kji.any():
             self._previewNode.SetAndObserveTransformNodeID(session.segmentationNode.GetTransformNodeID())
-            SlicerBridge.setSegmentMask(mask_kji, ijkToSegmentation, self._previewNode, "preview")
+            setSegmentMask(mask_kji, ijkToSegmentation, self._previewNode, "preview")
 
 
 def hiddenMarkups(className: str, name: str, color: tuple[float, float, float]):

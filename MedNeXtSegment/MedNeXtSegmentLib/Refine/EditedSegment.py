@@ -9,8 +9,8 @@ from mednextseg.refine.prompter import Prompter
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.slices.slice_sampling import SliceEdit, slice_edit
 from MedNeXtSegmentLib.Refine.RefinedSegment import RefinedSegment
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, displayedWindow, linearTransformToWorld
 
 
 class RefinedNodes:
@@ -59,7 +59,7 @@ class RefinedNodes:
         """From the nodes as they are, with these intensities as black and white."""
         if self._segment is not None:
             self._segment.close()
-        volume_kji, geometry = SlicerBridge.arrayAndGeometryFromVolume(self._volumeNode)
+        volume_kji, geometry = arrayAndGeometryFromVolume(self._volumeNode)
         self._volumeVersion = (self._volumeNode.GetImageData().GetMTime(), geometry)
         self._segment = RefinedSegment(
             self._volumeNode, self._segmentationNode, self._segmentId, self._history, self._settingsNode
@@ -90,9 +90,9 @@ class RefinedNodes:
         if self._segment.writer.segment is None:
             raise ValueError(_("The segment was removed; choose another one."))
         version, geometry = self._volumeVersion
-        now = SlicerBridge.arrayAndGeometryFromVolume(self._volumeNode)[1]
+        now = arrayAndGeometryFromVolume(self._volumeNode)[1]
         isSame = version == self._volumeNode.GetImageData().GetMTime() and geometry.matches(now, tolerance_mm=1e-6)
-        toWorld = SlicerBridge.linearTransformToWorld(self._segmentationNode)
+        toWorld = linearTransformToWorld(self._segmentationNode)
         isSame = isSame and np.allclose(toWorld, self._segment.writer.toWorld, atol=1e-9)
         steps = self._segment.changesByOthers() if isSame else None
         if steps is None:
@@ -132,7 +132,7 @@ class RefinedNodes:
             self._preview = None
 
     def _windowNow(self) -> tuple[float, float] | None:
-        return SlicerBridge.displayedWindow(self._volumeNode) if self.useDisplayedWindow else None
+        return displayedWindow(self._volumeNode) if self.useDisplayedWindow else None
 
     def _flips(self) -> np.ndarray:
         """Flat indices of the voxels in which what is shown must change: it is the segment with the slice worked on, but without

@@ -12,8 +12,8 @@ from mednextseg.models.library import bundled_models_folder
 from mednextseg.models.model_card import CARD_FILE
 from mednextseg.refine.loading import load_prompter
 from mednextseg.refine.prompter import Prompter
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, linearTransformToWorld
 
 if TYPE_CHECKING:
     from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
@@ -72,8 +72,8 @@ class RefineLogic(VTKObservationMixin):
         if segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
             text = _("The segmentation {name} has no segment {segment}; choose one of its segments.")
             raise ValueError(text.format(name=repr(segmentationNode.GetName()), segment=repr(segmentId)))
-        SlicerBridge.arrayAndGeometryFromVolume(volumeNode)
-        SlicerBridge.linearTransformToWorld(segmentationNode)
+        arrayAndGeometryFromVolume(volumeNode)
+        linearTransformToWorld(segmentationNode)
         opened = self._opened(str(prompter or defaultPrompter()))
         for other in list(self.sessions):
             if other.segmentationNode is segmentationNode and other.segmentId == segmentId:

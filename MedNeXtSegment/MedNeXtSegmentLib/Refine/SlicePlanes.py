@@ -4,7 +4,7 @@ import numpy as np
 
 from mednextseg.geometry import Geometry
 from mednextseg.refine.slices.slice_plane import SlicePlane, plane_from_slice_to_ras, plane_through
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.Volumes import arrayFromMatrix
 
 _ANTERIOR, _SUPERIOR = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 # Of the axes R, A, S: where their positive and their negative direction points to.
@@ -22,7 +22,7 @@ def planeOf(where, pointRAS: np.ndarray, geometry: Geometry) -> SlicePlane:
     if isinstance(where, SlicePlane):
         return where
     if hasattr(where, "GetSliceToRAS"):
-        return plane_from_slice_to_ras(geometry, SlicerBridge.arrayFromMatrix(where.GetSliceToRAS()))
+        return plane_from_slice_to_ras(geometry, arrayFromMatrix(where.GetSliceToRAS()))
     return plane_through(geometry, pointRAS, *_screenDirections(_SUPERIOR if where is None else where))
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from mednextseg.models.library import find_model
 from mednextseg.models.model_card import read_card
 from MedNeXtSegmentLib.Review.ReviewRun import ReviewRun, ReviewSlice
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
-from MedNeXtSegmentLib.Segment.SegmentLogic import channelsOf, volumeKey
+from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
+from MedNeXtSegmentLib.Scene.Volumes import channelsOf, volumeKey
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 SLICES_LISTED = 20
@@ -36,7 +36,7 @@ class ReviewLogic(WorkerRunLogic):
         volumeNodes = list(volumeNode) if isinstance(volumeNode, (list, tuple)) else [volumeNode]
         card = read_card(find_model(model))
         volumes = channelsOf(volumeNodes, card)
-        region = None if roiNode is None else SlicerBridge.regionFromROINode(roiNode)
+        region = None if roiNode is None else regionFromROINode(roiNode)
         if region is not None:
             region.index_bounds(volumes[0][1])
         keys = [volumeKey(node, geometry) for node, (_array, geometry) in zip(volumeNodes, volumes, strict=True)]

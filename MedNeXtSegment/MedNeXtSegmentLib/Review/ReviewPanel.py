@@ -8,12 +8,12 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from mednextseg.models.model_card import ModelCard
-from MedNeXtSegmentLib.Evaluate.EvaluateLogic import jumpSlicesTo
 from MedNeXtSegmentLib.ParameterNode import inputVolumesOf, recipeOf
 from MedNeXtSegmentLib.Review.ReviewLogic import ReviewLogic
 from MedNeXtSegmentLib.Review.ReviewRun import ReviewRun, ReviewSlice
 from MedNeXtSegmentLib.Review.ReviewTable import ReviewTable
 from MedNeXtSegmentLib.Scene.Segmentations import segmentIdByName
+from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
 
 _BAR_STEPS = 1000
 

@@ -6,7 +6,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mednextseg.geometry import Geometry
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.Volumes import arrayFromMatrix, linearTransformToWorld
 
 _EDITOR_TAG = "SegmentEditor"  # of the one node that holds the settings of Slicer's Segment Editor module
 _BINARY_LABELMAP = "Binary labelmap"
@@ -28,7 +28,7 @@ class SegmentWriter:
 
     def __init__(self, volumeNode, segmentationNode, segmentId: str, settingsNode=None) -> None:
         self._segmentationNode, self._segmentId, self._settingsNode = segmentationNode, segmentId, settingsNode
-        self.toWorld = SlicerBridge.linearTransformToWorld(segmentationNode)
+        self.toWorld = linearTransformToWorld(segmentationNode)
         segmentation = segmentationNode.GetSegmentation()
         if not segmentation.GetConversionParameter(slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()):
             segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
@@ -50,7 +50,7 @@ class SegmentWriter:
         grid.GetImageToWorldMatrix(self._gridToSegmentation)
         first = np.eye(4)
         first[:3, 3] = self._extent[0::2]
-        matrix = self.toWorld @ SlicerBridge.arrayFromMatrix(self._gridToSegmentation) @ first
+        matrix = self.toWorld @ arrayFromMatrix(self._gridToSegmentation) @ first
         self.geometry = Geometry(grid.GetDimensions()[::-1], matrix)
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class SegmentWriter:
         labelValue = self.segment.GetLabelValue()
         matrix = vtk.vtkMatrix4x4()
         labelmap.GetImageToWorldMatrix(matrix)
-        difference = SlicerBridge.arrayFromMatrix(matrix) - SlicerBridge.arrayFromMatrix(self._gridToSegmentation)
+        difference = arrayFromMatrix(matrix) - arrayFromMatrix(self._gridToSegmentation)
         if np.abs(difference).max() > 1e-6:
             own = slicer.vtkOrientedImageData()
             self._segmentationNode.GetBinaryLabelmapRepresentation(self._segmentId, own)

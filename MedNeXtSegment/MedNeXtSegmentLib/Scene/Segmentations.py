@@ -1,6 +1,6 @@
-"""The only place where MRML nodes meet arrays: volume -> array + Geometry, ROI -> region, labels -> segments.
+"""Segmentation nodes and arrays: labels into segments, segments as masks, their names, colors and codes.
 
-Everything is exchanged in world RAS: parent transforms are applied here and nowhere else.
+Everything is exchanged in world RAS: parent transforms are applied in this folder and nowhere else.
 """
 
 from collections.abc import Sequence
@@ -12,89 +12,12 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
-from mednextseg.segment.roi import RegionOfInterest
-from MedNeXtSegmentLib.Scene.SegmentTerminology import applyLabelToSegment
-
-
-def arrayAndGeometryFromVolume(volumeNode) -> tuple[np.ndarray, Geometry]:
-    """Voxels and world placement of a volume node.
-
-    Args:
-        volumeNode: vtkMRMLScalarVolumeNode.
-    Returns:
-        volume_kji, a read-only view on the node's memory (copy before keeping it), and its Geometry in world RAS, parent transforms
-        included.
-    Raises:
-        ValueError: for a node without voxels, a colour volume, or a non-linear parent transform.
-    """
-    name = volumeNode.GetName()
-    imageData = volumeNode.GetImageData()
-    if imageData is None or imageData.GetPointData().GetScalars() is None:
-        raise ValueError(f"The volume {name!r} has no voxels; load it again or pick another volume.")
-    scalars = imageData.GetPointData().GetScalars()
-    if scalars.GetNumberOfComponents() != 1:
-        raise ValueError(
-            f"The volume {name!r} has {scalars.GetNumberOfComponents()} values a voxel (colour or vector); pick a scalar CT or MR volume."
-        )
-    volume_kji = vtk_to_numpy(scalars).reshape(imageData.GetDimensions()[::-1]).view()
-    volume_kji.setflags(write=False)
-    return volume_kji, Geometry(volume_kji.shape, linearTransformToWorld(volumeNode) @ placementOf(volumeNode))
-
-
-def placementOf(volumeNode) -> np.ndarray:
-    """4x4 from voxel indices IJK to the volume node's own RAS, without parent transforms."""
-    ijkToRAS = vtk.vtkMatrix4x4()
-    volumeNode.GetIJKToRASMatrix(ijkToRAS)
-    return arrayFromMatrix(ijkToRAS)
-
-
-def displayedWindow(volumeNode) -> tuple[float, float] | None:
-    """The intensities that the views show as black and white; None for a volume without window and level."""
-    display = volumeNode.GetDisplayNode()
-    if display is None or not display.IsA("vtkMRMLScalarVolumeDisplayNode"):
-        return None
-    return display.GetLevel() - display.GetWindow() / 2, display.GetLevel() + display.GetWindow() / 2
-
-
-def linearTransformToWorld(node) -> np.ndarray:
-    """4x4 from a transformable node's own RAS to world RAS.
-
-    Raises:
-        ValueError: where a parent transform is not linear.
-    """
-    transformNode = node.GetParentTransformNode()
-    if transformNode is None:
-        return np.eye(4)
-    matrix = vtk.vtkMatrix4x4()
-    if not transformNode.IsTransformToWorldLinear() or not transformNode.GetMatrixTransformToWorld(matrix):
-        raise ValueError(
-            f"{node.GetName()!r} is under the non-linear transform {transformNode.GetName()!r}; harden the transform first "
-            "(Data module, right click, Harden transform)."
-        )
-    return arrayFromMatrix(matrix)
-
-
-def regionFromROINode(roiNode) -> RegionOfInterest:
-    """The box of a markups ROI node (rotated ROIs and parent transforms included), in world RAS.
-
-    Raises:
-        ValueError: for an ROI without volume.
-    """
-    halfSize = np.array(roiNode.GetSize()) / 2
-    bounds = np.stack([-halfSize, halfSize], axis=1).ravel()
-    return RegionOfInterest(tuple(bounds.tolist()), arrayFromMatrix(roiNode.GetObjectToWorldMatrix()))
-
-
-def placeROIInVolume(roiNode, volumeNode) -> None:
-    """Give an ROI node the middle of the volume and half of its extent along R, A and S (world)."""
-    bounds_mm = np.zeros(6)
-    volumeNode.GetRASBounds(bounds_mm)
-    roiNode.SetCenterWorld((bounds_mm[0::2] + bounds_mm[1::2]) / 2)
-    roiNode.SetSize((bounds_mm[1::2] - bounds_mm[0::2]) / 2)
+from mednextseg.labels.terminology import terminology_entry
+from MedNeXtSegmentLib.Scene.Volumes import arrayFromMatrix, linearTransformToWorld
 
 
 def volumesMl(segmentationNode, names: list[str]) -> dict[str, float]:
-    """Volume of each named segment in millilitres (cm3), by counting voxels; segments that are missing are left out."""
+    """Volume of each named segment in milliliters (cm3), by counting voxels; segments that are missing are left out."""
     volumes = {}
     for name in names:
         segmentId = segmentIdByName(segmentationNode, name)
@@ -150,7 +73,7 @@ def writeLabelsToSegmentation(labelmap_kji: np.ndarray, geometry: Geometry, segm
         labelmap_kji: integer labels.
         geometry: of the labelmap, in world RAS.
         segmentationNode: vtkMRMLSegmentationNode; may have its own (linear) parent transform.
-        labels: what to write; segments that are missing are added with the label's name, colour and terminology.
+        labels: what to write; segments that are missing are added with the label's name, color and terminology.
     Returns:
         The segment ids, in the order of `labels`.
     Raises:
@@ -179,6 +102,17 @@ def writeLabelsToSegmentation(labelmap_kji: np.ndarray, geometry: Geometry, segm
             ids = [segmentIds[value] for value in written]
             _importLabels(numbers[labelmap_kji[box]], ijkToSegmentation @ boxToIJK, segmentationNode, ids)
     return [segmentIds[label.value] for label in labels]
+
+
+def applyLabelToSegment(label: Label, segment) -> None:
+    """Give a vtkSegment the label's name, color and terminology entry; without codes Slicer's default entry stays."""
+    segment.SetName(label.name)
+    segment.SetNameAutoGenerated(False)
+    segment.SetColor([component / 255 for component in label.color])
+    segment.SetColorAutoGenerated(False)
+    entry = terminology_entry(label)
+    if entry:
+        segment.SetTerminology(entry)
 
 
 def extentOf(mask_kji: np.ndarray) -> tuple[slice, slice, slice]:
@@ -238,8 +172,3 @@ def newSegmentationFor(volumeNode, name: str):
         if volumeItem and segmentationItem:
             hierarchy.SetItemParent(segmentationItem, hierarchy.GetItemParent(volumeItem))
     return segmentationNode
-
-
-def arrayFromMatrix(matrix) -> np.ndarray:
-    """4x4 float64 from a vtkMatrix4x4."""
-    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])

@@ -5,7 +5,8 @@ from slicer.i18n import tr as _
 
 from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib import Settings
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 from MedNeXtSegmentLib.Segment.RunPanel import durationText
 from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
 
@@ -86,8 +87,8 @@ class CostPanel:
 def _parameters(volumeNode, card: ModelCard, roiNode, recipe: dict, device: str) -> dict | None:
     """Of the worker's plan_segment; None for nodes that cannot be segmented."""
     try:
-        _voxels, geometry = SlicerBridge.arrayAndGeometryFromVolume(volumeNode)
-        region = None if roiNode is None else SlicerBridge.regionFromROINode(roiNode)
+        _voxels, geometry = arrayAndGeometryFromVolume(volumeNode)
+        region = None if roiNode is None else regionFromROINode(roiNode)
     except ValueError:
         return None
     roi = None if region is None else {"bounds_mm": list(region.bounds_mm), "box_to_ras": region.box_to_ras.tolist()}

@@ -5,8 +5,9 @@ from slicer.i18n import tr as _
 
 from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib.ParameterNode import inputVolumesOf
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
-from MedNeXtSegmentLib.Segment.SegmentLogic import AutoSegmentLogic, volumeKey
+from MedNeXtSegmentLib.Scene.Regions import placeROIInVolume
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, volumeKey
+from MedNeXtSegmentLib.Segment.SegmentLogic import AutoSegmentLogic
 
 MAXIMUM_CHANNELS = 4
 
@@ -88,7 +89,7 @@ class InputsPanel:
 
     def _stateOf(self, node) -> str:
         try:
-            _voxels, geometry = SlicerBridge.arrayAndGeometryFromVolume(node)
+            _voxels, geometry = arrayAndGeometryFromVolume(node)
         except ValueError as error:
             return f"{node.GetID()} {error}"
         return volumeKey(node, geometry)
@@ -96,4 +97,4 @@ class InputsPanel:
     def _onROIAdded(self, *_args) -> None:
         roiNode, volumeNode = self._ui.roiSelector.currentNode(), self._parameterNode.inputVolume
         if roiNode is not None and volumeNode is not None:
-            SlicerBridge.placeROIInVolume(roiNode, volumeNode)
+            placeROIInVolume(roiNode, volumeNode)

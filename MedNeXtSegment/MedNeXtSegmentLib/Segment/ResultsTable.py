@@ -7,7 +7,7 @@ import qt
 from slicer.i18n import tr as _
 
 from mednextseg.labels.label import Label
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.Segmentations import volumesMl
 
 _HEIGHT_PX = 130
 
@@ -35,7 +35,7 @@ class ResultsTable:
 
     def show(self, segmentationNode, labels: list[Label]) -> None:
         """Fill the table with the segments of these labels, as they are in the node now; None empties it."""
-        volumes = {} if segmentationNode is None else SlicerBridge.volumesMl(segmentationNode, [label.name for label in labels])
+        volumes = {} if segmentationNode is None else volumesMl(segmentationNode, [label.name for label in labels])
         self._rows = [
             (segmentationNode.GetName(), label.name, volumes[label.name]) for label in labels if label.name in volumes
         ]

@@ -16,8 +16,10 @@ from mednextseg.models.library import find_model
 from mednextseg.models.model_card import ModelCard, read_card
 from mednextseg.segment.prepare.input_check import warnings_for
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
+from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, writeLabelsToSegmentation
+from MedNeXtSegmentLib.Scene.Volumes import channelsOf, linearTransformToWorld, placementOf, volumeKey
 from MedNeXtSegmentLib.Segment.SegmentEngine import RunEvents, RunFailure, SegmentEngine, SegmentJob
 from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
 
@@ -74,13 +76,13 @@ class AutoSegmentLogic(VTKObservationMixin):
         card = read_card(find_model(model))
         volumes = channelsOf(volumeNodes, card)
         if segmentationNode is not None:
-            SlicerBridge.linearTransformToWorld(segmentationNode)
+            linearTransformToWorld(segmentationNode)
         keptLabels = labelsOf(card, labels)
         job = SegmentJob(
             volumes=tuple(volumes),
             volumeKeys=tuple(volumeKey(node, geometry) for node, (_array, geometry) in zip(volumeNodes, volumes, strict=True)),
             model=str(model),
-            region=None if roiNode is None else SlicerBridge.regionFromROINode(roiNode),
+            region=None if roiNode is None else regionFromROINode(roiNode),
             labels=None if labels is None else [label.name for label in keptLabels],
             recipe=recipe or {},
             device=device,
@@ -100,7 +102,7 @@ class AutoSegmentLogic(VTKObservationMixin):
         )
         self.runs.append(run)
         logging.info("MedNeXtSegment: %s on %s", card.id, volumeNodes[0].GetName())
-        placement = SlicerBridge.placementOf(volumeNodes[0])
+        placement = placementOf(volumeNodes[0])
         events = RunEvents(
             run.reportProgress,
             lambda labelmap_kji, report: self._deliver(run, keptLabels, placement, labelmap_kji, report),
@@ -130,14 +132,14 @@ class AutoSegmentLogic(VTKObservationMixin):
             return
         isNew = run.segmentationNode is None
         try:
-            ijkToWorld = SlicerBridge.linearTransformToWorld(run.volumeNode) @ placement
+            ijkToWorld = linearTransformToWorld(run.volumeNode) @ placement
             if isNew:
                 name = _("{volume} segmentation").format(volume=run.volumeNode.GetName())
                 uniqueName = slicer.mrmlScene.GenerateUniqueName(name)
-                run.segmentationNode = SlicerBridge.newSegmentationFor(run.volumeNode, uniqueName)
+                run.segmentationNode = newSegmentationFor(run.volumeNode, uniqueName)
             self.history.saveState(run.segmentationNode)
             geometry = Geometry(labelmap_kji.shape, ijkToWorld)
-            SlicerBridge.writeLabelsToSegmentation(labelmap_kji, geometry, run.segmentationNode, labels)
+            writeLabelsToSegmentation(labelmap_kji, geometry, run.segmentationNode, labels)
         except (ValueError, RuntimeError) as error:
             if isNew and run.segmentationNode is not None:
                 slicer.mrmlScene.RemoveNode(run.segmentationNode)
@@ -164,32 +166,6 @@ class AutoSegmentLogic(VTKObservationMixin):
         self.history.forgetRemoved()
 
 
-def channelsOf(volumeNodes: Sequence, card: ModelCard) -> list[tuple[np.ndarray, Geometry]]:
-    """(K, J, I) array and Geometry of each channel.
-
-    Raises:
-        ValueError: in one sentence: too few or too many volumes, no volume, a colour volume, one slice, a non-linear transform.
-    """
-    names = ", ".join(channel.name for channel in card.channels)
-    if len(volumeNodes) != len(card.channels) or any(node is None for node in volumeNodes):
-        given = sum(node is not None for node in volumeNodes)
-        raise ValueError(
-            _("The model {model} needs {count} volume(s) ({names}), got {given}.").format(
-                model=card.title, count=len(card.channels), names=names, given=given
-            )
-        )
-    for node in volumeNodes:
-        if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
-            text = _("{name} is a {kind}; pick a scalar CT or MR volume.")
-            raise ValueError(text.format(name=repr(node.GetName()), kind=node.GetNodeTagName()))
-    volumes = [SlicerBridge.arrayAndGeometryFromVolume(node) for node in volumeNodes]
-    for node, (_array, geometry) in zip(volumeNodes, volumes, strict=True):
-        if min(geometry.shape_kji) < 2:
-            text = _("{name} is a single slice; load the whole series, a 3D volume is needed.")
-            raise ValueError(text.format(name=repr(node.GetName())))
-    return volumes
-
-
 def labelsOf(card: ModelCard, names: Sequence[str] | None) -> list[Label]:
     """The card's labels with these names, in the card's order; all of them for None.
 
@@ -202,8 +178,3 @@ def labelsOf(card: ModelCard, names: Sequence[str] | None) -> list[Label]:
     if not wanted:
         raise ValueError(_("No segment is selected; select at least one of the model's segments."))
     return [label for label in card.labels if label.name in wanted]
-
-
-def volumeKey(volumeNode, geometry: Geometry) -> str:
-    """Changes whenever the voxels or the place of a volume do."""
-    return f"{volumeNode.GetID()}-{volumeNode.GetImageData().GetMTime()}-{hash(geometry.ijk_to_ras.tobytes()) & 0xFFFFFFFF:08x}"

@@ -11,13 +11,8 @@ from PySide6 import QtTest
 
 from MedNeXtSegmentLib.Evaluate.ScoresTable import worstColors
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import matchSegments
-from MedNeXtSegmentLib.Scene.Segmentations import (
-    arrayAndGeometryFromVolume,
-    newSegmentationFor,
-    placementOf,
-    setSegmentMask,
-    volumesMl,
-)
+from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, setSegmentMask, volumesMl
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, placementOf
 from panel_tools import addVolume, voxelsOf
 
 TIMEOUT_S = 300

@@ -12,7 +12,7 @@ from nnunet_folders import v1_folder
 
 from library_tools import emptied, ended, filesOf, importedFrom, namesShown, ranOn, writeStateDictWithCard
 from mednextseg.models.library import sha256_of
-from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 from MedNeXtSegmentLib.Segment.InProcessEngine import segmentInProcess
 from panel_tools import addVolume, segmentNames, voxelsOf
 

@@ -6,7 +6,7 @@ import slicer
 from refine_on_host import CENTRE_RAS, Bench, dice, slabOf, useRandomWalker
 
 from MedNeXtSegmentLib.Refine.RefineTools import KEYS
-from MedNeXtSegmentLib.Scene.Segmentations import placementOf
+from MedNeXtSegmentLib.Scene.Volumes import placementOf
 from slicerhost.views.placing import active_place_node
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from mednextseg.refine.slices.slice_plane import cut_thickness_mm
 from mednextseg.volume_io import read_volume
-from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 
 MODEL, LABEL_VALUE = "hippocampus-mr", 1
 OBLIQUE_NORMAL = np.array([0.3, 0.5, 0.81])

@@ -10,7 +10,8 @@ from mednextseg import load_model
 from mednextseg.evaluate.review import predict_review_slices, worst_first_with_gap
 from mednextseg.segment.roi import RegionOfInterest
 from MedNeXtSegmentLib.Review.ReviewLogic import GAP_MM, SLICES_LISTED
-from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume, newSegmentationFor
+from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
 from panel_tools import addVolume, writeTinyLibrary
 

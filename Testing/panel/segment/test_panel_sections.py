@@ -19,7 +19,8 @@ from mednextseg.models.library import HOME_VARIABLE
 from mednextseg.segment.recipe import SegmentRecipe
 from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.ParameterNode import recipeOf
-from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, placementOf, setSegmentMask
+from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, setSegmentMask
+from MedNeXtSegmentLib.Scene.Volumes import placementOf
 from MedNeXtSegmentLib.Segment.ResultsTable import ResultsTable
 from MedNeXtSegmentLib.Setup.Dependencies import Installer, installedVersions
 from MedNeXtSegmentLib.Setup.SettingsPanel import SettingsPanel

@@ -12,7 +12,7 @@ import qt
 import slicer
 
 from mednextseg.models.library import HOME_VARIABLE
-from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 from MedNeXtSegmentLib.Segment.InProcessEngine import segmentInProcess
 from panel_tools import MODULE, TickRecorder, addVolume, segmentNames, voxelsOf, writeTinyLibrary
 

@@ -9,7 +9,7 @@ from mednextseg.refine.prompters.random_walker import RandomWalkerPrompter
 from mednextseg.refine.replay import replay
 from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
-from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 
 SHAPE_KJI = (16, 36, 40)
 AXIAL, CORONAL = (0, 0, 1), (0, 1, 0)

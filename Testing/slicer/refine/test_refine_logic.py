@@ -12,7 +12,7 @@ from mednextseg.geometry import Geometry
 from mednextseg.refine import load_prompter
 from mednextseg.refine.replay import replay
 from mednextseg.refine.slices.slice_plane import cut_thickness_mm
-from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 from MedNeXtSegmentLib.Segment.InProcessEngine import InProcessEngine
 
 MODULE = Path(__file__).parents[3] / "MedNeXtSegment" / "MedNeXtSegment.py"

@@ -11,7 +11,9 @@ from scipy.spatial.transform import Rotation
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
 from mednextseg.segmentation_io import read_segmentation, write_segmentation
-from MedNeXtSegmentLib.Scene import Segmentations as SlicerBridge
+from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
+from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, writeLabelsToSegmentation
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 
 HIPPOCAMPUS = {"category": ("SCT", "123037004", "Anatomical Structure"), "type": ("SCT", "5366008", "Hippocampus")}
 LABELS = [Label(1, "head", (230, 90, 70), HIPPOCAMPUS), Label(2, "tail", (70, 140, 220), HIPPOCAMPUS)]
@@ -43,7 +45,7 @@ def test_a_volumes_world_place_includes_nested_parent_transforms(host) -> None:
     outer, inner = transformNode(rigid()), transformNode(rigid((5, 0, 90), (-20, 0, 7)))
     inner.SetAndObserveTransformNodeID(outer.GetID())
     volume.SetAndObserveTransformNodeID(inner.GetID())
-    array, geometry = SlicerBridge.arrayAndGeometryFromVolume(volume)
+    array, geometry = arrayAndGeometryFromVolume(volume)
     corner = [9.0, 11.0, 13.0]
     local = np.array(slicer.util.arrayFromVTKMatrix(matrixOf(volume))) @ [13.0, 11.0, 9.0, 1.0]
     world = [0.0, 0.0, 0.0]
@@ -75,7 +77,7 @@ def test_a_non_linear_transform_is_refused_with_the_way_out(host) -> None:
     warp.SetAndObserveTransformToParent(spline)
     volume.SetAndObserveTransformNodeID(warp.GetID())
     with pytest.raises(ValueError, match=r"non-linear transform 'warp'; harden"):
-        SlicerBridge.arrayAndGeometryFromVolume(volume)
+        arrayAndGeometryFromVolume(volume)
 
 
 def test_a_colour_volume_is_refused(host) -> None:
@@ -85,12 +87,12 @@ def test_a_colour_volume_is_refused(host) -> None:
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
     volume.SetAndObserveImageData(image)
     with pytest.raises(ValueError, match="3 values a voxel"):
-        SlicerBridge.arrayAndGeometryFromVolume(volume)
+        arrayAndGeometryFromVolume(volume)
 
 
 def test_an_empty_volume_is_refused(host) -> None:
     with pytest.raises(ValueError, match="has no voxels"):
-        SlicerBridge.arrayAndGeometryFromVolume(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty"))
+        arrayAndGeometryFromVolume(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty"))
 
 
 def test_a_rotated_roi_under_a_transform_becomes_the_same_box(host) -> None:
@@ -98,7 +100,7 @@ def test_a_rotated_roi_under_a_transform_becomes_the_same_box(host) -> None:
     roi.SetSize(10, 20, 30)
     roi.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(rigid((0, 0, 30), (7, 8, 9))))
     roi.SetAndObserveTransformNodeID(transformNode(rigid()).GetID())
-    region = SlicerBridge.regionFromROINode(roi)
+    region = regionFromROINode(roi)
     assert np.allclose(region.box_to_ras, rigid() @ rigid((0, 0, 30), (7, 8, 9)))
     assert region.bounds_mm == (-5, 5, -10, 10, -15, 15)
 
@@ -107,13 +109,13 @@ def test_a_rotated_roi_under_a_transform_becomes_the_same_box(host) -> None:
 def test_labels_land_where_they_belong_in_the_world(host, segmentationMoved: bool) -> None:
     volume = someVolume()
     volume.SetAndObserveTransformNodeID(transformNode(rigid()).GetID())
-    _, geometry = SlicerBridge.arrayAndGeometryFromVolume(volume)
+    _, geometry = arrayAndGeometryFromVolume(volume)
     labelmap = np.zeros(geometry.shape_kji, np.uint8)
     labelmap[2:6, 3:8, 4:7], labelmap[6:8, 3:8, 4:7] = 1, 2
-    segmentation = SlicerBridge.newSegmentationFor(volume, "result")
+    segmentation = newSegmentationFor(volume, "result")
     if segmentationMoved:
         segmentation.SetAndObserveTransformNodeID(transformNode(rigid((0, 45, 0)), "other").GetID())
-    ids = SlicerBridge.writeLabelsToSegmentation(labelmap, geometry, segmentation, LABELS)
+    ids = writeLabelsToSegmentation(labelmap, geometry, segmentation, LABELS)
     for value, segmentId in enumerate(ids, start=1):
         center = np.array(segmentation.GetSegmentCenter(segmentId))
         world = [0.0, 0.0, 0.0]
@@ -127,9 +129,9 @@ def test_labels_land_where_they_belong_in_the_world(host, segmentationMoved: boo
 
 def test_names_colours_and_codes_reach_the_segments(host) -> None:
     volume = someVolume()
-    _, geometry = SlicerBridge.arrayAndGeometryFromVolume(volume)
-    segmentation = SlicerBridge.newSegmentationFor(volume, "result")
-    ids = SlicerBridge.writeLabelsToSegmentation(np.ones(geometry.shape_kji, np.uint8), geometry, segmentation, LABELS)
+    _, geometry = arrayAndGeometryFromVolume(volume)
+    segmentation = newSegmentationFor(volume, "result")
+    ids = writeLabelsToSegmentation(np.ones(geometry.shape_kji, np.uint8), geometry, segmentation, LABELS)
     head = segmentation.GetSegmentation().GetSegment(ids[0])
     assert head.GetName() == "head"
     assert np.allclose(head.GetColor(), np.array(LABELS[0].color) / 255)
@@ -139,16 +141,16 @@ def test_names_colours_and_codes_reach_the_segments(host) -> None:
 
 def test_other_segments_of_an_existing_segmentation_are_not_touched(host) -> None:
     volume = someVolume()
-    _, geometry = SlicerBridge.arrayAndGeometryFromVolume(volume)
-    segmentation = SlicerBridge.newSegmentationFor(volume, "mine")
+    _, geometry = arrayAndGeometryFromVolume(volume)
+    segmentation = newSegmentationFor(volume, "mine")
     mine = np.zeros(geometry.shape_kji, np.uint8)
     mine[1:7, 1:9, 1:9] = 1
     drawn = Label(1, "drawn by hand", (10, 200, 10))
-    (handId,) = SlicerBridge.writeLabelsToSegmentation(mine, geometry, segmentation, [drawn])
+    (handId,) = writeLabelsToSegmentation(mine, geometry, segmentation, [drawn])
     labelmap = np.zeros(geometry.shape_kji, np.uint8)
     labelmap[4:9, 4:9, 4:9] = 2
     for _ in range(2):  # the second run replaces the first one's segments
-        ids = SlicerBridge.writeLabelsToSegmentation(labelmap, geometry, segmentation, LABELS)
+        ids = writeLabelsToSegmentation(labelmap, geometry, segmentation, LABELS)
     assert segmentation.GetSegmentation().GetNumberOfSegments() == 3
     kept = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, handId, volume)
     assert np.array_equal(kept > 0, mine > 0)
@@ -177,11 +179,11 @@ def test_the_engines_seg_nrrd_opens_with_names_colours_and_codes(host, tmp_path:
 
 def test_slicers_seg_nrrd_opens_in_the_engine(host, tmp_path: Path) -> None:
     volume = someVolume()
-    _, geometry = SlicerBridge.arrayAndGeometryFromVolume(volume)
+    _, geometry = arrayAndGeometryFromVolume(volume)
     labelmap = np.zeros(geometry.shape_kji, np.uint8)
     labelmap[2:6, 3:8, 4:7], labelmap[6:8, 3:8, 4:7] = 1, 2
-    segmentation = SlicerBridge.newSegmentationFor(volume, "result")
-    SlicerBridge.writeLabelsToSegmentation(labelmap, geometry, segmentation, LABELS)
+    segmentation = newSegmentationFor(volume, "result")
+    writeLabelsToSegmentation(labelmap, geometry, segmentation, LABELS)
     path = tmp_path / "slicer.seg.nrrd"
     assert slicer.util.saveNode(segmentation, str(path))
     read = read_segmentation(path)

@@ -8,7 +8,7 @@ import slicer
 from nnunet_folders import v2_folder
 
 from mednextseg.models.importers import import_model
-from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 from MedNeXtSegmentLib.Segment.InProcessEngine import InProcessEngine, segmentInProcess
 
 MODULE = Path(__file__).parents[3] / "MedNeXtSegment" / "MedNeXtSegment.py"

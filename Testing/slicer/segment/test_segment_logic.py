@@ -12,7 +12,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from mednextseg.models.library import HOME_VARIABLE
 from mednextseg.models.model_card import card_from_dict, read_card, write_card
-from MedNeXtSegmentLib.Scene.Segmentations import arrayAndGeometryFromVolume, regionFromROINode, setSegmentMask
+from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
+from MedNeXtSegmentLib.Scene.Segmentations import setSegmentMask
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 from MedNeXtSegmentLib.Segment.InProcessEngine import InProcessEngine, segmentInProcess
 from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
 from MedNeXtSegmentLib.Segment.SegmentLogic import REPORT_ATTRIBUTE
