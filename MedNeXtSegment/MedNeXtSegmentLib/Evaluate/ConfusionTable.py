@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Evaluate.EvaluateRun import EvaluateRun
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import segmentNames
-from MedNeXtSegmentLib.Widgets.TableHeight import fitHeight
+from MedNeXtSegmentLib.Widgets.Tables import fitHeight
 
 _HEIGHT_PX = 160
 # A share of a structure that went elsewhere is coloured from here on; deepest at one half.

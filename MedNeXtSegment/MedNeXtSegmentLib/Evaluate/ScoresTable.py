@@ -7,7 +7,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Evaluate.EvaluateRun import EvaluateRun, StructureResult
-from MedNeXtSegmentLib.Widgets.TableHeight import fitHeight
+from MedNeXtSegmentLib.Widgets.Tables import fitHeight
 
 _HEIGHT_PX = 200
 # The worst value of a column, and the others of its worst quarter.

@@ -9,8 +9,8 @@ from slicer.i18n import tr as _
 from mednextseg.models.library import package_folder_name
 from MedNeXtSegmentLib.Models.CataloguePanel import CataloguePanel
 from MedNeXtSegmentLib.Models.ModelsLogic import InstalledModel, LibraryEvents, ModelLibraryLogic
-from MedNeXtSegmentLib.Segment.RunPanel import durationText
 from MedNeXtSegmentLib.Widgets.Tables import asChoice
+from MedNeXtSegmentLib.Widgets.Texts import durationText, sizeText
 from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
 
 _BAR_STEPS = 1000
@@ -239,11 +239,6 @@ class ModelLibraryPanel:
         self.ui.installButton.setToolTip(ready if isUrlComplete else _("Enter the address of a zip and its SHA-256."))
         self.ui.progressBar.setVisible(not isFree)
         self.ui.cancelButton.setVisible(not isFree)
-
-
-def sizeText(sizeBytes: int) -> str:
-    """Such as "22.5 MB"."""
-    return _("{count} MB").format(count=f"{sizeBytes / 1e6:.1f}")
 
 
 def phaseText(phase: str) -> str:

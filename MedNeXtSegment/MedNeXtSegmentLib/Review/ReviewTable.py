@@ -6,7 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Review.ReviewRun import ReviewSlice
-from MedNeXtSegmentLib.Widgets.TableHeight import fitHeight
+from MedNeXtSegmentLib.Widgets.Tables import fitHeight
 
 _HEIGHT_PX = 200
 

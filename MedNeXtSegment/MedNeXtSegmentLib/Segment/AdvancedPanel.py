@@ -3,8 +3,7 @@
 from slicer.i18n import tr as _
 
 from mednextseg.models.model_card import ModelCard
-
-_GIGABYTE = 1e9
+from MedNeXtSegmentLib.Widgets.Texts import deviceText
 
 
 class AdvancedPanel:
@@ -75,9 +74,3 @@ class AdvancedPanel:
     def _onDeviceChosen(self, *_args) -> None:
         if not self._isUpdating and self._parameterNode is not None:
             self._parameterNode.device = self._ui.deviceSelector.itemData(self._ui.deviceSelector.currentIndex)
-
-
-def deviceText(device: dict) -> str:
-    """Such as "NVIDIA H200, 150 GB (cuda:0)"."""
-    memory = f", {device['memory_bytes'] / _GIGABYTE:.0f} GB" if device.get("memory_bytes") else ""
-    return f"{device['name']}{memory} ({device['id']})"

@@ -7,8 +7,8 @@ from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
-from MedNeXtSegmentLib.Segment.RunPanel import durationText
 from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.Widgets.Texts import durationText
 
 _DELAY_MS = 300
 _GIGABYTE = 1e9

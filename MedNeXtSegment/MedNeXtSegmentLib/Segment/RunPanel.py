@@ -6,9 +6,9 @@ from collections.abc import Callable
 from slicer.i18n import tr as _
 
 from mednextseg.segment.progress import Progress
+from MedNeXtSegmentLib.Widgets.Texts import timeText
 
 _BAR_STEPS = 1000
-_SECONDS_A_MINUTE = 60
 _LOG_LINES = 2000
 
 
@@ -86,17 +86,3 @@ def phaseText(phase: str) -> str:
         "write": _("Writing"),
     }
     return texts.get(phase, phase)
-
-
-def timeText(secondsElapsed: float, secondsLeft: float | None) -> str:
-    """Such as "12 s so far, about 2 min left"."""
-    if secondsLeft is None:
-        return _("{elapsed} so far").format(elapsed=durationText(secondsElapsed))
-    return _("{elapsed} so far, about {left} left").format(elapsed=durationText(secondsElapsed), left=durationText(secondsLeft))
-
-
-def durationText(seconds: float) -> str:
-    """Such as "40 s" or "3 min"."""
-    if seconds < 2 * _SECONDS_A_MINUTE:
-        return _("{count} s").format(count=round(seconds))
-    return _("{count} min").format(count=round(seconds / _SECONDS_A_MINUTE))

@@ -15,8 +15,9 @@ from MedNeXtSegmentLib.Segment.CostPanel import CostPanel
 from MedNeXtSegmentLib.Segment.InputsPanel import MAXIMUM_CHANNELS, InputsPanel
 from MedNeXtSegmentLib.Segment.ModelPanel import ModelPanel
 from MedNeXtSegmentLib.Segment.ResultsPanel import ResultsPanel
-from MedNeXtSegmentLib.Segment.RunPanel import RunPanel, durationText, phaseText
+from MedNeXtSegmentLib.Segment.RunPanel import RunPanel, phaseText
 from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.Widgets.Texts import durationText
 
 
 class AutoSegmentPanel(VTKObservationMixin):

@@ -9,8 +9,8 @@ from slicer.i18n import tr as _
 
 from mednextseg.models.library import library_folder
 from MedNeXtSegmentLib import Settings
-from MedNeXtSegmentLib.Segment.AdvancedPanel import deviceText
 from MedNeXtSegmentLib.Setup.Dependencies import Installer, installedVersions
+from MedNeXtSegmentLib.Widgets.Texts import deviceText
 
 _TABLE_HEIGHT_PX = 130
 

@@ -1,6 +1,8 @@
-"""A table from which one row is chosen."""
+"""What the tables of several tabs have in common."""
 
 import qt
+
+_FRAME_PX = 4
 
 
 def asChoice(table, headers: list[str], heightPx: int) -> None:
@@ -15,3 +17,10 @@ def asChoice(table, headers: list[str], heightPx: int) -> None:
     for column in range(len(headers)):
         mode = qt.QHeaderView.ResizeToContents if column else qt.QHeaderView.Stretch
         table.horizontalHeader().setSectionResizeMode(column, mode)
+
+
+def fitHeight(table, maximumPx: int) -> None:
+    """Give a QTableWidget the height of its header and rows, at least one row's and at most `maximumPx`; beyond that it scrolls."""
+    headerPx = table.horizontalHeader().property("sizeHint").height()
+    rowsPx = sum(table.rowHeight(row) for row in range(table.rowCount)) or table.verticalHeader().defaultSectionSize
+    table.setFixedHeight(min(maximumPx, headerPx + rowsPx + _FRAME_PX))
