@@ -44,7 +44,7 @@ def write_segmentation(path: str | Path, labelmap_kji: np.ndarray, geometry: Geo
     if str(path).endswith(".seg.nrrd"):
         for key, value in _segment_table(labelmap_kji, labels).items():
             image.SetMetaData(key, value)
-    elif not str(path).endswith((".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")):
+    elif not str(path).endswith((".nii", ".nii.gz", ".nrrd", ".mha")):
         raise ValueError(f"segmentations are written as .seg.nrrd, .nii.gz, .nii, .nrrd or .mha, got {Path(path).name}.")
     write_image(image, path)
 

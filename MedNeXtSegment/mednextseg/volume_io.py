@@ -1,12 +1,11 @@
 """Files <-> array + Geometry through SimpleITK: NIfTI, NRRD, MHA and folders with one DICOM series."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from mednextseg.files import replacing
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
 
 _VOLUME_AXES = 3
@@ -73,19 +72,11 @@ def write_image(image: sitk.Image, path: str | Path) -> None:
     Raises:
         OSError: where the folder cannot be written to or the disk is full.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent}; create it or choose another place for {path.name}.")
-    if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
-        raise PermissionError(f"{path} exists and cannot be overwritten; choose another name.")
-    suffix = "".join(path.suffixes[-2:]) if path.name.endswith((".nii.gz", ".seg.nrrd")) else path.suffix
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mednextseg-") as folder:
-        temporary = Path(folder) / f"partial{suffix}"
+    with replacing(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
         except RuntimeError as error:
             raise OSError(f"{path} could not be written ({_last_line(error)}); the old file, if any, is unchanged.") from error
-        temporary.replace(path)
 
 
 def _read_file(path: Path) -> sitk.Image:

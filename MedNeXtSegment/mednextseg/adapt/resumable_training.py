@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from mednextseg.files import replacing
+
 _log = logging.getLogger(__name__)
 LAST_CHECKPOINT, BEST_CHECKPOINT, LOG_FILE = "last.pt", "best.pt", "log.jsonl"
 
@@ -69,10 +71,8 @@ class ResumableTraining:
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        # Written whole or not at all: a run killed while saving must stay resumable.
-        temporary = self.folder / f"{name}.partial"
-        torch.save(state, temporary)
-        temporary.replace(self.folder / name)
+        with replacing(self.folder / name) as temporary:  # a run killed while saving must stay resumable
+            torch.save(state, temporary)
 
     def _restore(self, path: Path) -> None:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -16,10 +16,3 @@ def case_files(path: Path) -> dict[str, Path]:
             if file.name.endswith(suffix) and name and not is_plain_nrrd and not file.name.startswith("."):
                 found.setdefault(name, file)
     return dict(sorted(found.items()))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mednextseg.cases.folders import CASE_ERRORS, case_files, write_text
+from mednextseg.cases.folders import CASE_ERRORS, case_files
+from mednextseg.files import write_text
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.segment.auto_segmenter import segment

@@ -67,12 +67,12 @@ def wanted_cases(text: str | None) -> list[str] | None:
 
 
 def _run_comparison(options: argparse.Namespace) -> int:
-    from mednextseg.cases.folders import write_text  # noqa: PLC0415
     from mednextseg.evaluate.folders import evaluate_files, match_cases  # noqa: PLC0415
     from mednextseg.evaluate.report.cases_report import evaluation_page  # noqa: PLC0415
     from mednextseg.evaluate.report.csv_tables import evaluation_json, metrics_csv  # noqa: PLC0415
     from mednextseg.evaluate.report.pictures import worst_case_pictures  # noqa: PLC0415
     from mednextseg.evaluate.settings import EvaluationSettings  # noqa: PLC0415
+    from mednextseg.files import write_text  # noqa: PLC0415
 
     settings = EvaluationSettings.from_text(options.labels) if options.labels else EvaluationSettings()
     provenance = _provenance(options, settings.to_dict())
@@ -95,10 +95,10 @@ def _run_comparison(options: argparse.Namespace) -> int:
 
 
 def _run_table(options: argparse.Namespace) -> int:
-    from mednextseg.cases.folders import write_text  # noqa: PLC0415
     from mednextseg.evaluate.compare.models_by_datasets import run_plan  # noqa: PLC0415
     from mednextseg.evaluate.compare.plan import read_plan  # noqa: PLC0415
     from mednextseg.evaluate.report.models_report import table_csv, table_page  # noqa: PLC0415
+    from mednextseg.files import write_text  # noqa: PLC0415
 
     plan = read_plan(options.table, options.recipe, options.device)
     outcome = run_plan(plan, options.output, lambda text: print(text, file=sys.stderr, flush=True))

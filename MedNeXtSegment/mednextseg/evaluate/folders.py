@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mednextseg.cases.folders import CASE_ERRORS, SUFFIXES, case_files, write_text
+from mednextseg.cases.folders import CASE_ERRORS, SUFFIXES, case_files
 from mednextseg.evaluate.case import CaseResult, evaluate_case
 from mednextseg.evaluate.settings import EvaluationSettings
+from mednextseg.files import write_text
 from mednextseg.segmentation_io import read_segment_names, read_segmentation
 
 # Raised whenever a number would come out differently, so that results of an older version are not taken over.

@@ -14,6 +14,7 @@ from statistics import median
 
 import torch
 
+from mednextseg.files import write_text
 from mednextseg.kernels.cpu.engine import MedNeXtEngine
 from mednextseg.networks.mednext import build_mednext
 
@@ -92,8 +93,6 @@ def _write(file: Path, content: dict[str, dict[str, float]]) -> None:
     """Remember; a home that cannot be written costs a second at each start and nothing else."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        part.replace(file)
+        write_text(file, json.dumps(content, indent=2))
     except OSError:
         return

@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from mednextseg.files import write_text
 from mednextseg.labels.label import Label
 from mednextseg.models.normalization import Normalization
 
@@ -167,7 +168,7 @@ def read_card(folder: str | Path) -> ModelCard:
 def write_card(card: ModelCard, folder: str | Path) -> None:
     """Write card.json into a model folder."""
     text = json.dumps(card.to_dict(), indent=2, ensure_ascii=False)
-    (Path(folder) / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+    write_text(Path(folder) / CARD_FILE, text + "\n")
 
 
 def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mednextseg.files import replacing
 from mednextseg.models.library import sha256_of
 from mednextseg.models.monai_names import is_monai_mednext, official_names
 from mednextseg.networks.mednext import LEVELS, MedNeXt, MedNeXtConfig
@@ -34,9 +35,10 @@ def read_safetensors(path: str | Path) -> dict[str, Tensor]:
 
 def write_safetensors(tensors: Mapping[str, Tensor], path: str | Path) -> str:
     """Write the tensors (contiguous copies where needed); returns the file's SHA-256."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, str(path))
-    # safetensors creates files that only their owner may read; models are shared between the users of a computer.
-    Path(path).chmod(0o644)
+    with replacing(path) as temporary:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, str(temporary))
+        # safetensors creates files that only their owner may read; models are shared between the users of a computer.
+        temporary.chmod(0o644)
     return sha256_of(path)
 
 

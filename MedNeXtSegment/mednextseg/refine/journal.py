@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mednextseg.files import write_text
+
 FORMAT, VERSION = "mednextseg-prompt-journal", 2
 ACTIONS = (
     "point",
@@ -88,10 +90,7 @@ class PromptJournal:
 
     def save(self, path: str | Path) -> None:
         """Write the journal, whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".partial")
-        temporary.write_text(self.to_json(), encoding="utf-8")
-        temporary.replace(path)
+        write_text(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> "PromptJournal":

@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_overwritten_stays_whole(tmp_path: Path, monkeypat
     assert os.listdir(tmp_path) == ["x.seg.nrrd"]
 
 
-@pytest.mark.parametrize("name", ["x.png", "x.seg"])
+@pytest.mark.parametrize("name", ["x.png", "x.seg", "x.mhd"])
 def test_other_formats_are_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"are written as \.seg\.nrrd"):
         write_segmentation(tmp_path / name, np.zeros((2, 2, 2), np.uint8), Geometry((2, 2, 2), np.eye(4)), LABELS)

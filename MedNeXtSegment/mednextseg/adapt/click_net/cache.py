@@ -14,6 +14,7 @@ from mednextseg.adapt.click_net.recipe import RefineRecipe
 from mednextseg.adapt.click_net.regions import felzenszwalb_regions
 from mednextseg.adapt.click_net.sources import SourceSlice, read_slices
 from mednextseg.adapt.click_net.synthetic import paint_labels, random_shapes, warp
+from mednextseg.files import write_text
 
 _log = logging.getLogger(__name__)
 FRAME_PX = 320  # slices are stored in the corner of a square of this side, shrunk to it where they are larger
@@ -121,7 +122,7 @@ def _write_set(folder: Path, name: str, group: str, slices: Iterable[SourceSlice
     if has_neighbours:
         np.save(folder / f"{name}.neighbours.npy", np.stack(neighbours))
     table = {"group": group, "instances": instances, "sizes_rc": sizes, "objects": objects}
-    (folder / f"{name}.json").write_text(json.dumps(table, default=int), encoding="utf-8")
+    write_text(folder / f"{name}.json", json.dumps(table, default=int))  # last: it says that the set is whole
     _log.info("%s: %d slices, %d objects", name, len(images), len(objects))
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from mednextseg.adapt.click_net.metrics import Target, measure, measure_baselines
 from mednextseg.adapt.click_net.recipe import RefineRecipe, RefineSource
 from mednextseg.adapt.click_net.sources import SourceSlice, read_slices
+from mednextseg.files import write_text
 from mednextseg.refine import load_prompter
 from mednextseg.refine.prompter import Prompter
 
@@ -158,9 +159,9 @@ def main(arguments: list[str] | None = None) -> None:
     rows = evaluate({name: load_prompter(name) for name in options.prompter}, targets)
     summary = summarise(rows)
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "refine_evaluation.json").write_text(json.dumps({"summary": summary, "rows": rows}), encoding="utf-8")
+    write_text(options.output / "refine_evaluation.json", json.dumps({"summary": summary, "rows": rows}))
     text = as_markdown(summary, len(targets))
-    (options.output / "refine_evaluation.md").write_text(text, encoding="utf-8")
+    write_text(options.output / "refine_evaluation.md", text)
     print(text)
 
 

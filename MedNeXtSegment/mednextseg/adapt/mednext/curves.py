@@ -8,6 +8,8 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+from mednextseg.files import replacing
+
 
 def draw_curves(log_file: Path, picture: Path) -> None:
     """Draw every entry of a trainer's log.jsonl as a PNG."""
@@ -21,5 +23,6 @@ def draw_curves(log_file: Path, picture: Path) -> None:
     dice_axis.plot(steps, [entry["mean_dice"] for entry in entries], color="black", label="mean")
     dice_axis.set(xlabel="step", ylabel="validation Dice")
     dice_axis.legend()
-    figure.savefig(picture, dpi=120)
+    with replacing(picture) as temporary:
+        figure.savefig(temporary, dpi=120)
     plt.close(figure)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from mednextseg.files import write_text
 from mednextseg.models.library import library_folder
 from mednextseg.models.model_card import LICENSE_FILE, ModelCard
 
@@ -65,9 +66,7 @@ def check_license(card: ModelCard, folder: Path, accept: bool) -> None:
         )
     consents = {**_consents(), card.id: _digest(text)}
     file = library_folder() / _CONSENTS_FILE
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(json.dumps(consents, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(file)
+    write_text(file, json.dumps(consents, indent=2, sort_keys=True) + "\n")
 
 
 def _consents() -> dict[str, str]:

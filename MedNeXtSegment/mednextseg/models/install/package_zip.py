@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from mednextseg.files import replacing
 from mednextseg.models.model_card import CARD_FILE
 
 _MAX_ENTRIES = 200
@@ -17,14 +18,9 @@ _BLOCK_BYTES = 1 << 20
 
 def write_zip(folder: Path, archive: Path) -> None:
     """Pack a model folder; the archive appears under its name only when it is whole."""
-    part = archive.with_name(f"{archive.name}.part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as packed:
-            for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
-                packed.write(file, f"{folder.name}/{file.relative_to(folder).as_posix()}")
-        part.replace(archive)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as packed:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
+            packed.write(file, f"{folder.name}/{file.relative_to(folder).as_posix()}")
 
 
 def unpack_zip(archive: Path, target: Path, report: Callable[[float], None] = lambda fraction: None) -> Path:
