@@ -5,12 +5,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Evaluate.EvaluatePanel import EvaluatePanel
-from MedNeXtSegmentLib.Models.ModelsLogic import ModelLibraryLogic
-from MedNeXtSegmentLib.Models.ModelsPanel import ModelLibraryPanel
+from MedNeXtSegmentLib.Models.ModelsLogic import ModelsLogic
+from MedNeXtSegmentLib.Models.ModelsPanel import ModelsPanel
 from MedNeXtSegmentLib.Refine.RefinePanel import RefinePanel
 from MedNeXtSegmentLib.Review.ReviewPanel import ReviewPanel
 from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
-from MedNeXtSegmentLib.Segment.SegmentPanel import AutoSegmentPanel
+from MedNeXtSegmentLib.Segment.SegmentPanel import SegmentPanel
 from MedNeXtSegmentLib.Setup.Dependencies import Installer, slicerInstaller
 from MedNeXtSegmentLib.Setup.SetupPanel import SetupPanel
 
@@ -26,13 +26,13 @@ class ModulePanel:
     def __init__(self, layout, resourcePath, logic, installer: Installer | None = None) -> None:
         self._logic = logic
         setUpWidget = slicer.util.loadUI(resourcePath("UI/Setup.ui"))
-        autoSegmentWidget = slicer.util.loadUI(resourcePath("UI/Segment.ui"))
+        segmentWidget = slicer.util.loadUI(resourcePath("UI/Segment.ui"))
         layout.addWidget(setUpWidget)
         self.tabs = qt.QTabWidget()
-        self.tabs.addTab(autoSegmentWidget, _("Segment"))
+        self.tabs.addTab(segmentWidget, _("Segment"))
         layout.addWidget(self.tabs)
         self.setUp = SetupPanel(setUpWidget, installer or slicerInstaller(), logic.worker, self._onSetUpChanged)
-        self.autoSegment = AutoSegmentPanel(autoSegmentWidget, logic, self.setUp.whatIsMissing)
+        self.segment = SegmentPanel(segmentWidget, logic, self.setUp.whatIsMissing)
         refineWidget = slicer.util.loadUI(resourcePath("UI/Refine.ui"))
         self.tabs.addTab(refineWidget, _("Refine"))
         refineToolsWidget = slicer.util.loadUI(resourcePath("UI/RefineTools.ui"))
@@ -41,50 +41,50 @@ class ModulePanel:
         self.tabs.connect("currentChanged(int)", self._onTabChanged)
         self.evaluate: EvaluatePanel | None = None
         self.review: ReviewPanel | None = None
-        self.library: ModelLibraryPanel | None = None
+        self.models: ModelsPanel | None = None
         if logic.worker is not None:
             evaluateWidget = slicer.util.loadUI(resourcePath("UI/Evaluate.ui"))
             self.tabs.addTab(evaluateWidget, _("Evaluate"))
             self.evaluate = EvaluatePanel(evaluateWidget, logic.evaluation, self.setUp.whatIsMissing)
-            card, refineAt = lambda: self.autoSegment.model.card, self._refineAt
+            card, refineAt = lambda: self.segment.model.card, self._refineAt
             self.review = ReviewPanel(self.evaluate.ui, logic.review, card, self.setUp.whatIsMissing, refineAt)
-            libraryWidget = slicer.util.loadUI(resourcePath("UI/Models.ui"))
-            self.tabs.addTab(libraryWidget, _("Models"))
-            self.library = ModelLibraryPanel(libraryWidget, ModelLibraryLogic(logic.worker), self._onLibraryChanged)
+            modelsWidget = slicer.util.loadUI(resourcePath("UI/Models.ui"))
+            self.tabs.addTab(modelsWidget, _("Models"))
+            self.models = ModelsPanel(modelsWidget, ModelsLogic(logic.worker), self._onLibraryChanged)
         logic.workerListeners.append(self)
         if logic.worker is not None and logic.worker.hello is not None:
             self.onWorkerReady(logic.worker.hello)
 
     def enter(self) -> None:
         """The module was opened: the worker warms up, so that devices are known and the first run need not wait."""
-        self.autoSegment.enter()
+        self.segment.enter()
         self._updateEvaluate()
-        if self.library is not None:
-            self.library.enter()
+        if self.models is not None:
+            self.models.enter()
         self._isEntered = True
         self._onTabChanged()
         self.setUp.checkComputer()
 
     def exit(self) -> None:
         """Another module was opened."""
-        self.autoSegment.exit()
+        self.segment.exit()
         self._isEntered = False
         self._onTabChanged()
 
     def close(self) -> None:
         """The panel goes."""
         self._logic.workerListeners.remove(self)
-        self.autoSegment.close()
+        self.segment.close()
         self.refine.close()
         if self.evaluate is not None:
             self.evaluate.close()
             self.review.setParameterNode(None)
-        if self.library is not None:
-            self.library.close()
+        if self.models is not None:
+            self.models.close()
 
     def setParameterNode(self, parameterNode) -> None:
         """Follow these parameters; None for none."""
-        self.autoSegment.setParameterNode(parameterNode)
+        self.segment.setParameterNode(parameterNode)
         self.refine.setParameterNode(parameterNode)
         if self.evaluate is not None:
             self.evaluate.setParameterNode(parameterNode)
@@ -92,17 +92,17 @@ class ModulePanel:
 
     def onWorkerReady(self, hello: dict) -> None:
         """The worker told what this computer offers."""
-        self.autoSegment.advanced.setDevices(hello["devices"])
+        self.segment.advanced.setDevices(hello["devices"])
         self.setUp.showHello(hello)
 
     def onWorkerLog(self, text: str) -> None:
         """What the worker has to say, apart from results."""
-        self.autoSegment.runPanel.appendLog(text)
+        self.segment.runPanel.appendLog(text)
 
     def _onLibraryChanged(self, newModelId: str) -> None:
-        self.autoSegment.model.reload()
-        self.autoSegment.model.choose(newModelId)
-        self.autoSegment.update()
+        self.segment.model.reload()
+        self.segment.model.choose(newModelId)
+        self.segment.update()
         if self.review is not None:
             self.review.update()
 
@@ -110,7 +110,7 @@ class ModulePanel:
         self.refine.setActive(self._isEntered and self.tabs.currentWidget() is self._refineWidget)
 
     def _onSetUpChanged(self) -> None:
-        self.autoSegment.update()
+        self.segment.update()
         self.refine.update()
         self._updateEvaluate()
 

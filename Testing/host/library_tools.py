@@ -41,7 +41,7 @@ def filesOf(home: Path) -> dict[str, bytes]:
 
 def ranOn(host, widget, volume):
     """Apply on the Segment tab; returns the segmentation."""
-    panel = widget.panel.autoSegment
+    panel = widget.panel.segment
     panel._parameterNode.inputVolume = volume
     assert panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip
     panel.ui.applyButton.click()

@@ -13,7 +13,7 @@ _COLORED_FROM, _FULL_COLOR_AT = 0.05, 0.5
 _WHITE, _WRONG_COLOR = (255, 255, 255), (240, 128, 128)
 
 
-class EvaluateConfusionTable:
+class ConfusionTable:
     """Args:
     table: QTableWidget.
     """

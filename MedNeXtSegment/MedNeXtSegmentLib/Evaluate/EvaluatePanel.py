@@ -8,11 +8,11 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from MedNeXtSegmentLib.Evaluate.ConfusionTable import EvaluateConfusionTable
+from MedNeXtSegmentLib.Evaluate.ConfusionTable import ConfusionTable
 from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic, newErrorMap, writeErrorMap
 from MedNeXtSegmentLib.Evaluate.EvaluateRun import EvaluateRun, StructureResult
-from MedNeXtSegmentLib.Evaluate.PairsTable import EvaluatePairsTable
-from MedNeXtSegmentLib.Evaluate.ScoresTable import EvaluateResultsTable
+from MedNeXtSegmentLib.Evaluate.PairsTable import PairsTable
+from MedNeXtSegmentLib.Evaluate.ScoresTable import ScoresTable
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import segmentNames
 from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
 
@@ -32,9 +32,9 @@ class EvaluatePanel(VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = logic
-        self.pairs = EvaluatePairsTable(self.ui.pairsTable, self.update)
-        self.results = EvaluateResultsTable(self.ui.resultsTable, self.lookAt)
-        self.confusion = EvaluateConfusionTable(self.ui.confusionTable)
+        self.pairs = PairsTable(self.ui.pairsTable, self.update)
+        self.results = ScoresTable(self.ui.resultsTable, self.lookAt)
+        self.confusion = ConfusionTable(self.ui.confusionTable)
         self.run: EvaluateRun | None = None
         self.errorMapNode = None
         self._finishedRun: EvaluateRun | None = None

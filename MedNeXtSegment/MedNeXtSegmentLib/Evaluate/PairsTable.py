@@ -11,7 +11,7 @@ from MedNeXtSegmentLib.Widgets.Tables import fitHeight
 _HEIGHT_PX = 150
 
 
-class EvaluatePairsTable:
+class PairsTable:
     """Args:
     table: QTableWidget.
     onChanged: called when the user chose another segment.

@@ -33,7 +33,7 @@ def _columns() -> list[_Column]:
     ]
 
 
-class EvaluateResultsTable:
+class ScoresTable:
     """Args:
     table: QTableWidget.
     onRow: called with the StructureResult of a row that the user clicked.

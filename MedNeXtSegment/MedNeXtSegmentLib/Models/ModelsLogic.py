@@ -40,7 +40,7 @@ class LibraryEvents:
     onError: Callable[[WorkerError], None]
 
 
-class ModelLibraryLogic:
+class ModelsLogic:
     """One change at a time; nothing blocks, and nothing but `installFromUrl` uses the network.
 
     Args:

@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from mednextseg.models.library import package_folder_name
 from MedNeXtSegmentLib.Models.CataloguePanel import CataloguePanel
-from MedNeXtSegmentLib.Models.ModelsLogic import InstalledModel, LibraryEvents, ModelLibraryLogic
+from MedNeXtSegmentLib.Models.ModelsLogic import InstalledModel, LibraryEvents, ModelsLogic
 from MedNeXtSegmentLib.Widgets.Tables import asChoice
 from MedNeXtSegmentLib.Widgets.Texts import durationText, sizeText
 from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
@@ -18,14 +18,14 @@ _TABLE_HEIGHT_PX = 180
 _SHA256_DIGITS = 64
 
 
-class ModelLibraryPanel:
+class ModelsPanel:
     """Args:
     widget: loaded from Models.ui.
     logic: of the library.
     onChanged: called after the library has changed, with the id of a model that came in, else with "".
     """
 
-    def __init__(self, widget, logic: ModelLibraryLogic, onChanged: Callable[[str], None]) -> None:
+    def __init__(self, widget, logic: ModelsLogic, onChanged: Callable[[str], None]) -> None:
         self.ui = slicer.util.childWidgetVariables(widget)
         self.logic, self._onChanged = logic, onChanged
         self._models: list[InstalledModel] = []

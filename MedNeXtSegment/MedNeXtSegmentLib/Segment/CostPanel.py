@@ -7,7 +7,7 @@ from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
-from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 from MedNeXtSegmentLib.Widgets.Texts import durationText
 
 _DELAY_MS = 300
@@ -45,7 +45,7 @@ class CostPanel:
         elif self._wanted != self._asked:
             self._timer.start()
 
-    def learn(self, run: AutoSegmentRun) -> None:
+    def learn(self, run: SegmentRun) -> None:
         """Remember how fast a finished run was."""
         passes, phases = run.report["windows"]["forward_passes"], run.report["seconds_by_phase"]
         seconds = sum(phases.get(phase, 0.0) for phase in ("network", "sum", "labels"))

@@ -7,7 +7,7 @@ from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib.ParameterNode import inputVolumesOf
 from MedNeXtSegmentLib.Scene.Regions import placeROIInVolume
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, volumeKey
-from MedNeXtSegmentLib.Segment.SegmentLogic import AutoSegmentLogic
+from MedNeXtSegmentLib.Segment.SegmentLogic import SegmentLogic
 
 MAXIMUM_CHANNELS = 4
 
@@ -20,7 +20,7 @@ class InputsPanel:
         logic: checks the input.
     """
 
-    def __init__(self, ui, logic: AutoSegmentLogic) -> None:
+    def __init__(self, ui, logic: SegmentLogic) -> None:
         self._ui, self._logic = ui, logic
         self._parameterNode = None
         self._checked: tuple = ()

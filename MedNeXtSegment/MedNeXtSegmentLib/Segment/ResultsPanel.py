@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Segment.ResultsTable import ResultsTable
-from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 
 
 class ResultsPanel:
@@ -18,7 +18,7 @@ class ResultsPanel:
     def __init__(self, ui, history: EditHistory) -> None:
         self._ui, self._history = ui, history
         self._parameterNode = None
-        self._run: AutoSegmentRun | None = None
+        self._run: SegmentRun | None = None
         self.table = ResultsTable(ui.resultsTable)
         ui.undoButton.clicked.connect(lambda *_args: self._step(self._history.undo))
         ui.redoButton.clicked.connect(lambda *_args: self._step(self._history.redo))
@@ -33,7 +33,7 @@ class ResultsPanel:
             self._run = None
             self.table.show(None, [])
 
-    def show(self, run: AutoSegmentRun) -> None:
+    def show(self, run: SegmentRun) -> None:
         """Show a finished run."""
         self._run = run
         self.showIn3D()

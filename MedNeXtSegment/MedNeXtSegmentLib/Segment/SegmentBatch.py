@@ -7,18 +7,18 @@ from slicer.i18n import tr as _
 
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.Segment.SegmentLogic import AutoSegmentLogic
-from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.Segment.SegmentLogic import SegmentLogic
+from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 
 
-class AutoSegmentBatch:
+class SegmentBatch:
     """Runs over a list of volumes; a case that fails is recorded and does not stop the rest.
 
     Args:
         logic: starts the runs.
         volumeNodes: one case each (a node, or a list of nodes for models of several channels).
         model: id or folder.
-        settings: further arguments of AutoSegmentLogic.segment.
+        settings: further arguments of SegmentLogic.segment.
         onFinished: called once, with this batch.
 
     Attributes:
@@ -27,14 +27,14 @@ class AutoSegmentBatch:
     """
 
     def __init__(
-        self, logic: AutoSegmentLogic, volumeNodes: Sequence, model: str, settings: dict, onFinished: Callable | None = None
+        self, logic: SegmentLogic, volumeNodes: Sequence, model: str, settings: dict, onFinished: Callable | None = None
     ) -> None:
         self.volumeNodes = list(volumeNodes)
         self.segmentationNodes: list = [None] * len(self.volumeNodes)
         self.errors: list[Exception | None] = [None] * len(self.volumeNodes)
         self.isFinished = False
         self._logic, self._model, self._settings, self._onFinished = logic, model, settings, onFinished
-        self._run: AutoSegmentRun | None = None
+        self._run: SegmentRun | None = None
         self._number = -1
 
     def start(self) -> None:
@@ -67,7 +67,7 @@ class AutoSegmentBatch:
             self.errors[number] = error
             self._next()
 
-    def _caseFinished(self, number: int, run: AutoSegmentRun) -> None:
+    def _caseFinished(self, number: int, run: SegmentRun) -> None:
         self._run = None
         if run.error is not None:
             self.errors[number] = run.error
@@ -78,7 +78,7 @@ class AutoSegmentBatch:
     def _caseNode(self, number: int):
         return self.volumeNodes[number]
 
-    def _keep(self, number: int, run: AutoSegmentRun) -> None:
+    def _keep(self, number: int, run: SegmentRun) -> None:
         self.segmentationNodes[number] = run.segmentationNode
 
     def _finish(self) -> None:
@@ -86,7 +86,7 @@ class AutoSegmentBatch:
             self._onFinished(self)
 
 
-class SequenceBatch(AutoSegmentBatch):
+class SequenceBatch(SegmentBatch):
     """Runs over the frames of a sequence; each frame is in the scene only while it is worked on.
 
     Args:
@@ -100,7 +100,7 @@ class SequenceBatch(AutoSegmentBatch):
     """
 
     def __init__(
-        self, logic: AutoSegmentLogic, sequenceNode, model: str, settings: dict, onFinished: Callable | None = None
+        self, logic: SegmentLogic, sequenceNode, model: str, settings: dict, onFinished: Callable | None = None
     ) -> None:
         frames = [sequenceNode.GetNthDataNode(n) for n in range(sequenceNode.GetNumberOfDataNodes())]
         if not frames or not all(frame.IsA("vtkMRMLScalarVolumeNode") for frame in frames):
@@ -124,7 +124,7 @@ class SequenceBatch(AutoSegmentBatch):
         self._frameNode.CopyContent(frame, False)  # shares the voxels
         return self._frameNode
 
-    def _keep(self, number: int, run: AutoSegmentRun) -> None:
+    def _keep(self, number: int, run: SegmentRun) -> None:
         self.outputSequenceNode.SetDataNodeAtValue(run.segmentationNode, self._sequenceNode.GetNthIndexValue(number))
         self.segmentationNodes[number] = self.outputSequenceNode.GetNthDataNode(
             self.outputSequenceNode.GetNumberOfDataNodes() - 1

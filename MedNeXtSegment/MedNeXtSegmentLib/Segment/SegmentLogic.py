@@ -21,13 +21,13 @@ from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, writeLabelsToSegmentation
 from MedNeXtSegmentLib.Scene.Volumes import channelsOf, linearTransformToWorld, placementOf, volumeKey
 from MedNeXtSegmentLib.Segment.SegmentEngine import RunEvents, RunFailure, SegmentEngine, SegmentJob
-from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 
 # The engine's report as JSON: which model, recipe and device made the segments.
 REPORT_ATTRIBUTE = "MedNeXtSegment.Report"
 
 
-class AutoSegmentLogic(VTKObservationMixin):
+class SegmentLogic(VTKObservationMixin):
     """Starts runs, delivers their results into segmentation nodes, and ends them when their nodes go.
 
     Args:
@@ -39,7 +39,7 @@ class AutoSegmentLogic(VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.engine = engine
         self.history = history
-        self.runs: list[AutoSegmentRun] = []
+        self.runs: list[SegmentRun] = []
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.NodeRemovedEvent, self._onNodesChanged)
         self.addObserver(scene, scene.EndCloseEvent, self._onNodesChanged)
@@ -66,7 +66,7 @@ class AutoSegmentLogic(VTKObservationMixin):
         device: str = "auto",
         progressCallback: Callable | None = None,
         finishedCallback: Callable | None = None,
-    ) -> AutoSegmentRun:
+    ) -> SegmentRun:
         """Start a run; arguments as MedNeXtSegmentLogic.segment.
 
         Raises:
@@ -91,7 +91,7 @@ class AutoSegmentLogic(VTKObservationMixin):
             job.region.index_bounds(volumes[0][1])
         names = [label.name for label in keptLabels]
         handle = []
-        run = AutoSegmentRun(
+        run = SegmentRun(
             volumeNodes[0],
             card,
             names,
@@ -125,7 +125,7 @@ class AutoSegmentLogic(VTKObservationMixin):
         return list(dict.fromkeys(found))
 
     def _deliver(
-        self, run: AutoSegmentRun, labels: list[Label], placement: np.ndarray, labelmap_kji: np.ndarray, report: dict
+        self, run: SegmentRun, labels: list[Label], placement: np.ndarray, labelmap_kji: np.ndarray, report: dict
     ) -> None:
         """Write the result where the volume is now: it may have been moved by its transform during the run."""
         if run.isFinished:
@@ -150,7 +150,7 @@ class AutoSegmentLogic(VTKObservationMixin):
         run.segmentationNode.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))
         self._end(run)
 
-    def _end(self, run: AutoSegmentRun, failure: RunFailure | None = None) -> None:
+    def _end(self, run: SegmentRun, failure: RunFailure | None = None) -> None:
         if run in self.runs:
             self.runs.remove(run)
         run.finish(failure)

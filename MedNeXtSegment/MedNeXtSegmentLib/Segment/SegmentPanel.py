@@ -16,11 +16,11 @@ from MedNeXtSegmentLib.Segment.InputsPanel import MAXIMUM_CHANNELS, InputsPanel
 from MedNeXtSegmentLib.Segment.ModelPanel import ModelPanel
 from MedNeXtSegmentLib.Segment.ResultsPanel import ResultsPanel
 from MedNeXtSegmentLib.Segment.RunPanel import RunPanel, phaseText
-from MedNeXtSegmentLib.Segment.SegmentRun import AutoSegmentRun
+from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 from MedNeXtSegmentLib.Widgets.Texts import durationText
 
 
-class AutoSegmentPanel(VTKObservationMixin):
+class SegmentPanel(VTKObservationMixin):
     """Args:
     widget: loaded from Segment.ui.
     logic: MedNeXtSegmentLogic.
@@ -38,7 +38,7 @@ class AutoSegmentPanel(VTKObservationMixin):
         self.runPanel = RunPanel(self.ui, self.apply, self.cancel)
         self.results = ResultsPanel(self.ui, logic.history)
         self.cost = CostPanel(self.ui.costLabel, logic.worker)
-        self.run: AutoSegmentRun | None = None
+        self.run: SegmentRun | None = None
         self._parameterNode = None
         self._guiTag = None
         self._seenVolume = None
@@ -131,7 +131,7 @@ class AutoSegmentPanel(VTKObservationMixin):
         if self.run is not None:
             self.run.cancel()
 
-    def _onFinished(self, run: AutoSegmentRun) -> None:
+    def _onFinished(self, run: SegmentRun) -> None:
         self.run = None
         if run.error is not None:
             if run.error.code != protocol.CANCELLED:

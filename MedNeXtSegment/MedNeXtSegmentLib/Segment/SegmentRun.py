@@ -7,8 +7,8 @@ from mednextseg.segment.progress import Progress
 from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
 
 
-class AutoSegmentRun:
-    """Given back by AutoSegmentLogic.segment(waitForCompletion=False).
+class SegmentRun:
+    """Given back by SegmentLogic.segment(waitForCompletion=False).
 
     Attributes:
         volumeNode: of the first channel.
@@ -29,7 +29,7 @@ class AutoSegmentRun:
         segmentationNode,
         cancelInEngine: Callable[[], None],
         onProgress: Callable[[Progress], None] | None,
-        onFinished: "Callable[[AutoSegmentRun], None] | None",
+        onFinished: "Callable[[SegmentRun], None] | None",
     ) -> None:
         self.volumeNode = volumeNode
         self.card = card

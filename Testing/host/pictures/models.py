@@ -42,9 +42,9 @@ def draw(model: Path, picture: Path) -> None:
     host.wait_until(lambda: representation.self().logic.worker.hello is not None, TIMEOUT_S)
     titles = [panel.tabs.tabText(n) for n in range(panel.tabs.count)]
     panel.tabs.setCurrentIndex(titles.index("Models"))
-    panel.library.choosePath = lambda _kind, _suggestedName="": str(model)
-    panel.library.ui.importFolderButton.click()
-    host.wait_until(lambda: not panel.library.logic.isBusy, TIMEOUT_S)
+    panel.models.choosePath = lambda _kind, _suggestedName="": str(model)
+    panel.models.ui.importFolderButton.click()
+    host.wait_until(lambda: not panel.models.logic.isBusy, TIMEOUT_S)
     pictures = []
     for title in ("Models", "Segment"):
         panel.tabs.setCurrentIndex(titles.index(title))

@@ -39,7 +39,7 @@ def main() -> None:
     widget = host.load_module(MODULE).widgetRepresentation()
     window, views = windowWithViews(widget)
     widget.enter()
-    panel = widget.self().panel.autoSegment
+    panel = widget.self().panel.segment
     chooseInputs(panel, volume)
     for view in views:
         view.show_volume(volume)

@@ -42,7 +42,7 @@ def main() -> None:
     widget.enter()
     module = widget.self().panel
     host.wait_until(lambda: widget.self().logic.worker.hello is not None, TIMEOUT_S)
-    segmentation = applyTheModel(host, module.autoSegment, volume)
+    segmentation = applyTheModel(host, module.segment, volume)
     module.tabs.setCurrentIndex(1)
     module.refine.ui.segmentSelector.setCurrentIndex(1)
     tools = module.refine.tools

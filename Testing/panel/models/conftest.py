@@ -53,4 +53,4 @@ def widget(host, home: Path, worker, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def library(widget):
-    return widget.panel.library
+    return widget.panel.models

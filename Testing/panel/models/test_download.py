@@ -66,7 +66,7 @@ def test_a_web_address_installs_only_what_has_the_stated_hash(host, widget, libr
     library.ui.sha256Edit.setText(sha256_of(folder / "two.zip"))
     library.ui.installButton.click()
     assert "two 1.0.0 is installed" in ended(host, library)
-    assert widget.panel.autoSegment._parameterNode.modelId == "two"
+    assert widget.panel.segment._parameterNode.modelId == "two"
     library.ui.urlEdit.setText(f"{address}/nowhere.zip")
     library.ui.installButton.click()
     assert "answered 404" in ended(host, library)

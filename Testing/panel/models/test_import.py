@@ -19,7 +19,7 @@ from panel_tools import addVolume, segmentNames, voxelsOf
 
 def test_plain_weights_with_a_card_are_in_the_list_at_once_and_run(host, widget, library, tmp_path: Path) -> None:
     assert "mine 2.1 is installed" in importedFrom(host, library, writeStateDictWithCard(tmp_path / "source"))
-    panel = widget.panel.autoSegment
+    panel = widget.panel.segment
     listed = [panel.model._modelIdAt(row) for row in range(panel.ui.modelList.count)]
     assert "mine" in listed and panel._parameterNode.modelId == "mine"
     for word in ("My own network", "cortex, medulla", "for use in our clinic only"):
@@ -46,7 +46,7 @@ def test_an_official_nnunet_folder_imports_from_the_tasks_level_and_runs(
     checkpoint = make_checkpoints.complete(tmp_path)[0]
     text = importedFrom(host, library, checkpoint.parents[2])
     assert "is installed" in text, text
-    card = widget.panel.autoSegment.model.card
+    card = widget.panel.segment.model.card
     assert card.id == library.selected.card.id
     assert checkpoint.parents[2].name.split("_")[-1].lower() in card.id and [c.modality for c in card.channels] == ["CT"]
     volume = addVolume("CT")
@@ -126,13 +126,13 @@ def emptyFolder(folder: Path) -> Path:
 def test_what_cannot_be_imported_is_one_sentence_and_changes_nothing(
     host, widget, library, home: Path, tmp_path: Path, make
 ) -> None:
-    before, shown, chosen = filesOf(home), namesShown(library), widget.panel.autoSegment._parameterNode.modelId
+    before, shown, chosen = filesOf(home), namesShown(library), widget.panel.segment._parameterNode.modelId
     text = importedFrom(host, library, make(tmp_path))
     assert text.endswith(".") and "\n" not in text and "Traceback" not in text and "log" not in text, text
     assert "--" not in text, text  # options of the command line help nobody here
     assert not (tmp_path / "was-here").exists()
     assert filesOf(home) == before and namesShown(library) == shown
-    assert widget.panel.autoSegment._parameterNode.modelId == chosen
+    assert widget.panel.segment._parameterNode.modelId == chosen
     assert library.ui.importFileButton.enabled
 
 
@@ -148,7 +148,7 @@ def test_a_model_exported_here_imports_on_a_clean_computer_after_its_licence(
     assert sha256_of(archive) in text
     emptied(home)  # the other computer: the archive is all it gets
     library.enter()
-    widget.panel.autoSegment.enter()
+    widget.panel.segment.enter()
     assert "mine@2.1" not in namesShown(library)
     asked: list[str] = []
 
@@ -163,5 +163,5 @@ def test_a_model_exported_here_imports_on_a_clean_computer_after_its_licence(
     assert "mine 2.1 is installed" in importedFrom(host, library, archive)
     assert len(asked) == 2 and all(text.startswith("for use in our clinic only") for text in asked)
     assert sha256_of(home / "models" / "mine-2.1" / "weights.safetensors") == weights
-    assert widget.panel.autoSegment.model.card.title == "My own network"
+    assert widget.panel.segment.model.card.title == "My own network"
     assert segmentNames(ranOn(host, widget, addVolume())) == ["cortex", "medulla"]

@@ -23,7 +23,7 @@ def test_the_tab_lists_every_model_with_size_and_place(widget, library, home: Pa
 
 
 def test_remove_asks_in_the_panel_and_then_deletes(host, widget, library, home: Path) -> None:
-    panel = widget.panel.autoSegment
+    panel = widget.panel.segment
     panel._parameterNode.modelId = "tiny"
     ranOn(host, widget, addVolume())  # the worker has it open
     library.select("tiny@1.0.0")

@@ -36,7 +36,7 @@ class Session:
 
     def applyTheModel(self) -> None:
         """Press Apply in the Segment tab and wait for the result."""
-        panel = self.module.autoSegment
+        panel = self.module.segment
         panel._parameterNode.inputVolume, panel._parameterNode.modelId = self.volume, MODEL
         panel.ui.applyButton.click()
         self.host.wait_until(lambda: panel.run is None, TIMEOUT_S)

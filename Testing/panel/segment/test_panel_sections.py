@@ -51,8 +51,8 @@ def widget(host, library: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def panel(widget):
-    widget.panel.autoSegment.enter()
-    return widget.panel.autoSegment
+    widget.panel.segment.enter()
+    return widget.panel.segment
 
 
 def choose(panel, volume=None, modelId: str = "tiny") -> None:
@@ -239,7 +239,7 @@ def test_the_table_is_exported_with_full_precision(widget, tmp_path: Path) -> No
     mask[2:5, 3:9, 4:7] = True
     label = Label(1, "left", (200, 20, 20))
     setSegmentMask(mask, placementOf(volume), node, node.GetSegmentation().AddEmptySegment("", "left"))
-    table = ResultsTable(widget.panel.autoSegment.ui.resultsTable)
+    table = ResultsTable(widget.panel.segment.ui.resultsTable)
     table.show(node, [label, Label(2, "absent", (1, 2, 3))])
     table.exportCsv(tmp_path / "volumes.csv")
     with open(tmp_path / "volumes.csv", encoding="utf-8") as stream:
@@ -308,7 +308,7 @@ def test_settings_belong_to_the_machine(widget, tmp_path: Path) -> None:
     assert Settings.workerProgram() == "/opt/python/bin/python3"
     assert Settings.workerEnvironment()[HOME_VARIABLE] == str(tmp_path)
     slicer.mrmlScene.Clear(False)
-    assert widget.panel.autoSegment._parameterNode.device == "cpu"
+    assert widget.panel.segment._parameterNode.device == "cpu"
     page.ui.deviceEdit.setText("")
     assert Settings.defaultDevice() == "auto"
 
@@ -317,12 +317,12 @@ def test_a_new_scene_begins_with_the_device_of_the_settings(widget) -> None:
     Settings.write(Settings.DEVICE_KEY, "cpu")
     slicer.mrmlScene.Clear(False)
     widget.initializeParameterNode()
-    panel = widget.panel.autoSegment
+    panel = widget.panel.segment
     assert panel._parameterNode.device == "cpu"
 
 
 def test_shortcuts_live_only_while_the_module_is_open(widget) -> None:
-    panel = widget.panel.autoSegment
+    panel = widget.panel.segment
     panel.enter()
     assert panel._shortcut.isEnabled()
     panel.exit()
@@ -349,7 +349,7 @@ def test_a_reload_takes_the_packages_along_and_keeps_the_parameters(modulesAsBef
     oldClass = type(panel)
     widget.onReload()
     reloaded = slicer.modules.mednextsegment.widgetRepresentation().self()
-    newPanel = reloaded.panel.autoSegment
+    newPanel = reloaded.panel.segment
     assert reloaded is not widget and type(newPanel) is not oldClass
     assert newPanel._parameterNode.inputVolume.GetName() == "kept" and newPanel.ui.ttaCheckBox.checked
     newPanel.enter()
@@ -382,7 +382,7 @@ def test_a_worker_python_that_is_missing_is_one_sentence(host, library: Path, mo
     monkeypatch.setenv(HOME_VARIABLE, str(library))
     Settings.write(Settings.WORKER_PYTHON_KEY, "/no/such/python")
     widget = host.load_module(str(MODULE)).widgetRepresentation().self()
-    panel = widget.panel.autoSegment
+    panel = widget.panel.segment
     panel.enter()
     choose(panel, addVolume())
     panel.ui.applyButton.click()

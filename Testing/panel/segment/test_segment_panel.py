@@ -35,7 +35,7 @@ def widget(representation):
 
 @pytest.fixture
 def panel(widget):
-    return widget.panel.autoSegment
+    return widget.panel.segment
 
 
 def chooseAndApply(panel, volume, output=None, modelId: str = "tiny") -> None:
