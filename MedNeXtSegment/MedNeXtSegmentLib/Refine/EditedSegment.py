@@ -10,13 +10,13 @@ from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.slices.slice_sampling import SliceEdit, slice_edit
 from MedNeXtSegmentLib.Refine.RefinedSegment import RefinedSegment
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
-from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, displayedWindow, linearTransformToWorld
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, displayedRange, linearTransformToWorld
 
 
 class RefinedNodes:
     """Args:
     volumeNode, segmentationNode, segmentId: what is corrected, on which image.
-    prompter: who answers.
+    prompter: the network that turns prompts into a mask.
     history: where the state before each action is kept.
     settingsNode: as in SegmentWriter.
     useDisplayedWindow: see the attribute.
@@ -24,7 +24,7 @@ class RefinedNodes:
     Attributes:
         refinement: the Refinement; another one after the nodes were changed by somebody else.
         useDisplayedWindow: of RefineSession.
-        isReplaying: whether the window is what a journal says.
+        isReplaying: whether the displayed range is what a journal says.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class RefinedNodes:
         self._prompter, self._history, self._settingsNode = prompter, history, settingsNode
         self.useDisplayedWindow, self.isReplaying = useDisplayedWindow, False
         self._segment: RefinedSegment | None = None
-        self.begin(self._windowNow())
+        self.begin(self._displayRangeNow())
 
     @property
     def canUndo(self) -> bool:
@@ -55,7 +55,7 @@ class RefinedNodes:
         """Nothing is written any more."""
         self._segment.close()
 
-    def begin(self, window: tuple[float, float] | None) -> None:
+    def begin(self, displayRange: tuple[float, float] | None) -> None:
         """From the nodes as they are, with these intensities as black and white."""
         if self._segment is not None:
             self._segment.close()
@@ -66,7 +66,13 @@ class RefinedNodes:
         )
         writer = self._segment.writer
         self.refinement = Refinement(
-            volume_kji, geometry, self._prompter, self._segment.stored_kji, writer.geometry, window, writer.segment.GetName()
+            volume_kji,
+            geometry,
+            self._prompter,
+            self._segment.stored_kji,
+            writer.geometry,
+            displayRange,
+            writer.segment.GetName(),
         )
         self._preview = None
         self._edit: SliceEdit | None = None  # of the slice worked on, as it is shown
@@ -96,14 +102,14 @@ class RefinedNodes:
         isSame = isSame and np.allclose(toWorld, self._segment.writer.toWorld, atol=1e-9)
         steps = self._segment.changesByOthers() if isSame else None
         if steps is None:
-            self.begin(self._windowNow())
+            self.begin(self._displayRangeNow())
             return True
         for _step in range(abs(steps)):
             if steps < 0:
                 self.refinement.undo()
             else:
                 self.refinement.redo()
-            self._segment.follow(steps < 0, self._flips())
+            self._segment.follow(steps < 0, self._changedVoxels())
         if steps:
             self._preview = None
         return bool(steps)
@@ -111,41 +117,41 @@ class RefinedNodes:
     def change(self, change: Callable[[Refinement], object], isWanted: Callable[[], bool]) -> None:
         """Change the refinement and write what it shows, where that is still wanted then."""
         if not self.isReplaying:
-            self.refinement.set_window(self._windowNow())
+            self.refinement.set_display_range(self._displayRangeNow())
         change(self.refinement)
         if isWanted():
             self._preview = None
-            self._segment.show(self._flips())
+            self._segment.show(self._changedVoxels())
 
     def undo(self) -> None:
         """Take the last action back, where there is one."""
         if self.canUndo:
             self.refinement.undo()
-            self._segment.undo(self._flips())
+            self._segment.undo(self._changedVoxels())
             self._preview = None
 
     def redo(self) -> None:
         """Bring back what was undone last, where there is something."""
         if self.canRedo:
             self.refinement.redo()
-            self._segment.redo(self._flips())
+            self._segment.redo(self._changedVoxels())
             self._preview = None
 
-    def _windowNow(self) -> tuple[float, float] | None:
-        return displayedWindow(self._volumeNode) if self.useDisplayedWindow else None
+    def _displayRangeNow(self) -> tuple[float, float] | None:
+        return displayedRange(self._volumeNode) if self.useDisplayedWindow else None
 
-    def _flips(self) -> np.ndarray:
+    def _changedVoxels(self) -> np.ndarray:
         """Flat indices of the voxels in which what is shown must change: it is the segment with the slice worked on, but without
         what was propagated from it."""
         refinement, shown = self.refinement, self._segment.shown_kji.reshape(-1)
         plane = refinement.active_plane
         grid = self._segment.writer.geometry
         edit = None if plane is None else slice_edit(refinement.probability, plane, grid, is_cut=True)
-        touched = [*refinement.take_flipped(), *(e.voxels for e in (self._edit, edit) if e is not None)]
+        candidates = [*refinement.take_changed(), *(e.voxels for e in (self._edit, edit) if e is not None)]
         if self._edit is not None and edit is not None and np.array_equal(self._edit.voxels, edit.voxels):
-            touched.pop()
+            candidates.pop()
         self._edit = edit
-        voxels = _union(touched)
+        voxels = _union(candidates)
         wanted = refinement.segment_kji.reshape(-1)[voxels]
         if edit is not None:
             wanted[np.searchsorted(voxels, edit.voxels)] = edit.mask

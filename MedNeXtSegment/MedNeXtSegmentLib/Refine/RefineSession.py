@@ -7,12 +7,12 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from mednextseg.refine.journal import PromptJournal
-from mednextseg.refine.prompter import PromptCancelledError, Prompter, PrompterInfo
+from mednextseg.refine.prompter import Cancel, PromptCancelledError, Prompter, PrompterInfo
 from mednextseg.refine.refinement import Refinement
+from mednextseg.refine.replay import check_prompter, do_entry
 from mednextseg.refine.slices.slice_plane import SlicePlane
 from MedNeXtSegmentLib.Refine.ClickQueue import Click, RefineQueue
 from MedNeXtSegmentLib.Refine.EditedSegment import RefinedNodes
-from MedNeXtSegmentLib.Refine.RefineReplay import doEntry
 from MedNeXtSegmentLib.Refine.SlicePlanes import isSameSlice, planeOf
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 
@@ -28,7 +28,7 @@ class RefineSession:
 
     Args:
         volumeNode, segmentationNode, segmentId: what is corrected, on which image.
-        prompter: who answers.
+        prompter: the network that turns prompts into a mask.
         history: where the state before each action is kept.
         onChanged: called after each action, when one begins, and when the session closes.
         useDisplayedWindow: see the property.
@@ -89,7 +89,7 @@ class RefineSession:
 
     @property
     def prompterInfo(self) -> PrompterInfo:
-        """Who answers."""
+        """The network that turns prompts into a mask."""
         return self._prompter.info
 
     @property
@@ -180,21 +180,17 @@ class RefineSession:
         Raises:
             PromptCancelledError: after `cancel`.
         """
-
-        def carryOn(refinement: Refinement) -> None:
-            self.propagationEnded = refinement.propagate(slicesAhead, slicesBack, cancel=lambda: self._isCancelled)
-
-        self._perform(lambda refinement: self._propagating(lambda: carryOn(refinement)))
+        self._performPropagation(lambda refinement, cancel: refinement.propagate(slicesAhead, slicesBack, cancel=cancel))
         return self.propagationEnded
 
     def propagateBetween(self) -> None:
         """Fill the gap between this slice and the one accepted last in the same view, as a preview."""
 
-        def fill(refinement: Refinement) -> None:
-            refinement.propagate_between(cancel=lambda: self._isCancelled)
-            self.propagationEnded = ("", "")
+        def fill(refinement: Refinement, cancel: Cancel) -> tuple[str, str]:
+            refinement.propagate_between(cancel)
+            return "", ""
 
-        self._perform(lambda refinement: self._propagating(lambda: fill(refinement)))
+        self._performPropagation(fill)
 
     def accept(self) -> None:
         """Write the preview; the slice counts as made by hand from now on and propagation does not change it."""
@@ -241,27 +237,14 @@ class RefineSession:
         """
         if not isinstance(journal, PromptJournal):
             journal = PromptJournal.load(journal)
-        mine = self._prompter.info
-        if journal.model_hash != mine.model_hash:
-            text = _("The journal was made with {theirs}, this is {mine}; start the session with the prompter of the journal.")
-            theirs = f"{journal.prompter} {journal.model_hash[:8]}"
-            raise ValueError(text.format(theirs=theirs, mine=f"{mine.name} {mine.model_hash[:8]}"))
-        self._nodes.begin(journal.window)
+        check_prompter(journal, self._prompter.info)
+        self._nodes.begin(journal.display_range)
         self._nodes.isReplaying = True
         try:
             for entry in list(journal.entries):
-                doEntry(self, entry)
+                self._doEntry(entry)
         finally:
             self._nodes.isReplaying = False
-
-    def keepPoint(self, ras, positive: bool, plane: SlicePlane) -> None:
-        """A click that is not answered, for journals: a newer one had overtaken it."""
-        point = np.array(ras, float)
-        self._perform(lambda refinement: refinement.add_point(point, positive, plane, is_answered=False))
-
-    def setWindow(self, window: tuple[float, float] | None) -> None:
-        """The intensities shown black and white from here on, for journals; else they follow `useDisplayedWindow`."""
-        self._nodes.refinement.set_window(window)
 
     def close(self) -> None:
         """End the session: nothing is written any more, the segment stays as it is."""
@@ -295,13 +278,28 @@ class RefineSession:
                     raise
         refinement.add_point(click.pointRAS, click.isPositive, plane, is_answered=False)
 
-    def _propagating(self, work: Callable[[], None]) -> None:
-        self._isCancelled, self.isPropagating = False, True
-        self._tell()
-        try:
-            work()
-        finally:
-            self.isPropagating = False
+    def _doEntry(self, entry: dict) -> None:
+        """Do one action of a journal; what was undone is restored from the nodes' own history."""
+        action = entry["action"]
+        if action in ("undo", "redo"):
+            getattr(self, action)()
+        elif action == "window":  # not an action of the user's: nothing is written and nothing can be undone
+            do_entry(self._nodes.refinement, entry)
+        elif action in ("propagate", "propagate_between"):
+            self._performPropagation(lambda refinement, cancel: do_entry(refinement, entry, cancel))
+        else:
+            self._perform(lambda refinement: do_entry(refinement, entry))
+
+    def _performPropagation(self, propagate: Callable[[Refinement, Cancel], tuple[str, str]]) -> None:
+        def carryOn(refinement: Refinement) -> None:
+            self._isCancelled, self.isPropagating = False, True
+            self._tell()
+            try:
+                self.propagationEnded = propagate(refinement, lambda: self._isCancelled)
+            finally:
+                self.isPropagating = False
+
+        self._perform(carryOn)
 
     def _perform(self, change: Callable[[Refinement], object], click: Click | None = None) -> None:
         self._enqueue(lambda: self._change(change), click)

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
-from mednextseg.refine.slices.slice_session import UNDO_LEVELS
+from mednextseg.refine.undo_states import UNDO_LEVELS
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Scene.SegmentWriter import SegmentWriter
 
 
 @dataclass(frozen=True)
 class _Step:
-    """An action: the voxels it wrote (flat indices), and the stamps of the segment's voxels before and after it."""
+    """An action: the voxels it changed (flat indices), and the stamps of the segment's voxels before and after it."""
 
-    written: np.ndarray
+    changed: np.ndarray
     before: int
     after: int
 
@@ -51,39 +51,39 @@ class RefinedSegment:
 
     @property
     def canUndo(self) -> bool:
-        return bool(self._done) and (not len(self._done[-1].written) or self._history.canUndo(self._node))
+        return bool(self._done) and (not len(self._done[-1].changed) or self._history.canUndo(self._node))
 
     @property
     def canRedo(self) -> bool:
-        return bool(self._undone) and (not len(self._undone[-1].written) or self._history.canRedo(self._node))
+        return bool(self._undone) and (not len(self._undone[-1].changed) or self._history.canRedo(self._node))
 
-    def show(self, flips: np.ndarray) -> None:
+    def show(self, changed: np.ndarray) -> None:
         """A new action: what is shown changes at these voxels (flat indices, each once), and the segment with it."""
         before = self._stamp
-        if len(flips):
-            wasShown = self.shown_kji.reshape(-1)[flips]
+        if len(changed):
+            wasShown = self.shown_kji.reshape(-1)[changed]
             self._history.saveState(self._node)
             with slicer.util.NodeModify(self._node):
-                self.writer.write(flips[wasShown], flips[~wasShown])
-        self._flip(flips)
-        self._done.append(_Step(flips, before, self._stamp))
+                self.writer.write(changed[wasShown], changed[~wasShown])
+        self._invert(changed)
+        self._done.append(_Step(changed, before, self._stamp))
         self._undone.clear()
 
-    def undo(self, flips: np.ndarray) -> None:
+    def undo(self, changed: np.ndarray) -> None:
         """Restore the voxels before the last action; what is shown changes at these."""
         step = self._done.pop()
         self._undone.append(step)
-        if len(step.written):
+        if len(step.changed):
             self._history.undo(self._node)
-        self._flip(flips)
+        self._invert(changed)
 
-    def redo(self, flips: np.ndarray) -> None:
+    def redo(self, changed: np.ndarray) -> None:
         """Restore the voxels after the action that was undone last; what is shown changes at these."""
         step = self._undone.pop()
         self._done.append(step)
-        if len(step.written):
+        if len(step.changed):
             self._history.redo(self._node)
-        self._flip(flips)
+        self._invert(changed)
 
     def changesByOthers(self) -> int | None:
         """What somebody else did to the voxels: 0 nothing, -n undid the last n actions (with the Segment Editor's own Undo, say),
@@ -96,29 +96,29 @@ class RefinedSegment:
             return 0
         stamp = _stampOf(np.flatnonzero(now_kji))
         for count, step in enumerate(reversed(self._done), 1):
-            if len(step.written) and step.before == stamp:
+            if len(step.changed) and step.before == stamp:
                 return -count
         for count, step in enumerate(reversed(self._undone), 1):
-            if len(step.written) and step.after == stamp:
+            if len(step.changed) and step.after == stamp:
                 return count
         return None
 
-    def follow(self, isUndone: bool, flips: np.ndarray) -> None:
+    def follow(self, isUndone: bool, changed: np.ndarray) -> None:
         """One action was undone, or done again, by somebody else; what is shown changes at these voxels."""
         source, target = (self._done, self._undone) if isUndone else (self._undone, self._done)
         target.append(source.pop())
-        self._flip(flips)
+        self._invert(changed)
 
-    def _flip(self, flips: np.ndarray) -> None:
+    def _invert(self, changed: np.ndarray) -> None:
         """What is shown changes at these voxels, and the segment at most there: see what became of them."""
-        self.shown_kji.reshape(-1)[flips] ^= True
+        self.shown_kji.reshape(-1)[changed] ^= True
         self._version = self.writer.version
-        if len(flips):
-            box, _places = self.writer.boxOf(flips)
+        if len(changed):
+            box, _places = self.writer.boxOf(changed)
             now_kji = self.writer.read(box)
-            changed = np.nonzero(now_kji != self.stored_kji[box])
+            different = np.nonzero(now_kji != self.stored_kji[box])
             self.stored_kji[box] = now_kji
-            places = tuple(axis + side.start for axis, side in zip(changed, box, strict=True))
+            places = tuple(axis + side.start for axis, side in zip(different, box, strict=True))
             self._stamp ^= _stampOf(np.ravel_multi_index(places, self.stored_kji.shape))
 
 

@@ -6,7 +6,7 @@ from itertools import count
 
 import numpy as np
 
-from mednextseg.refine.prompter import Embedding, PromptCancelledError, PrompterInfo, Result, windowed
+from mednextseg.refine.prompter import Embedding, PromptCancelledError, PrompterInfo, Result, scaled_to_display
 from mednextseg.refine.prompts import Prompts
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
@@ -23,7 +23,7 @@ class _SentSlice:
     key: str
     image_rc: np.ndarray
     spacing_rc_mm: tuple[float, float]
-    window: tuple[float, float] | None
+    display_range: tuple[float, float] | None
 
 
 class WorkerPrompter:
@@ -46,12 +46,15 @@ class WorkerPrompter:
         self.info = PrompterInfo(**{**info, "prompt_kinds": tuple(info["prompt_kinds"])})
 
     def encode(
-        self, image_rc: np.ndarray, spacing_rc_mm: tuple[float, float] = (1.0, 1.0), window: tuple[float, float] | None = None
+        self,
+        image_rc: np.ndarray,
+        spacing_rc_mm: tuple[float, float] = (1.0, 1.0),
+        display_range: tuple[float, float] | None = None,
     ) -> Embedding:
         """Send the slice; see Prompter.encode."""
-        sent = _SentSlice(f"{self._key}-{next(_numbers)}", np.asarray(image_rc), tuple(spacing_rc_mm), window)
+        sent = _SentSlice(f"{self._key}-{next(_numbers)}", np.asarray(image_rc), tuple(spacing_rc_mm), display_range)
         self._send(sent)
-        return Embedding(windowed(image_rc, window), sent.spacing_rc_mm, sent)
+        return Embedding(scaled_to_display(image_rc, display_range), sent.spacing_rc_mm, sent)
 
     def predict(
         self,
@@ -93,7 +96,7 @@ class WorkerPrompter:
             "prompter": self._name,
             "image": sent.image_rc,
             "spacing_rc_mm": list(sent.spacing_rc_mm),
-            "window": None if sent.window is None else list(sent.window),
+            "display_range": None if sent.display_range is None else list(sent.display_range),
             "device": self._device,
         }
         return self._ask("encode_slice", parameters, None)

@@ -77,7 +77,7 @@ def placementOf(volumeNode) -> np.ndarray:
     return arrayFromMatrix(ijkToRAS)
 
 
-def displayedWindow(volumeNode) -> tuple[float, float] | None:
+def displayedRange(volumeNode) -> tuple[float, float] | None:
     """The intensities that the views show as black and white; None for a volume without window and level."""
     display = volumeNode.GetDisplayNode()
     if display is None or not display.IsA("vtkMRMLScalarVolumeDisplayNode"):

@@ -39,14 +39,14 @@ class PromptJournal:
     Attributes:
         prompter: name of the prompter, and `model_hash`, the SHA-256 of its weights.
         segment: name of the segment.
-        window: intensities shown black and white at the start, or None for percentiles of each slice.
+        display_range: intensities shown black and white at the start, or None for percentiles of each slice.
         entries: JSON-ready actions, oldest first; a point with "answered" false was overtaken by the next one.
     """
 
     prompter: str
     model_hash: str
     segment: str = ""
-    window: tuple[float, float] | None = None
+    display_range: tuple[float, float] | None = None
     entries: list[dict] = field(default_factory=list)
 
     def record(self, action: str, **values: object) -> None:
@@ -61,7 +61,7 @@ class PromptJournal:
             "prompter": self.prompter,
             "model_hash": self.model_hash,
             "segment": self.segment,
-            "window": self.window,
+            "window": self.display_range,
         }
         return json.dumps({**head, "entries": self.entries}, indent=1) + "\n"
 
@@ -85,8 +85,8 @@ class PromptJournal:
             raise ValueError(f"the prompt journal lacks {', '.join(missing)}.")
         for number, entry in enumerate(raw["entries"]):
             _check_entry(number, entry)
-        window = tuple(raw["window"]) if raw.get("window") else None
-        return cls(raw["prompter"], raw["model_hash"], raw.get("segment", ""), window, list(raw["entries"]))
+        display_range = tuple(raw["window"]) if raw.get("window") else None
+        return cls(raw["prompter"], raw["model_hash"], raw.get("segment", ""), display_range, list(raw["entries"]))
 
     def save(self, path: str | Path) -> None:
         """Write the journal, whole or not at all."""

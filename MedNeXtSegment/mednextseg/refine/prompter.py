@@ -44,7 +44,7 @@ class Embedding:
     """An encoded slice. Immutable, so that it may be cached and used from any thread.
 
     Attributes:
-        image_rc: (H, W) float32 in [0, 1], the windowed slice.
+        image_rc: (H, W) float32 in [0, 1], the slice from black to white.
         spacing_rc_mm: distance of pixel centres along rows and columns.
         features: what the network needs besides; None for networks that encode nothing.
     """
@@ -85,14 +85,17 @@ class Prompter(Protocol):
     info: PrompterInfo
 
     def encode(
-        self, image_rc: np.ndarray, spacing_rc_mm: tuple[float, float] = (1.0, 1.0), window: tuple[float, float] | None = None
+        self,
+        image_rc: np.ndarray,
+        spacing_rc_mm: tuple[float, float] = (1.0, 1.0),
+        display_range: tuple[float, float] | None = None,
     ) -> Embedding:
         """Prepare a slice.
 
         Args:
             image_rc: (H, W) intensities in any unit, or (H, W, 3) colours.
             spacing_rc_mm: distance of pixel centres.
-            window: intensities shown black and white; None takes the 0.5 and 99.5 percentiles.
+            display_range: intensities shown black and white; None takes the 0.5 and 99.5 percentiles.
         """
 
     def predict(self, embedding: Embedding, prompts: Prompts, state: Any = None, cancel: Cancel | None = None) -> Result:
@@ -109,8 +112,8 @@ class Prompter(Protocol):
         """
 
 
-def windowed(image_rc: np.ndarray, window: tuple[float, float] | None) -> np.ndarray:
-    """A slice scaled so that the window is [0, 1], clipped; colours become luminance.
+def scaled_to_display(image_rc: np.ndarray, display_range: tuple[float, float] | None) -> np.ndarray:
+    """A slice scaled so that the displayed range is [0, 1], clipped; colours become luminance.
 
     Raises:
         ValueError: for an array that is neither (H, W) nor (H, W, 3), or holds no finite value.
@@ -123,7 +126,7 @@ def windowed(image_rc: np.ndarray, window: tuple[float, float] | None) -> np.nda
     finite = np.isfinite(image)
     if not finite.any():
         raise ValueError("the slice holds no finite intensity; nothing can be segmented there.")
-    low, high = np.percentile(image[finite], (0.5, 99.5)) if window is None else window
+    low, high = np.percentile(image[finite], (0.5, 99.5)) if display_range is None else display_range
     if high <= low:
         low, high = float(image[finite].min()), float(image[finite].max())
     image = np.where(finite, image, low)

@@ -69,7 +69,7 @@ def propagate(
     """Carry a mask on, slice by slice.
 
     Args:
-        prompter, encode: who answers, and how a plane becomes an embedding.
+        prompter, encode: the network that turns prompts into a mask, and how a plane becomes an embedding.
         plane, mask_rc: the corrected slice and its (H, W) mask or probability.
         count: the user's limit: at most so many slices.
         direction: 1 along the plane's normal, -1 against it.
@@ -91,19 +91,18 @@ def propagate(
         if cancel is not None and cancel():
             raise PromptCancelledError("propagation was cancelled.")
         there = plane.shifted(direction * step * plane.thickness_mm)
-        by_hand = kept(there)
-        if by_hand is not None:
-            if not (by_hand > 0.5).any():
-                return Propagation(tuple(found), "a slice corrected by hand is empty")
-            previous = np.asarray(by_hand, np.float32)
-            continue
-        embedding = encode(there)
-        result = prompter.predict(embedding, Prompts(box=widened_box(previous > 0.5), mask=previous), None, cancel)
-        reason = _reason_to_stop(embedding.image_rc, result.probability, previous, result.score, reference, rules)
-        if reason:
-            return Propagation(tuple(found), reason)
-        found.append(PropagatedSlice(there, result.probability, result.score))
-        previous = result.probability
+        probability = kept(there)
+        if probability is None:
+            embedding = encode(there)
+            result = prompter.predict(embedding, Prompts(box=widened_box(previous > 0.5), mask=previous), None, cancel)
+            probability = result.probability
+            reason = _reason_to_stop(embedding.image_rc, probability, previous, result.score, reference, rules)
+            if reason:
+                return Propagation(tuple(found), reason)
+            found.append(PropagatedSlice(there, probability, result.score))
+        elif not (probability > 0.5).any():
+            return Propagation(tuple(found), "a slice corrected by hand is empty")
+        previous = np.asarray(probability, np.float32)
     return Propagation(tuple(found), "the limit of slices is reached")
 
 

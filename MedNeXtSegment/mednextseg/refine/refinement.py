@@ -1,21 +1,19 @@
 """A segment being corrected in any plane: prompts in RAS, a preview, undo over everything, and the journal of it all."""
 
-from collections import deque
 from collections.abc import Iterable
-from functools import cached_property
 
 import numpy as np
 
 from mednextseg.geometry import Geometry
 from mednextseg.refine.journal import PromptJournal
-from mednextseg.refine.prompter import Cancel, Embedding, Prompter, Result
-from mednextseg.refine.prompters.embedding_cache import EmbeddingCache
+from mednextseg.refine.prompter import Cancel, Prompter, Result
 from mednextseg.refine.prompts import Prompts
 from mednextseg.refine.propagation import StoppingRules, propagate, propagate_between
-from mednextseg.refine.slices.slice_plane import SlicePlane
+from mednextseg.refine.slices.encoded_slices import EncodedSlices
+from mednextseg.refine.slices.slice_plane import SlicePlane, is_parallel, is_same_plane
 from mednextseg.refine.slices.slice_sampling import SliceEdit, sample_slice, slice_edit
-from mednextseg.refine.slices.slice_session import UNDO_LEVELS, SliceSession
-from mednextseg.refine.undo_states import ActiveSlice, HandSlice, Step, is_parallel, is_same_plane, key_of
+from mednextseg.refine.slices.slice_session import SliceSession
+from mednextseg.refine.undo_states import ActiveSlice, HandSlice, Step, UndoStack
 
 
 class Refinement:
@@ -28,8 +26,8 @@ class Refinement:
         volume_kji, volume_geometry: the image, and its grid in the world, parent transforms included.
         segment_kji, segment_geometry: the segment's voxels (copied) and its own grid in the world; None starts an empty one on
             the volume's grid.
-        prompter: who answers.
-        window: intensities shown black and white; None for the percentiles of each slice.
+        prompter: the network that turns prompts into a mask.
+        display_range: intensities shown black and white; None for the percentiles of each slice.
         segment_name: for the journal.
     """
 
@@ -40,10 +38,10 @@ class Refinement:
         prompter: Prompter,
         segment_kji: np.ndarray | None = None,
         segment_geometry: Geometry | None = None,
-        window: tuple[float, float] | None = None,
+        display_range: tuple[float, float] | None = None,
         segment_name: str = "",
     ) -> None:
-        self.volume_kji, self.volume_geometry, self.prompter, self.window = volume_kji, volume_geometry, prompter, window
+        self.volume_geometry, self.prompter = volume_geometry, prompter
         self.segment_geometry = segment_geometry or volume_geometry
         empty = np.zeros(self.segment_geometry.shape_kji, bool)
         self.segment_kji = empty if segment_kji is None else np.asarray(segment_kji) > 0
@@ -51,21 +49,20 @@ class Refinement:
             shapes = f"{self.segment_kji.shape} and {self.segment_geometry.shape_kji}"
             raise ValueError(f"the segment's array and geometry disagree ({shapes}); pass the segment's own geometry.")
         self.segment_kji = np.array(self.segment_kji, order="C")  # a copy: it is changed in place, by flat indices
-        self.journal = PromptJournal(prompter.info.name, prompter.info.model_hash, segment_name, window)
-        self.cache = EmbeddingCache()
+        self.journal = PromptJournal(prompter.info.name, prompter.info.model_hash, segment_name, display_range)
+        self._slices = EncodedSlices(volume_kji, volume_geometry, prompter, display_range)
         self._active: ActiveSlice | None = None
         self._hand: tuple[HandSlice, ...] = ()
-        self._flipped: list[np.ndarray] = []
-        self._done: deque[Step] = deque(maxlen=UNDO_LEVELS)
-        self._undone: deque[Step] = deque(maxlen=UNDO_LEVELS)
+        self._changed: list[np.ndarray] = []
+        self._steps = UndoStack()
 
     @property
     def can_undo(self) -> bool:
-        return bool(self._done)
+        return self._steps.can_undo
 
     @property
     def can_redo(self) -> bool:
-        return bool(self._undone)
+        return self._steps.can_redo
 
     @property
     def active_plane(self) -> SlicePlane | None:
@@ -103,10 +100,10 @@ class Refinement:
             edit.apply(segment)
         return segment
 
-    def take_flipped(self) -> list[np.ndarray]:
+    def take_changed(self) -> list[np.ndarray]:
         """Flat indices of the voxels of `segment_kji` that actions changed since the last call; some may have changed back."""
-        flipped, self._flipped = self._flipped, []
-        return flipped
+        changed, self._changed = self._changed, []
+        return changed
 
     def add_point(
         self,
@@ -160,13 +157,13 @@ class Refinement:
         self._finish(session, active.plane, None)
         self.journal.record("remove_box")
 
-    def set_window(self, window: tuple[float, float] | None) -> None:
+    def set_display_range(self, display_range: tuple[float, float] | None) -> None:
         """Let the prompter see other intensities as black and white from the next prompt on; None for the percentiles of each
         slice. No action of its own: there is nothing to undo."""
-        window = None if window is None else (float(window[0]), float(window[1]))
-        if window != self.window:
-            self.window = window
-            self.journal.record("window", window=window)
+        display_range = None if display_range is None else (float(display_range[0]), float(display_range[1]))
+        if display_range != self._slices.display_range:
+            self._slices.display_range = display_range
+            self.journal.record("window", window=display_range)
 
     def propagate(
         self, slices_ahead: int, slices_back: int, rules: StoppingRules | None = None, cancel: Cancel | None = None
@@ -179,7 +176,7 @@ class Refinement:
         active = self._needed_active()
         mask = active.probability
         ahead, back = (
-            propagate(self.prompter, self._encode, active.plane, mask, count, direction, self._made_by_hand, rules, cancel)
+            propagate(self.prompter, self._slices.on, active.plane, mask, count, direction, self._made_by_hand, rules, cancel)
             for count, direction in ((slices_ahead, 1), (slices_back, -1))
         )
         after = ActiveSlice(active.plane, active.session, active.state, ahead.slices + back.slices)
@@ -200,26 +197,15 @@ class Refinement:
         if not others:
             raise ValueError("correct and accept a second slice in the same view first; then fill the gap between the two.")
         first = (others[-1].plane, others[-1].probability)
-        slices = propagate_between(self.prompter, self._encode, first, (active.plane, active.probability), cancel)
+        slices = propagate_between(self.prompter, self._slices.on, first, (active.plane, active.probability), cancel)
         after = ActiveSlice(active.plane, active.session, active.state, slices)
         self._push(Step((self._active, self._hand), (after, self._hand)))
         self.journal.record("propagate_between")
         return len(slices)
 
-    def prefetch(self, plane: SlicePlane, reach: int = 2) -> bool:
-        """Encode one slice near a plane that is not encoded yet, nearest first; for idle moments.
-
-        Returns:
-            False where there is nothing to do: all neighbours are there, or this prompter's encoding costs nothing.
-        """
-        if not self.prompter.info.needs_encode:
-            return False
-        for step in sorted(range(-reach, reach + 1), key=abs):
-            near = plane.shifted(step * plane.thickness_mm)
-            if (key_of(near), self.window) not in self.cache:
-                self._encode(near)
-                return True
-        return False
+    def prefetch(self, plane: SlicePlane) -> bool:
+        """Encode one slice near a plane, for idle moments; False where there is nothing to do."""
+        return self._slices.prefetch(plane)
 
     def accept(self) -> None:
         """Write the preview into the segment."""
@@ -234,23 +220,20 @@ class Refinement:
 
     def undo(self) -> bool:
         """Take the last action back; False where there is none."""
-        if not self._done:
+        if not self.can_undo:
             return False
-        step = self._done.pop()
-        self._toggle(reversed(step.flips))
-        self._flipped += step.flips
+        step = self._steps.undo()
+        self._invert(reversed(step.changed))
+        self._changed += step.changed
         self._active, self._hand = step.before
-        self._undone.append(step)
         self.journal.record("undo")
         return True
 
     def redo(self) -> bool:
         """Do the action again that was taken back last, from what was saved; False where there is none."""
-        if not self._undone:
+        if not self.can_redo:
             return False
-        step = self._undone.pop()
-        self._do(step)
-        self._done.append(step)
+        self._do(self._steps.redo())
         self.journal.record("redo")
         return True
 
@@ -259,55 +242,43 @@ class Refinement:
         if self._active is not None and is_same_plane(self._active.plane, plane):
             return self._restored(self._active), None
         accepted = self._accepting(self._active) if self._active is not None else None
-        flips = () if accepted is None else accepted.flips
-        self._toggle(flips)
+        changed = () if accepted is None else accepted.changed
+        self._invert(changed)
         start = sample_slice(self.segment_kji, self.segment_geometry, plane, outside=0.0)
-        self._toggle(reversed(flips))  # it happens when the prompt is answered
-        return SliceSession(self.prompter, self._encode(plane), start), accepted
+        self._invert(reversed(changed))  # it happens when the prompt is answered
+        return SliceSession(self.prompter, self._slices.on(plane), start), accepted
 
     def _restored(self, active: ActiveSlice) -> SliceSession:
-        session = SliceSession(self.prompter, self._encode(active.plane), active.session.start_mask)
+        session = SliceSession(self.prompter, self._slices.on(active.plane), active.session.start_mask)
         session.state = active.state
         return session
 
     def _finish(self, session: SliceSession, plane: SlicePlane, accepted: Step | None) -> None:
-        hand, flips = (self._hand, ()) if accepted is None else (accepted.after[1], accepted.flips)
+        hand, changed = (self._hand, ()) if accepted is None else (accepted.after[1], accepted.changed)
         after = ActiveSlice(plane, session, session.state)
-        self._push(Step((self._active, self._hand), (after, hand), flips))
+        self._push(Step((self._active, self._hand), (after, hand), changed))
 
     def _accepting(self, active: ActiveSlice) -> Step:
-        flips = []
+        changed = []
         for edit in reversed(self.preview()):
-            flips.append(edit.flips(self.segment_kji))
+            changed.append(edit.changes(self.segment_kji))
             edit.apply(self.segment_kji)
-        self._toggle(reversed(flips))
+        self._invert(reversed(changed))
         hand = (*self._hand, HandSlice(active.plane, active.probability))
-        return Step((self._active, self._hand), (None, hand), tuple(flips))
+        return Step((self._active, self._hand), (None, hand), tuple(changed))
 
     def _push(self, step: Step) -> None:
         self._do(step)
-        self._done.append(step)
-        self._undone.clear()
+        self._steps.add(step)
 
     def _do(self, step: Step) -> None:
-        self._toggle(step.flips)
-        self._flipped += step.flips
+        self._invert(step.changed)
+        self._changed += step.changed
         self._active, self._hand = step.after
 
-    def _toggle(self, flips: Iterable[np.ndarray]) -> None:
-        for voxels in flips:
+    def _invert(self, changed: Iterable[np.ndarray]) -> None:
+        for voxels in changed:
             self.segment_kji.reshape(-1)[voxels] ^= True
-
-    def _encode(self, plane: SlicePlane) -> Embedding:
-        return self.cache.get_or_make((key_of(plane), self.window), lambda: self._encode_anew(plane))
-
-    def _encode_anew(self, plane: SlicePlane) -> Embedding:
-        image = sample_slice(self.volume_kji, self.volume_geometry, plane, outside=self._darkest)
-        return self.prompter.encode(image, plane.spacing_rc_mm, self.window)
-
-    @cached_property
-    def _darkest(self) -> float:
-        return float(self.volume_kji.min())
 
     def _made_by_hand(self, plane: SlicePlane) -> np.ndarray | None:
         for item in reversed(self._hand):

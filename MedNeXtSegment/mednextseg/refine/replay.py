@@ -4,7 +4,7 @@ import numpy as np
 
 from mednextseg.geometry import Geometry
 from mednextseg.refine.journal import PromptJournal
-from mednextseg.refine.prompter import Prompter
+from mednextseg.refine.prompter import Cancel, Prompter, PrompterInfo
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.slices.slice_plane import SlicePlane
 
@@ -22,30 +22,42 @@ def replay(
     Raises:
         ValueError: where the prompter is not the one that the journal was made with.
     """
-    if journal.model_hash != prompter.info.model_hash:
-        mine = f"{prompter.info.name} {prompter.info.model_hash[:8]}"
-        theirs = f"{journal.prompter} {journal.model_hash[:8]}"
-        raise ValueError(f"the journal was made with {theirs}, this is {mine}; install the model it was made with.")
+    check_prompter(journal, prompter.info)
     refinement = Refinement(
-        volume_kji, volume_geometry, prompter, segment_kji, segment_geometry, journal.window, journal.segment
+        volume_kji, volume_geometry, prompter, segment_kji, segment_geometry, journal.display_range, journal.segment
     )
     for entry in journal.entries:
-        _do_entry(refinement, entry)
+        do_entry(refinement, entry)
     return refinement
 
 
-def _do_entry(refinement: Refinement, entry: dict) -> None:
+def check_prompter(journal: PromptJournal, info: PrompterInfo) -> None:
+    """Raise ValueError where a journal was made with another prompter, which would answer otherwise."""
+    if journal.model_hash != info.model_hash:
+        theirs, mine = f"{journal.prompter} {journal.model_hash[:8]}", f"{info.name} {info.model_hash[:8]}"
+        raise ValueError(f"the journal was made with {theirs}, this is {mine}; install the model it was made with.")
+
+
+def do_entry(refinement: Refinement, entry: dict, cancel: Cancel | None = None) -> tuple[str, str]:
+    """Do one action of a journal; `cancel` as in Prompter.predict.
+
+    Returns:
+        Why a propagation ended ahead and back; empty for other actions.
+    """
     action = entry["action"]
     if action == "point":
         plane = SlicePlane.from_dict(entry["plane"])
-        refinement.add_point(entry["point_ras_mm"], entry["positive"], plane, is_answered=entry.get("answered", True))
+        refinement.add_point(entry["point_ras_mm"], entry["positive"], plane, cancel, entry.get("answered", True))
     elif action == "box":
-        refinement.add_box(entry["corners_ras_mm"], SlicePlane.from_dict(entry["plane"]))
+        refinement.add_box(entry["corners_ras_mm"], SlicePlane.from_dict(entry["plane"]), cancel)
     elif action == "remove_point":
-        refinement.remove_point(entry["index"])
+        refinement.remove_point(entry["index"], cancel)
     elif action == "window":
-        refinement.set_window(entry["window"])
+        refinement.set_display_range(entry["window"])
     elif action == "propagate":
-        refinement.propagate(entry["slices_ahead"], entry["slices_back"])
+        return refinement.propagate(entry["slices_ahead"], entry["slices_back"], cancel=cancel)
+    elif action in ("remove_box", "propagate_between"):
+        getattr(refinement, action)(cancel)
     else:
         getattr(refinement, action)()
+    return "", ""

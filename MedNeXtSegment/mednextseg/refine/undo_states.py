@@ -1,6 +1,6 @@
 """What a Refinement holds between two actions, and what undo restores."""
 
-import json
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,8 @@ import numpy as np
 from mednextseg.refine.propagation import PropagatedSlice
 from mednextseg.refine.slices.slice_plane import SlicePlane
 from mednextseg.refine.slices.slice_session import SliceSession, SliceState
+
+UNDO_LEVELS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,25 +42,41 @@ class HandSlice:
 class Step:
     """One action: the active slice and the slices made by hand before and after it, and what it did to the segment's voxels.
 
-    `flips` are flat indices of voxels that change, one array after the other, each voxel once in each: the same way back, in
+    `changed` are flat indices of voxels that change, one array after the other, each voxel once in each: the same way back, in
     the other order.
     """
 
     before: tuple[ActiveSlice | None, tuple[HandSlice, ...]]
     after: tuple[ActiveSlice | None, tuple[HandSlice, ...]]
-    flips: tuple[np.ndarray, ...] = ()
+    changed: tuple[np.ndarray, ...] = ()
 
 
-def key_of(plane: SlicePlane) -> str:
-    """The same text for the same plane."""
-    return json.dumps(plane.to_dict())
+class UndoStack:
+    """The actions that can be taken back, and those taken back that can be done again: at most UNDO_LEVELS of each."""
 
+    def __init__(self) -> None:
+        self._done: deque[Step] = deque(maxlen=UNDO_LEVELS)
+        self._undone: deque[Step] = deque(maxlen=UNDO_LEVELS)
 
-def is_same_plane(plane: SlicePlane, other: SlicePlane) -> bool:
-    """Whether two planes have the identical grid."""
-    return key_of(plane) == key_of(other)
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._done)
 
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._undone)
 
-def is_parallel(plane: SlicePlane, other: SlicePlane) -> bool:
-    """Whether two planes have the same normal."""
-    return bool(np.allclose(plane.normal_ras, other.normal_ras, atol=1e-6))
+    def add(self, step: Step) -> None:
+        """A new action; what was taken back before it is forgotten."""
+        self._done.append(step)
+        self._undone.clear()
+
+    def undo(self) -> Step:
+        """The last action, which is taken back now; IndexError where there is none."""
+        self._undone.append(self._done.pop())
+        return self._undone[-1]
+
+    def redo(self) -> Step:
+        """The action taken back last, which is done again now; IndexError where there is none."""
+        self._done.append(self._undone.pop())
+        return self._done[-1]

@@ -1,4 +1,4 @@
-"""Prompts that are overtaken, removed, or seen through another window: undo, journal and mask stay in step."""
+"""Prompts that are overtaken, removed, or seen through another range of intensities: undo, journal and mask stay in step."""
 
 import numpy as np
 import pytest
@@ -90,12 +90,12 @@ def test_clicks_without_their_box_are_answered_anew(case):
     assert np.array_equal(case.refinement.probability, alone.refinement.probability)
 
 
-def test_the_window_of_each_prompt_is_in_the_journal(case):
-    case.refinement.set_window((0.0, 1000.0))
+def test_the_displayed_range_of_each_prompt_is_in_the_journal(case):
+    case.refinement.set_display_range((0.0, 1000.0))
     case.click((20, 22))
     faint = case.refinement.probability.copy()
-    case.refinement.set_window((0.0, 1000.0))
-    case.refinement.set_window(None)
+    case.refinement.set_display_range((0.0, 1000.0))
+    case.refinement.set_display_range(None)
     case.click((20, 23))
     assert not np.array_equal(case.refinement.probability, faint)
     actions = [entry["action"] for entry in case.refinement.journal.entries]

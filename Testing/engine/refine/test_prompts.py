@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mednextseg.refine import Prompts
 from mednextseg.refine.loading import load_prompter
-from mednextseg.refine.prompter import obey_clicks, windowed
+from mednextseg.refine.prompter import obey_clicks, scaled_to_display
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
 
 _EDGE = st.floats(-1000, 1000, allow_nan=False)
@@ -79,17 +79,17 @@ def test_a_click_and_a_box_beyond_the_edge_draw_only_what_is_inside():
     assert channels[3].sum() == 3 * 8
 
 
-def test_the_window_decides_what_is_black_and_white():
+def test_the_displayed_range_decides_what_is_black_and_white():
     image = np.array([[0.0, 50.0], [100.0, 200.0]])
-    assert windowed(image, (50, 100)).tolist() == [[0, 0], [1, 1]]
-    assert windowed(np.full((4, 4), 7.0), None).max() == 0
+    assert scaled_to_display(image, (50, 100)).tolist() == [[0, 0], [1, 1]]
+    assert scaled_to_display(np.full((4, 4), 7.0), None).max() == 0
     with_hole = image.copy()
     with_hole[0, 0] = np.nan
-    assert np.isfinite(windowed(with_hole, None)).all()
+    assert np.isfinite(scaled_to_display(with_hole, None)).all()
     with pytest.raises(ValueError, match="no finite"):
-        windowed(np.full((2, 2), np.nan), None)
+        scaled_to_display(np.full((2, 2), np.nan), None)
     with pytest.raises(ValueError, match="rows, cols"):
-        windowed(np.zeros((2, 2, 2)), None)
+        scaled_to_display(np.zeros((2, 2, 2)), None)
 
 
 def test_clicked_pixels_get_what_the_user_said():

@@ -101,7 +101,7 @@ class BrightPrompter:
     def __init__(self, score: float = float("nan")) -> None:
         self.score = score
 
-    def encode(self, image_rc, spacing_rc_mm=(1.0, 1.0), window=None):
+    def encode(self, image_rc, spacing_rc_mm=(1.0, 1.0), display_range=None):
         return Embedding(np.asarray(image_rc, np.float32), spacing_rc_mm)
 
     def predict(self, embedding, prompts, state=None, cancel=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mednextseg.refine import Prompts, load_prompter
-from mednextseg.refine.prompter import windowed
+from mednextseg.refine.prompter import scaled_to_display
 from mednextseg.refine.prompters.random_walker import random_walk
 
 
@@ -89,5 +89,5 @@ def test_prompts_that_do_not_fit_are_refused():
         prompter.predict(embedding, Prompts(mask=np.zeros((10, 20))))
 
 
-def test_the_window_is_the_callers():
-    assert windowed(np.array([[0, 100]]), (0, 400)).max() == 0.25
+def test_the_displayed_range_is_the_callers():
+    assert scaled_to_display(np.array([[0, 100]]), (0, 400)).max() == 0.25

@@ -48,6 +48,16 @@ def volume(truth):
 
 
 @pytest.fixture
+def refinement(prompter, volume, geometry):
+    return Refinement(volume, geometry, prompter)
+
+
+@pytest.fixture(scope="module")
+def plane(geometry):
+    return voxel_plane(geometry, 0, 12)
+
+
+@pytest.fixture
 def slice_session(prompter, volume):
     return SliceSession(prompter, prompter.encode(volume[12], (1.2, 1.0)))
 
@@ -56,42 +66,43 @@ def _dice(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 
 
-def test_undo_takes_back_fifty_clicks_and_redo_repeats_them_bit_for_bit(slice_session):
+def test_undo_takes_back_fifty_clicks_and_redo_repeats_them_bit_for_bit(refinement, plane):
     rng = np.random.default_rng(0)
-    seen = [slice_session.probability.copy()]
+    seen = []
     for _ in range(50):
-        slice_session.add_point(rng.uniform((5, 5), (43, 47)), bool(rng.integers(2)))
-        seen.append(slice_session.probability.copy())
-    for expected in reversed(seen[:-1]):
-        assert slice_session.undo()
-        assert np.array_equal(slice_session.probability, expected)
-    assert not slice_session.undo()
-    for expected in seen[1:]:
-        assert slice_session.redo()
-        assert np.array_equal(slice_session.probability, expected)
-    assert not slice_session.redo()
+        refinement.add_point(plane.ras_from_rc(rng.uniform((5, 5), (43, 47))), bool(rng.integers(2)), plane)
+        seen.append(refinement.probability.copy())
+    for expected in reversed(seen):
+        assert np.array_equal(refinement.probability, expected)
+        assert refinement.undo()
+    assert refinement.probability is None and not refinement.undo()
+    for expected in seen:
+        assert refinement.redo()
+        assert np.array_equal(refinement.probability, expected)
+    assert not refinement.redo()
 
 
-def test_undo_restores_the_saved_mask_where_asking_again_would_give_another(volume):
+def test_undo_restores_the_saved_mask_where_asking_again_would_give_another(volume, geometry, plane):
     torch.manual_seed(0)
     prompter = ClickNetPrompter(build_click_net((8, 8, 8, 8), 1), 64, 2.0, "0" * 64)
-    session = SliceSession(prompter, prompter.encode(volume[12]))
+    refinement = Refinement(volume, geometry, prompter)
     for point, positive in (((24, 26), True), ((24, 36), False)):
-        session.add_point(point, positive)
-    after_two = session.probability.copy()
-    session.add_point((20, 20), True)
-    assert session.undo()
-    assert np.array_equal(session.probability, after_two)
-    again = prompter.predict(session.embedding, session.prompts).probability
+        refinement.add_point(plane.ras_from_rc(point), positive, plane)
+    after_two = refinement.probability.copy()
+    refinement.add_point(plane.ras_from_rc((20, 20)), True, plane)
+    assert refinement.undo()
+    assert np.array_equal(refinement.probability, after_two)
+    again = prompter.predict(prompter.encode(volume[12], plane.spacing_rc_mm), refinement.active_prompts).probability
     assert not np.array_equal(again, after_two)
 
 
-def test_a_new_click_after_undo_forgets_what_could_be_redone(slice_session):
-    slice_session.add_point((24, 26), True)
-    slice_session.add_point((10, 10), False)
-    slice_session.undo()
-    slice_session.add_point((12, 12), False)
-    assert not slice_session.can_redo
+def test_a_new_click_after_undo_forgets_what_could_be_redone(refinement, plane):
+    refinement.add_point(plane.ras_from_rc((24, 26)), True, plane)
+    refinement.add_point(plane.ras_from_rc((10, 10)), False, plane)
+    refinement.undo()
+    assert refinement.can_redo
+    refinement.add_point(plane.ras_from_rc((12, 12)), False, plane)
+    assert not refinement.can_redo
 
 
 def test_the_automatic_mask_is_the_first_mask_prompt(prompter, volume, truth):
@@ -120,7 +131,6 @@ def test_removing_the_only_click_shows_the_start_again(slice_session):
     slice_session.add_point((24, 26), True)
     slice_session.remove_point(0)
     assert not slice_session.mask.any() and slice_session.prompts.is_empty
-    assert slice_session.undo() and slice_session.mask.any()
 
 
 def test_three_clicks_in_three_planes_one_oblique_repair_the_segment(prompter, volume, geometry, truth):
@@ -162,7 +172,7 @@ def test_a_prompt_on_another_plane_accepts_the_one_before(prompter, volume, geom
 def test_the_journal_replays_to_the_identical_segment(prompter, volume, geometry, truth, tmp_path):
     broken = truth.copy()
     broken[10:15, :, 30:] = False
-    refinement = Refinement(volume, geometry, prompter, broken, window=(80.0, 200.0), segment_name="ball")
+    refinement = Refinement(volume, geometry, prompter, broken, display_range=(80.0, 200.0), segment_name="ball")
     axial, coronal = voxel_plane(geometry, 0, 12), voxel_plane(geometry, 1, 24)
     refinement.add_point(axial.ras_from_rc([24, 35]), True, axial)
     refinement.add_point(axial.ras_from_rc([5, 5]), False, axial)

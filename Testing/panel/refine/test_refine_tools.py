@@ -177,7 +177,7 @@ def test_clicks_are_answered_on_what_is_displayed_or_not_as_the_box_says(bench):
     bench.inputs.displayedWindowCheckBox.click()
     bench.click((4, 0))
     journal = bench.tools.session.journal
-    assert journal.window == (0.0, 2000.0)
+    assert journal.display_range == (0.0, 2000.0)
     assert [e["window"] for e in journal.entries if e["action"] == "window"] == [(80.0, 200.0), None]
     expected = bench.mask()
     display.SetWindowLevelMinMax(0, 50)

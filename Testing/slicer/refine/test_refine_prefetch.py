@@ -20,9 +20,9 @@ class CountingPrompter(SamPrompter):
         super().__init__(build_sam_med2d(64, adapters=False), "sam", "0" * 64)
         self.encoded = 0
 
-    def encode(self, image_rc, spacing_rc_mm=(1.0, 1.0), window=None):
+    def encode(self, image_rc, spacing_rc_mm=(1.0, 1.0), display_range=None):
         self.encoded += 1
-        return super().encode(image_rc, spacing_rc_mm, window)
+        return super().encode(image_rc, spacing_rc_mm, display_range)
 
 
 @pytest.fixture

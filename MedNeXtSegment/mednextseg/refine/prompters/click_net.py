@@ -18,7 +18,7 @@ from mednextseg.refine.prompter import (
     Result,
     checked,
     obey_clicks,
-    windowed,
+    scaled_to_display,
 )
 from mednextseg.refine.prompters.network_view import SliceView, view_around, whole_slice
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
@@ -78,10 +78,13 @@ class ClickNetPrompter:
         )
 
     def encode(
-        self, image_rc: np.ndarray, spacing_rc_mm: tuple[float, float] = (1.0, 1.0), window: tuple[float, float] | None = None
+        self,
+        image_rc: np.ndarray,
+        spacing_rc_mm: tuple[float, float] = (1.0, 1.0),
+        display_range: tuple[float, float] | None = None,
     ) -> Embedding:
-        """Window the slice; nothing is encoded, every click sees the image itself. See Prompter.encode."""
-        return Embedding(windowed(image_rc, window), tuple(spacing_rc_mm))
+        """Scale the slice to what is displayed; nothing is encoded, every click sees the image itself. See Prompter.encode."""
+        return Embedding(scaled_to_display(image_rc, display_range), tuple(spacing_rc_mm))
 
     def predict(self, embedding: Embedding, prompts: Prompts, state: Any = None, cancel: Cancel | None = None) -> Result:
         """Answer prompts on the closest view that holds them; see Prompter.predict. `state` is not used.

@@ -43,7 +43,7 @@ class EmbeddingCache:
         return embedding
 
     def clear(self) -> None:
-        """Forget everything: the volume or the window has changed."""
+        """Forget everything: the volume or the displayed range has changed."""
         with self._lock:
             self._entries.clear()
             self.nbytes = 0

@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import LinearOperator, cg
 
-from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, windowed
+from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, scaled_to_display
 from mednextseg.refine.prompters.network_view import SliceView, view_around, whole_slice
 from mednextseg.refine.prompts import Prompts
 
@@ -41,10 +41,13 @@ class RandomWalkerPrompter:
     info = PrompterInfo("random_walker", "random_walker-1", False, native_size_px=_SIZE_PX)
 
     def encode(
-        self, image_rc: np.ndarray, spacing_rc_mm: tuple[float, float] = (1.0, 1.0), window: tuple[float, float] | None = None
+        self,
+        image_rc: np.ndarray,
+        spacing_rc_mm: tuple[float, float] = (1.0, 1.0),
+        display_range: tuple[float, float] | None = None,
     ) -> Embedding:
-        """Window the slice. See Prompter.encode."""
-        return Embedding(windowed(image_rc, window), tuple(spacing_rc_mm))
+        """Scale the slice to what is displayed. See Prompter.encode."""
+        return Embedding(scaled_to_display(image_rc, display_range), tuple(spacing_rc_mm))
 
     def predict(self, embedding: Embedding, prompts: Prompts, state: Any = None, cancel: Cancel | None = None) -> Result:
         """Answer prompts; see Prompter.predict.

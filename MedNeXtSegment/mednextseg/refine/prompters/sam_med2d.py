@@ -21,7 +21,7 @@ from mednextseg.models.library import sha256_of
 from mednextseg.models.pickles.restricted_unpickler import load_checkpoint
 from mednextseg.models.weights import load_strictly, read_safetensors
 from mednextseg.networks.sam_med2d import SamMed2D, build_sam_med2d
-from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, windowed
+from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, scaled_to_display
 from mednextseg.refine.prompts import Prompts
 
 FAMILIES = ("sam_med2d", "sam", "medsam")
@@ -82,10 +82,13 @@ class SamPrompter:
         return cls(network, family, sha256_of(path), device)
 
     def encode(
-        self, image_rc: np.ndarray, spacing_rc_mm: tuple[float, float] = (1.0, 1.0), window: tuple[float, float] | None = None
+        self,
+        image_rc: np.ndarray,
+        spacing_rc_mm: tuple[float, float] = (1.0, 1.0),
+        display_range: tuple[float, float] | None = None,
     ) -> Embedding:
         """Encode a slice; costly and worth caching. See Prompter.encode. Colours are given as RGB."""
-        grey = windowed(image_rc, window)
+        grey = scaled_to_display(image_rc, display_range)
         pixels = np.asarray(image_rc, np.float32) if np.ndim(image_rc) == 3 else np.repeat(grey[..., None] * 255.0, 3, axis=2)
         if self.family == "sam_med2d":
             pixels = pixels[..., ::-1]  # its training read images with OpenCV, blue first

@@ -1,5 +1,6 @@
 """A plane in RAS on which a slice is sampled. numpy only, so that the Slicer process can import it."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,3 +197,18 @@ def _native_spacing(geometry: Geometry, row: np.ndarray, col: np.ndarray) -> tup
         return tuple(float(geometry.spacing_ijk_mm[axis]) for axis in nearest)
     finest = float(geometry.spacing_ijk_mm.min())
     return finest, finest
+
+
+def key_of(plane: SlicePlane) -> str:
+    """The same text for the same plane."""
+    return json.dumps(plane.to_dict())
+
+
+def is_same_plane(plane: SlicePlane, other: SlicePlane) -> bool:
+    """Whether two planes have the identical grid."""
+    return key_of(plane) == key_of(other)
+
+
+def is_parallel(plane: SlicePlane, other: SlicePlane) -> bool:
+    """Whether two planes have the same normal."""
+    return bool(np.allclose(plane.normal_ras, other.normal_ras, atol=1e-6))

@@ -22,7 +22,7 @@ class SliceEdit:
     voxels: np.ndarray
     mask: np.ndarray
 
-    def flips(self, segment_kji: np.ndarray) -> np.ndarray:
+    def changes(self, segment_kji: np.ndarray) -> np.ndarray:
         """Flat indices of the voxels of a bool (K, J, I) segment that writing the slice changes; each once."""
         return self.voxels[segment_kji.reshape(-1)[self.voxels] != self.mask]
 

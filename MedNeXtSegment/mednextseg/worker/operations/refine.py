@@ -15,18 +15,18 @@ def encode_slice(parameters: dict, context: Context) -> dict:
 
     Args:
         parameters: "session" (a newer encode of the same session takes the place of a waiting one), "embedding" id that the client
-            chooses, "prompter" name or path, "image" array (rows, columns), "spacing_rc_mm"; optional "window" [black, white],
+            chooses, "prompter" name or path, "image" array (rows, columns), "spacing_rc_mm"; optional "display_range" [black, white],
             "device", "family" of a checkpoint.
         context: of the request.
     Returns:
         "prompter": its PrompterInfo; from now on "embedding" can be named.
     """
     names = ["session", "embedding", "prompter", "image", "spacing_rc_mm"]
-    values = required(parameters, names, ["window", "device", "family"])
-    _, embedding_id, prompter_name, image, spacing_rc_mm, window, device, family = values
+    values = required(parameters, names, ["display_range", "device", "family"])
+    _, embedding_id, prompter_name, image, spacing_rc_mm, display_range, device, family = values
     image_rc = context.arrays.take(image)
     prompter = _opened_prompter(prompter_name, device or "auto", family, context.state)
-    embedding = prompter.encode(image_rc, _pair(spacing_rc_mm), None if window is None else _pair(window))
+    embedding = prompter.encode(image_rc, _pair(spacing_rc_mm), None if display_range is None else _pair(display_range))
     context.state.embeddings.put(embedding_id, (prompter, embedding))
     return {"prompter": asdict(prompter.info)}
 
