@@ -2,7 +2,7 @@
 
     python Testing/benchmarks/network_benchmark.py --quick
     python Testing/benchmarks/network_benchmark.py --output docs/developers/benchmarks_network.json --seconds 200   # and again, until done
-    python Testing/benchmarks/network_report.py docs
+    python Testing/benchmarks/network_report.py docs/developers
 
 Runners take turns, so that a change of the machine's load meets all of them. The stock allocator is measured first, then the
 settings of the worker (kernels/allocator.py), because those hold for the rest of the process. A turn during which other programs

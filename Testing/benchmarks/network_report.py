@@ -1,6 +1,6 @@
 """Table and plot of what network_benchmark.py measured: FOLDER/benchmarks_network.json -> FOLDER/benchmarks.md, FOLDER/figures/.
 
-    python Testing/benchmarks/network_report.py docs
+    python Testing/benchmarks/network_report.py docs/developers
 
 The table replaces what stands between the two marks in benchmarks.md; the text around it is written by hand.
 """
@@ -137,7 +137,7 @@ def write(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="the folder docs")
+    parser.add_argument("folder", type=Path, help="the folder docs/developers")
     write(parser.parse_args().folder)
 
 

@@ -45,5 +45,5 @@ def run_ranking(options: argparse.Namespace, only: Sequence[str] | None) -> int:
     print(f"{'model':30s} {'score':>8s} {'95 % interval':>20s}   (higher is better; no Dice)")
     for model, score in scores.items():
         print(f"{model:30s} {score.score:8.3f} {f'{score.low:.3f} - {score.high:.3f}':>20s}")
-    print("Check the winner with a report: in our trial this order did not follow the Dice (docs/evaluate.md).")
+    print("Check the winner with a report: in our trial this order did not follow the Dice (docs/developers/model_choice.md).")
     return 0

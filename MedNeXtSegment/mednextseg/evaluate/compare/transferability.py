@@ -7,8 +7,8 @@ Paper: Yang et al., "Pick the Best Pre-trained Model: Towards Transferability Es
     F_i: mean over cases of 1 / E, E the hyperspherical energy, i.e. the mean of 1 / |u - v| over pairs of unit feature vectors;
     T = sum_i log(F_i / C_i), higher is better.
 
-A score to rank models by, never a predicted Dice, and a weak one: in our trial (docs/evaluate.md) it did not follow the Dice of models
-of different trainings. Where we differ from the public code, on purpose:
+A score to rank models by, never a predicted Dice, and a weak one: in our trial (docs/developers/model_choice.md) it did not follow the
+Dice of models of different trainings. Where we differ from the public code, on purpose:
 - hooks see every window (see taps.py), and labels lie on the same axes as the features;
 - distances are averaged, not compounded;
 - variety is 1 / E, as the paper says, where the code rewards E itself and so collapsed features;
