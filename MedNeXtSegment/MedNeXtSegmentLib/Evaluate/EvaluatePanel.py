@@ -4,9 +4,7 @@ from collections.abc import Callable
 
 import qt
 import slicer
-import vtk
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from MedNeXtSegmentLib.Evaluate.ConfusionTable import ConfusionTable
 from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic, newErrorMap, writeErrorMap
@@ -15,11 +13,11 @@ from MedNeXtSegmentLib.Evaluate.PairsTable import PairsTable
 from MedNeXtSegmentLib.Evaluate.ScoresTable import ScoresTable
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import segmentNames
 from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
+from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
+from MedNeXtSegmentLib.Widgets.ProgressRow import ProgressRow
 
-_BAR_STEPS = 1000
 
-
-class EvaluatePanel(VTKObservationMixin):
+class EvaluatePanel(NodePanel):
     """Args:
     widget: loaded from Evaluate.ui.
     logic: compares.
@@ -27,9 +25,8 @@ class EvaluatePanel(VTKObservationMixin):
     """
 
     def __init__(self, widget, logic: EvaluateLogic, whatIsMissing: Callable[[], str]) -> None:
-        VTKObservationMixin.__init__(self)
+        super().__init__(slicer.util.childWidgetVariables(widget))
         self._whatIsMissing = whatIsMissing
-        self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = logic
         self.pairs = PairsTable(self.ui.pairsTable, self.update)
@@ -38,13 +35,10 @@ class EvaluatePanel(VTKObservationMixin):
         self.run: EvaluateRun | None = None
         self.errorMapNode = None
         self._finishedRun: EvaluateRun | None = None
-        self._parameterNode = None
-        self._guiTag = None
         self._matched: tuple = ()
-        self.ui.progressBar.setMaximum(_BAR_STEPS)
-        self.ui.progressBar.setVisible(False)
+        toolTips = _("Measure every matched segment."), _("Stop; nothing is shown.")
+        self.progress = ProgressRow(self.ui.evaluateButton, self.ui.progressBar, *toolTips, self.evaluate, self._onStop)
         self.ui.matchButton.clicked.connect(lambda *_args: self._match())
-        self.ui.evaluateButton.clicked.connect(lambda *_args: self._onButton())
         self.ui.exportButton.clicked.connect(lambda *_args: self._export())
 
     def close(self) -> None:
@@ -55,18 +49,13 @@ class EvaluatePanel(VTKObservationMixin):
 
     def setParameterNode(self, parameterNode) -> None:
         """Bind the widgets to these parameters; None unbinds them, and what was shown of another scene goes."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
-        self._parameterNode = parameterNode
+        super().setParameterNode(parameterNode)
         if parameterNode is None:
             self.errorMapNode = None
             self._show(None)
             self.pairs.match(None, None)
             self._matched = ()
             return
-        self._guiTag = parameterNode.connectGui(self.ui)
-        self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
         self.update()
 
     def update(self) -> None:
@@ -82,18 +71,14 @@ class EvaluatePanel(VTKObservationMixin):
                 self._show(None)
             self._match()
             return
-        missing = self._missing()
-        self.ui.evaluateButton.setText(_("Evaluate") if self.run is None else _("Cancel"))
-        self.ui.evaluateButton.enabled = self.run is not None or not missing
-        self.ui.evaluateButton.setToolTip(missing or _("Measure every matched segment."))
-        self.ui.progressBar.setVisible(self.run is not None)
+        self.progress.setRunning(self.run is not None)
+        self.progress.setReady(self._missing())
         self.ui.exportButton.enabled = self._finishedRun is not None
 
     def evaluate(self) -> None:
         """Start comparing what is matched."""
         parameters = self._parameterNode
         self._show(None)
-        self.ui.progressBar.setValue(0)
         try:
             self.run = self.logic.evaluate(
                 parameters.evaluateReference, parameters.evaluateTest, self.pairs.pairs(), self._onProgress, self._onFinished
@@ -137,14 +122,11 @@ class EvaluatePanel(VTKObservationMixin):
         self._showStatus(self.pairs.match(parameters.evaluateReference, parameters.evaluateTest))
         self.update()
 
-    def _onButton(self) -> None:
-        if self.run is None:
-            self.evaluate()
-        else:
-            self.logic.cancel(self.run)
+    def _onStop(self) -> None:
+        self.logic.cancel(self.run)
 
     def _onProgress(self, run: EvaluateRun) -> None:
-        self.ui.progressBar.setValue(round(_BAR_STEPS * run.fraction))
+        self.progress.show(run.fraction)
 
     def _onFinished(self, run: EvaluateRun) -> None:
         self.run = None
@@ -180,6 +162,3 @@ class EvaluatePanel(VTKObservationMixin):
 
     def _showStatus(self, text: str) -> None:
         self.ui.statusLabel.setText(text)
-
-    def _onParametersChanged(self, _caller=None, _event=None) -> None:
-        self.update()

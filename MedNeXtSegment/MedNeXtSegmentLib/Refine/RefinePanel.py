@@ -3,16 +3,15 @@
 from collections.abc import Callable
 
 import slicer
-import vtk
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from MedNeXtSegmentLib.Refine.ClickSources import MarkupsClicks
 from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
 from MedNeXtSegmentLib.Refine.RefineTools import RefineTarget, RefineTools
+from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
 
 
-class RefinePanel(VTKObservationMixin):
+class RefinePanel(NodePanel):
     """Args:
     widget: loaded from Refine.ui.
     toolsWidget: loaded from RefineTools.ui; it is put below.
@@ -24,13 +23,10 @@ class RefinePanel(VTKObservationMixin):
     """
 
     def __init__(self, widget, toolsWidget, logic: RefineLogic, whatIsMissing: Callable[[], str]) -> None:
-        VTKObservationMixin.__init__(self)
+        super().__init__(slicer.util.childWidgetVariables(widget))
         self._whatIsMissing = whatIsMissing
-        self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         widget.layout().addWidget(toolsWidget)
-        self._parameterNode = None
-        self._guiTag = None
         self._segmentation = None
         self._isUpdating = False
         self.tools = RefineTools(toolsWidget, lambda: logic, MarkupsClicks(), self._target)
@@ -49,16 +45,10 @@ class RefinePanel(VTKObservationMixin):
 
     def setParameterNode(self, parameterNode) -> None:
         """Bind the widgets to these parameters; None unbinds them and ends the session."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onChanged)
-        self._parameterNode = parameterNode
+        super().setParameterNode(parameterNode)
         if parameterNode is None:
             self._observeSegmentation(None)
             self.tools.close()
-        else:
-            self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onChanged)
         self.update()
 
     def update(self) -> None:
@@ -116,9 +106,9 @@ class RefinePanel(VTKObservationMixin):
         events = slicer.vtkSegmentation
         for event in (events.SegmentAdded, events.SegmentRemoved, events.SegmentModified):
             if self._segmentation is not None:
-                self.removeObserver(self._segmentation, event, self._onChanged)
+                self.removeObserver(self._segmentation, event, self._onParametersChanged)
             if segmentation is not None:
-                self.addObserver(segmentation, event, self._onChanged)
+                self.addObserver(segmentation, event, self._onParametersChanged)
         self._segmentation = segmentation
 
     def _nextSegment(self) -> None:
@@ -127,7 +117,4 @@ class RefinePanel(VTKObservationMixin):
             selector.setCurrentIndex((selector.currentIndex + 1) % selector.count)
 
     def _onSegmentChosen(self, *_args) -> None:
-        self.update()
-
-    def _onChanged(self, _caller=None, _event=None) -> None:
         self.update()

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 
 import slicer
-import vtk
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib.ParameterNode import inputVolumesOf, recipeOf
@@ -14,11 +12,11 @@ from MedNeXtSegmentLib.Review.ReviewRun import ReviewRun, ReviewSlice
 from MedNeXtSegmentLib.Review.ReviewTable import ReviewTable
 from MedNeXtSegmentLib.Scene.Segmentations import segmentIdByName
 from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
+from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
+from MedNeXtSegmentLib.Widgets.ProgressRow import ProgressRow
 
-_BAR_STEPS = 1000
 
-
-class ReviewPanel(VTKObservationMixin):
+class ReviewPanel(NodePanel):
     """Uses the volume, model, region and segmentation of the Segment tab; `setParameterNode(None)` ends what runs.
 
     Args:
@@ -37,28 +35,23 @@ class ReviewPanel(VTKObservationMixin):
         whatIsMissing: Callable[[], str],
         refineAt: Callable[[str, tuple], None],
     ) -> None:
-        VTKObservationMixin.__init__(self)
-        self.ui, self.logic, self._card = ui, logic, chosenCard
+        super().__init__(ui, isBound=False)  # the Evaluate tab, to which the widgets belong, binds them
+        self.logic, self._card = logic, chosenCard
         self._whatIsMissing, self._refineAt = whatIsMissing, refineAt
         self.table = ReviewTable(ui.reviewTable, self.lookAt)
         self.run: ReviewRun | None = None
-        self._parameterNode = None
         self._shownFor: tuple = ()
-        ui.reviewProgressBar.setMaximum(_BAR_STEPS)
-        ui.reviewProgressBar.setVisible(False)
-        ui.reviewButton.clicked.connect(lambda *_args: self._onButton())
+        toolTips = _("Run the model again and list the slices it is least sure of."), _("Stop; nothing is listed.")
+        self.progress = ProgressRow(ui.reviewButton, ui.reviewProgressBar, *toolTips, self._start, self._onStop)
         ui.refineSliceButton.clicked.connect(lambda *_args: self._onRefine())
 
     def setParameterNode(self, parameterNode) -> None:
         """Follow these parameters; None for none, and what was shown of another scene goes."""
-        if self._parameterNode is not None:
-            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
-        self._parameterNode = parameterNode
+        super().setParameterNode(parameterNode)
         if parameterNode is None:
             self._forget()
-            return
-        self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
-        self.update()
+        else:
+            self.update()
 
     def update(self) -> None:
         """Say what would be searched, and enable what can be done."""
@@ -74,10 +67,8 @@ class ReviewPanel(VTKObservationMixin):
             text = _("{model} on {volume}, as chosen in the Segment tab")
             volume = self._parameterNode.inputVolume.GetName()
             self.ui.reviewInputsLabel.setText(text.format(model=card.title, volume=volume))
-        self.ui.reviewButton.setText(_("Find slices in doubt") if self.run is None else _("Cancel"))
-        self.ui.reviewButton.enabled = self.run is not None or not missing
-        self.ui.reviewButton.setToolTip(missing or _("Run the model again and list the slices it is least sure of."))
-        self.ui.reviewProgressBar.setVisible(self.run is not None)
+        self.progress.setRunning(self.run is not None)
+        self.progress.setReady(missing)
         problem = self._whyNotRefined()
         self.ui.refineSliceButton.enabled = not problem
         self.ui.refineSliceButton.setToolTip(problem or _("Open the Refine tab with this segment, at this slice."))
@@ -92,7 +83,6 @@ class ReviewPanel(VTKObservationMixin):
         parameters, card = self._parameterNode, self._card()
         self._forget()
         self._shownFor = self._inputs(card)
-        self.ui.reviewProgressBar.setValue(0)
         try:
             self.run = self.logic.review(
                 inputVolumesOf(parameters, len(card.channels)),
@@ -100,7 +90,7 @@ class ReviewPanel(VTKObservationMixin):
                 roiNode=parameters.roi,
                 recipe=recipeOf(parameters, [label.name for label in card.labels]),
                 device=parameters.device,
-                progressCallback=lambda run: self.ui.reviewProgressBar.setValue(round(_BAR_STEPS * run.fraction)),
+                progressCallback=lambda run: self.progress.show(run.fraction),
                 finishedCallback=self._onFinished,
             )
         except (ValueError, RuntimeError) as error:
@@ -116,11 +106,8 @@ class ReviewPanel(VTKObservationMixin):
             self._showStatus("" if run.slices else _("The model is in no doubt anywhere."))
         self.update()
 
-    def _onButton(self) -> None:
-        if self.run is None:
-            self._start()
-        else:
-            self.logic.cancel(self.run)
+    def _onStop(self) -> None:
+        self.logic.cancel(self.run)
 
     def _onRefine(self) -> None:
         problem = self._whyNotRefined()  # the segment may have gone since the row was clicked
@@ -162,6 +149,3 @@ class ReviewPanel(VTKObservationMixin):
 
     def _showStatus(self, text: str) -> None:
         self.ui.reviewStatusLabel.setText(text)
-
-    def _onParametersChanged(self, _caller=None, _event=None) -> None:
-        self.update()

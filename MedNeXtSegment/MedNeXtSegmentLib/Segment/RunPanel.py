@@ -6,9 +6,9 @@ from collections.abc import Callable
 from slicer.i18n import tr as _
 
 from mednextseg.segment.progress import Progress
+from MedNeXtSegmentLib.Widgets.ProgressRow import ProgressRow
 from MedNeXtSegmentLib.Widgets.Texts import timeText
 
-_BAR_STEPS = 1000
 _LOG_LINES = 2000
 
 
@@ -20,41 +20,31 @@ class RunPanel:
     """
 
     def __init__(self, ui, onApply: Callable[[], None], onCancel: Callable[[], None]) -> None:
-        self._ui, self._onApply, self._onCancel = ui, onApply, onCancel
-        self.isRunning = False
+        self._ui, self._onCancel = ui, onCancel
         self._started = 0.0
-        ui.applyButton.clicked.connect(self._onClicked)
+        toolTips = _("Segment the input volume."), _("Stop the run; nothing is written.")
+        self._row = ProgressRow(ui.applyButton, ui.progressBar, *toolTips, onApply, self._onStop)
         ui.logText.setMaximumBlockCount(_LOG_LINES)
-        ui.progressBar.setVisible(False)
+
+    @property
+    def isRunning(self) -> bool:
+        """Whether the button is Cancel now."""
+        return self._row.isRunning
 
     def setReady(self, missing: str) -> None:
         """Enable Apply, or say in its tooltip what is missing."""
-        if not self.isRunning:
-            self._ui.applyButton.enabled = not missing
-            self._ui.applyButton.setToolTip(missing or _("Segment the input volume."))
+        self._row.setReady(missing)
 
     def setRunning(self, isRunning: bool) -> None:
         """Turn Apply into Cancel and back."""
-        self.isRunning = isRunning
-        self._ui.applyButton.setText(_("Cancel") if isRunning else _("Apply"))
-        self._ui.applyButton.enabled = True
-        self._ui.progressBar.setVisible(isRunning)
         if isRunning:
             self._started = time.monotonic()
-            self._ui.applyButton.setToolTip(_("Stop the run; nothing is written."))
-            self._ui.progressBar.setValue(0)
-            self._ui.progressBar.setFormat("")
-
-    def showCancelling(self) -> None:
-        """Cancel was pressed; the answer may take a window's time."""
-        self._ui.applyButton.enabled = False
-        self.showStatus(_("Cancelling..."))
+        self._row.setRunning(isRunning)
 
     def showProgress(self, progress: Progress) -> None:
         """Move the bar; say the phase and the time left."""
-        self._ui.progressBar.setValue(round(_BAR_STEPS * progress.fraction))
-        self._ui.progressBar.setFormat(f"{phaseText(progress.phase)} {progress.fraction:.0%}")
-        if self._ui.applyButton.enabled:
+        self._row.show(progress.fraction, phaseText(progress.phase))
+        if not self._row.isStopping:
             self.showStatus(timeText(time.monotonic() - self._started, progress.seconds_left))
 
     def showStatus(self, text: str, toolTip: str = "") -> None:
@@ -66,12 +56,9 @@ class RunPanel:
         """Add to the log pane."""
         self._ui.logText.appendPlainText(text.rstrip("\n"))
 
-    def _onClicked(self, *_args) -> None:
-        if self.isRunning:
-            self.showCancelling()
-            self._onCancel()
-        else:
-            self._onApply()
+    def _onStop(self) -> None:
+        self.showStatus(_("Cancelling..."))
+        self._onCancel()
 
 
 def phaseText(phase: str) -> str:

@@ -4,9 +4,7 @@ from collections.abc import Callable
 
 import qt
 import slicer
-import vtk
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.ParameterNode import labelNamesOf, recipeOf
@@ -17,10 +15,11 @@ from MedNeXtSegmentLib.Segment.ModelPanel import ModelPanel
 from MedNeXtSegmentLib.Segment.ResultsPanel import ResultsPanel
 from MedNeXtSegmentLib.Segment.RunPanel import RunPanel, phaseText
 from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
+from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
 from MedNeXtSegmentLib.Widgets.Texts import durationText
 
 
-class SegmentPanel(VTKObservationMixin):
+class SegmentPanel(NodePanel):
     """Args:
     widget: loaded from Segment.ui.
     logic: MedNeXtSegmentLogic.
@@ -28,9 +27,8 @@ class SegmentPanel(VTKObservationMixin):
     """
 
     def __init__(self, widget, logic, whatIsMissing: Callable[[], str]) -> None:
-        VTKObservationMixin.__init__(self)
+        super().__init__(slicer.util.childWidgetVariables(widget))
         self._widget, self._logic, self._whatIsMissing = widget, logic, whatIsMissing
-        self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.inputs = InputsPanel(self.ui, logic.autoSegment)
         self.model = ModelPanel(self.ui, logic.models, self.update)
@@ -39,8 +37,6 @@ class SegmentPanel(VTKObservationMixin):
         self.results = ResultsPanel(self.ui, logic.history)
         self.cost = CostPanel(self.ui.costLabel, logic.worker)
         self.run: SegmentRun | None = None
-        self._parameterNode = None
-        self._guiTag = None
         self._seenVolume = None
         self._seenModel = ""
         self._isUpdating = False
@@ -67,18 +63,13 @@ class SegmentPanel(VTKObservationMixin):
 
     def setParameterNode(self, parameterNode) -> None:
         """Bind the widgets to these parameters; None unbinds them."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
-        self._parameterNode = parameterNode
         self._seenVolume = parameterNode.inputVolume if parameterNode is not None else None
         self._seenModel = parameterNode.modelId if parameterNode is not None else ""
         for section in (self.inputs, self.advanced, self.results, self.model):
             section.setParameterNode(parameterNode)
+        super().setParameterNode(parameterNode)
         if parameterNode is None:
             return
-        self._guiTag = parameterNode.connectGui(self.ui)
-        self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
         if parameterNode.inputVolume is None:
             parameterNode.inputVolume = self._firstVolume()
         self.update()
@@ -196,9 +187,6 @@ class SegmentPanel(VTKObservationMixin):
             self._seenModel = parameters.modelId
             if card is not None:
                 self.inputs.fillByName(card)
-
-    def _onParametersChanged(self, _caller=None, _event=None) -> None:
-        self.update()
 
     @staticmethod
     def _firstVolume():
