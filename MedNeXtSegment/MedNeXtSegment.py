@@ -34,11 +34,11 @@ class MedNeXtSegment(ScriptedLoadableModule):
         self.parent.contributors = ["MedNeXtSegment contributors"]
         self.parent.helpText = _(
             "Segments CT and MR volumes automatically with MedNeXt networks: pick a volume and a model, press Apply, and get named, "
-            "coloured segments. Everything is computed on this computer; nothing is sent anywhere."
+            "colored segments. Everything is computed on this computer; nothing is sent anywhere."
         )
         self.parent.helpText += self.getDefaultModuleDocumentationLink()
         self.parent.acknowledgementText = _(
-            "MedNeXt was published by S. Roy et al. (MICCAI 2023). Each model's card names its training data, licence and citation."
+            "MedNeXt was published by S. Roy et al. (MICCAI 2023). Each model's card names its training data, license and citation."
         )
         slicer.app.connect("startupCompleted()", self.onStartupCompleted)
 

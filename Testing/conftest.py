@@ -18,7 +18,7 @@ def _folder(name: str) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real labelled images; tests that use them skip where the folder is absent."""
+    """Real labeled images; tests that use them skip where the folder is absent."""
     return _folder("data")
 
 

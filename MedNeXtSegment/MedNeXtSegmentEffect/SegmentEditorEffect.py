@@ -34,7 +34,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         return _(
             "<html>Correct the selected segment by points and boxes in any slice view; a network follows. "
             "<b>Point +</b>: the object is here. <b>Point −</b>: it is not. <b>Box</b>: two opposite corners around it. "
-            "<b>Propagate</b> carries a slice on to its neighbours, <b>Accept</b> keeps that. "
+            "<b>Propagate</b> carries a slice on to its neighbors, <b>Accept</b> keeps that. "
             "Masking and Undo are the Segment Editor's own.</html>"
         )
 

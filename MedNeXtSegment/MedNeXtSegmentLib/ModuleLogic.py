@@ -98,7 +98,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         progressCallback: Callable | None = None,
         finishedCallback: Callable | None = None,
     ):
-        """Segment a volume into named, coloured segments.
+        """Segment a volume into named, colored segments.
 
         Parent transforms of every node are followed; the volume is never changed. In an existing segmentation, segments of the
         model's names are replaced and all others stay as they are; `undo` takes the whole run back in one step.
@@ -114,7 +114,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
             model: id of an installed model, or the folder of one.
             roiNode: vtkMRMLMarkupsROINode (rotated ones too): label only inside; None for the whole volume.
             labels: names of the labels to keep; None for all.
-            recipe: settings as in mednextseg.segment.recipe.SegmentRecipe, for instance {"tta": True, "overlap": 0.5}.
+            recipe: as in mednextseg.segment.recipe.SegmentRecipe, for instance {"tta": True, "overlap": 0.5}.
             segmentationNode: vtkMRMLSegmentationNode to write into; None makes one beside the volume.
             device: "auto", "cpu", "cuda:N" or "mps".
             waitForCompletion: return only when the run is over; the event loop keeps running.
@@ -137,7 +137,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         return run.segmentationNode
 
     def segmentBatch(
-        self, volumeNodes: Sequence, model: str, waitForCompletion: bool = True, finishedCallback=None, **settings
+        self, volumeNodes: Sequence, model: str, waitForCompletion: bool = True, finishedCallback=None, **arguments
     ):
         """Segment one volume after the other; one that fails does not stop the rest.
 
@@ -149,19 +149,19 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
             model: as in `segment`.
             waitForCompletion: return only when all are done; else at once.
             finishedCallback: called once with the batch when all are done.
-            settings: roiNode, labels, recipe, device, progressCallback as in `segment`.
+            arguments: roiNode, labels, recipe, device, progressCallback as in `segment`.
         Returns:
             A SegmentBatch: segmentationNodes, errors, isFinished, cancel().
         """
         from MedNeXtSegmentLib.Segment.SegmentBatch import SegmentBatch
 
-        batch = SegmentBatch(self.autoSegment, volumeNodes, model, settings, finishedCallback)
+        batch = SegmentBatch(self.autoSegment, volumeNodes, model, arguments, finishedCallback)
         batch.start()
         if waitForCompletion:
             self.engine.wait(lambda: batch.isFinished)
         return batch
 
-    def segmentSequence(self, sequenceNode, model: str, waitForCompletion: bool = True, finishedCallback=None, **settings):
+    def segmentSequence(self, sequenceNode, model: str, waitForCompletion: bool = True, finishedCallback=None, **arguments):
         """Segment every volume of a sequence; the result is a sequence of segmentations with the same index values.
 
         >>> batch = logic.segmentSequence(sequenceNode, model="hippocampus-mr")
@@ -169,7 +169,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
 
         Args:
             sequenceNode: vtkMRMLSequenceNode of scalar volumes.
-            model, waitForCompletion, finishedCallback, settings: as in `segmentBatch`.
+            model, waitForCompletion, finishedCallback, arguments: as in `segmentBatch`.
         Returns:
             A SequenceBatch: outputSequenceNode (vtkMRMLSequenceNode; a frame that failed is missing), errors, isFinished, cancel().
         Raises:
@@ -177,7 +177,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         """
         from MedNeXtSegmentLib.Segment.SegmentBatch import SequenceBatch
 
-        batch = SequenceBatch(self.autoSegment, sequenceNode, model, settings, finishedCallback)
+        batch = SequenceBatch(self.autoSegment, sequenceNode, model, arguments, finishedCallback)
         batch.start()
         if waitForCompletion:
             self.engine.wait(lambda: batch.isFinished)

@@ -17,7 +17,7 @@ class MedNeXtSegmentParameterNode:
         labelNames: names of the labels to keep, one a line; empty for all.
         outputSegmentation: None makes a new one on Apply.
         device: "auto" or the id of a device ("cpu", "cuda:0", "mps"); a scene from another machine may name one that is missing here.
-        useCardOverlap: take the overlap of neighbouring windows from the model card rather than from `overlap`.
+        useCardOverlap: take the overlap of neighboring windows from the model card rather than from `overlap`.
         tta: average over mirrored copies of the volume.
         ensemble: average over all the networks of the model, where it has more than one.
         useCardCleanUp: clean up as the model card says rather than as the three parameters below.

@@ -1,7 +1,7 @@
 """Where an image lies in the patient: the frozen Geometry that travels with every array.
 
 Frames: IJK are voxel indices (I fastest), KJI is the axis order of numpy arrays, RAS is Slicer's world in mm
-(right, anterior, superior), LPS is that of DICOM and ITK (first two axes negated). Voxel centres lie on whole indices.
+(right, anterior, superior), LPS is that of DICOM and ITK (first two axes negated). Voxel centers lie on whole indices.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Geometry:
     __hash__ = None
 
     def matches(self, other: "Geometry", tolerance_mm: float = 1e-3) -> bool:
-        """Whether both grids have the same shape and no voxel centre differs by more than `tolerance_mm`."""
+        """Whether both grids have the same shape and no voxel center differs by more than `tolerance_mm`."""
         if self.shape_kji != other.shape_kji:
             return False
         distance = np.linalg.norm(self.corners_ras() - other.corners_ras(), axis=1)
@@ -62,7 +62,7 @@ class Geometry:
 
     @property
     def spacing_ijk_mm(self) -> np.ndarray:
-        """(3,) distance between neighbouring voxel centres along I, J, K."""
+        """(3,) distance between neighboring voxel centers along I, J, K."""
         return np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
 
     @property
@@ -113,7 +113,7 @@ class Geometry:
         return (np.asarray(points_ras) - self.ijk_to_ras[:3, 3]) @ np.linalg.inv(self.ijk_to_ras[:3, :3]).T
 
     def corners_ras(self) -> np.ndarray:
-        """(8, 3) RAS of the centres of the corner voxels."""
+        """(8, 3) RAS of the centers of the corner voxels."""
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape_ijk], indexing="ij")).reshape(3, -1).T
         return self.ras_from_ijk(corners)
 

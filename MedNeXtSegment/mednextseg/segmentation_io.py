@@ -25,7 +25,7 @@ class Segmentation:
 
     Attributes:
         labelmap_kji: integer labels; where a file has several layers, later layers lie over earlier ones.
-        labels: name, colour and terminology of each value.
+        labels: name, color and terminology of each value.
     """
 
     labelmap_kji: np.ndarray

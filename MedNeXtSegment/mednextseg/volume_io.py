@@ -20,7 +20,7 @@ def read_volume(path: str | Path) -> tuple[np.ndarray, Geometry]:
         volume_kji in the file's own voxel type, and its Geometry.
     Raises:
         FileNotFoundError: where there is no such file or folder.
-        ValueError: for files that are no image, 2D, colour and 4D images, several series in a folder, and broken geometry.
+        ValueError: for files that are no image, 2D, color and 4D images, several series in a folder, and broken geometry.
     """
     path = Path(path)
     if not path.exists():
@@ -29,7 +29,7 @@ def read_volume(path: str | Path) -> tuple[np.ndarray, Geometry]:
     if image.GetNumberOfComponentsPerPixel() != 1:
         count = image.GetNumberOfComponentsPerPixel()
         raise ValueError(
-            f"{path} has {count} values a voxel (colour or vector); give a volume with one, such as a CT or MR series."
+            f"{path} has {count} values a voxel (color or vector); give a volume with one, such as a CT or MR series."
         )
     if image.GetDimension() == _VOLUME_AXES + 1 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]

@@ -94,9 +94,9 @@ def named_reference(path: Path, dataset: DatasetEntry) -> Segmentation:
     """A reference with the structures of the plan's label table only, numbered anew."""
     stored = read_segmentation(path)
     labelmap_kji = np.zeros(stored.geometry.shape_kji, dtype=np.uint8)
-    for number, values in enumerate(dataset.settings.reference_table.values(), start=1):
+    for number, values in enumerate(dataset.options.reference_table.values(), start=1):
         labelmap_kji[np.isin(stored.labelmap_kji, values)] = number
-    labels = tuple(Label(number, name, (0, 0, 0)) for number, name in enumerate(dataset.settings.reference_table, start=1))
+    labels = tuple(Label(number, name, (0, 0, 0)) for number, name in enumerate(dataset.options.reference_table, start=1))
     return replace(stored, labelmap_kji=labelmap_kji, labels=labels)
 
 

@@ -28,10 +28,10 @@ _BOX_KJI, _JITTER_VOXELS = (42, 54, 38), 4
 
 # Brightness of FreeSurfer's labels in T1, left and right alike; white matter is 1.
 _WHITE_MATTER = dict.fromkeys((2, 41, 7, 46, 16, 28, 60, 85, 77, 78, 79, 251, 252, 253, 254, 255), 1.0)
-_GREY_MATTER = dict.fromkeys((3, 42, 8, 47, 17, 53, 18, 54, 26, 58, 11, 50), 0.66)
-_DEEP_GREY = {**dict.fromkeys((10, 49), 0.82), **dict.fromkeys((12, 51), 0.75), **dict.fromkeys((13, 52), 0.9)}
+_GRAY_MATTER = dict.fromkeys((3, 42, 8, 47, 17, 53, 18, 54, 26, 58, 11, 50), 0.66)
+_DEEP_GRAY = {**dict.fromkeys((10, 49), 0.82), **dict.fromkeys((12, 51), 0.75), **dict.fromkeys((13, 52), 0.9)}
 _FLUID = dict.fromkeys((4, 43, 5, 44, 14, 15, 24, 72, 31, 63), 0.22)
-_BRIGHTNESS = {**_WHITE_MATTER, **_GREY_MATTER, **_DEEP_GREY, **_FLUID}
+_BRIGHTNESS = {**_WHITE_MATTER, **_GRAY_MATTER, **_DEEP_GRAY, **_FLUID}
 _ELSEWHERE = 0.4
 
 

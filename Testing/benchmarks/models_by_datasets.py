@@ -17,9 +17,9 @@ from pathlib import Path
 
 import hippocampus_sets as sets
 
-from mednextseg.adapt.mednext.dataset import LabelledDataset, open_dataset
+from mednextseg.adapt.mednext.dataset import LabeledDataset, open_dataset
 from mednextseg.adapt.mednext.packaging import package_training
-from mednextseg.adapt.mednext.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.mednext.trainer import Trainer
 from mednextseg.cli import main as run_command_line
 from mednextseg.kernels.allocator import keep_freed_memory
@@ -32,7 +32,7 @@ _TRAINING_CASES, _LOGGED_CASES = 40, 2
 
 
 class PackagingTrainer(Trainer):
-    """Packages the averaged weights of every validation, whatever their Dice: nothing is chosen by looking at labelled cases."""
+    """Packages the averaged weights of every validation, whatever their Dice: nothing is chosen by looking at labeled cases."""
 
     def _record(self, entry: dict, score: float) -> None:
         super()._record(entry, score=float(self.step))
@@ -90,11 +90,11 @@ def train(dataset_folder: Path, folder: Path, steps: int, package_every: int) ->
     """A MedNeXt-S k3 on the CPU; goes on where it stopped."""
     if package_of(folder, steps).is_dir():
         return
-    recipe = TrainingRecipe(
+    recipe = MedNeXtRecipe(
         id=folder.name,
         title=f"Small model for a comparison: {folder.name}",
         patch_size_kji=(32, 48, 32),
-        flip_axes_kji=(2,),
+        mirror_axes_kji=(2,),
         batch_size=1,
         max_steps=steps,
         learning_rate=2e-3,
@@ -103,7 +103,7 @@ def train(dataset_folder: Path, folder: Path, steps: int, package_every: int) ->
         validate_every=package_every,
         extra={"card": {"normalization_region": "roi", "weights_license": "not for distribution"}},
     )
-    dataset: LabelledDataset = open_dataset(dataset_folder)
+    dataset: LabeledDataset = open_dataset(dataset_folder)
     PackagingTrainer(recipe, dataset, folder).run()
 
 

@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 BEGIN, END = "<!-- network table -->", "<!-- end of the network table -->"
-# (runner, allocator) -> name of a reader and colour of a bar.
+# (runner, allocator) -> name of a reader and color of a bar.
 SHOWN = {
     (REFERENCE, "stock"): ("MONAI", "#9a9a9a"),
     (REFERENCE, "kept"): ("MONAI, kept memory", "#cfcfcf"),

@@ -1,4 +1,4 @@
-"""What the fast path and bfloat16 change on trained weights: labels and Dice over labelled cases the model was not trained on.
+"""What the fast path and bfloat16 change on trained weights: labels and Dice over labeled cases the model was not trained on.
 
     python Testing/benchmarks/precision_agreement.py DATASET -o results.json
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mednextseg import load_model, segment
-from mednextseg.adapt.mednext.dataset import LabelledCase, open_dataset
+from mednextseg.adapt.mednext.dataset import LabeledCase, open_dataset
 from mednextseg.evaluate.metrics import evaluate_pair
 from mednextseg.kernels import accelerate
 from mednextseg.kernels.plain import PlainRunner
@@ -51,8 +51,8 @@ def runners() -> dict[str, FixedModel]:
     return {name: FixedModel(model.folder, model.card).run_by(way) for name, way in ways.items()}
 
 
-def compare(case: LabelledCase, models: dict[str, FixedModel]) -> list[dict]:
-    """For each way to run the network: share of voxels (all, and foreground of either) labelled as by the plain one, mean Dice."""
+def compare(case: LabeledCase, models: dict[str, FixedModel]) -> list[dict]:
+    """For each way to run the network: share of voxels (all, and foreground of either) labeled as by the plain one, mean Dice."""
     volume_kji, geometry = read_volume(case.images[0])
     reference_kji, _ = read_volume(case.label)
     found = {name: segment(volume_kji, geometry, model, device="cpu")[0] for name, model in models.items()}
@@ -79,7 +79,7 @@ def table(rows: list[dict]) -> str:
     """Markdown."""
     plain = np.array([row["dice"] for row in rows if row["runner"] == PLAIN])
     lines = [
-        "| network | labels equal to the plain network's | of the labelled voxels | Dice | Dice - plain: mean | largest in a case |",
+        "| network | labels equal to the plain network's | of the labeled voxels | Dice | Dice - plain: mean | largest in a case |",
         "|---|---|---|---|---|---|",
     ]
     for name in dict.fromkeys(row["runner"] for row in rows):

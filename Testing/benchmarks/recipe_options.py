@@ -1,4 +1,4 @@
-"""What each option of a recipe does to Dice, on labelled cases that the model was never trained on.
+"""What each option of a recipe does to Dice, on labeled cases that the model was never trained on.
 
     python Testing/benchmarks/recipe_options.py DATASET -o results.json
 
@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mednextseg import load_model, segment
-from mednextseg.adapt.mednext.dataset import LabelledCase, open_dataset
+from mednextseg.adapt.mednext.dataset import LabeledCase, open_dataset
 from mednextseg.evaluate.metrics import evaluate_pair
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
@@ -27,7 +27,7 @@ from mednextseg.volume_io import read_volume
 MODEL = "hippocampus-mr"
 TOLERANCE_MM = 1.0
 LABELS = ("Anterior hippocampus", "Posterior hippocampus")
-FLIPS, TURNS = ["flip_k", "flip_j", "flip_i"], ["rot90_ki", "rot180_ki", "rot270_ki"]
+MIRRORED, TURNS = ["mirror_k", "mirror_j", "mirror_i"], ["rot90_ki", "rot180_ki", "rot270_ki"]
 RAW = {name: {"keep_largest": False} for name in LABELS}
 
 
@@ -51,9 +51,9 @@ OPTIONS: dict[str, dict] = {
     "normalization none": scaled("none"),
     "overlap 0.25": {"overlap": 0.25},
     "TTA: mirror image the card allows (I)": {"tta": True},
-    "TTA: all seven views": {"tta": True, "tta_views": FLIPS + TURNS},
+    "TTA: all seven views": {"tta": True, "tta_views": MIRRORED + TURNS},
     "TTA: three quarter turns (K-I plane)": {"tta": True, "tta_views": TURNS},
-    "TTA: three mirror images (K, J, I)": {"tta": True, "tta_views": FLIPS},
+    "TTA: three mirror images (K, J, I)": {"tta": True, "tta_views": MIRRORED},
 }
 CLEAN_UP = ("postprocessing", "component_rules")
 
@@ -72,11 +72,11 @@ class Runs:
     """Labelmaps before clean-up, by the settings that the network sees; each is made once.
 
     Args:
-        cases: labelled ones.
+        cases: labeled ones.
         model: that segments them.
     """
 
-    def __init__(self, cases: tuple[LabelledCase, ...], model: LoadedModel) -> None:
+    def __init__(self, cases: tuple[LabeledCase, ...], model: LoadedModel) -> None:
         self.model = model
         self._images = [read_volume(case.images[0]) for case in cases]
         self.references_kji = [read_volume(case.label)[0] for case in cases]

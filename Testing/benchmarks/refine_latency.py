@@ -60,14 +60,14 @@ class Bench:
 
         from MedNeXtSegmentLib.Refine import RefineLogic
         from slicerhost.views.qt_views import ViewWidget
-        from slicerhost.views.slice_view import SliceView
+        from slicerhost.views.slice_view import NetworkView
 
         if prompter:
             RefineLogic.defaultPrompter = lambda: prompter
         self.host = host
         self.volume = slicer.util.loadVolume(str(volume_path))
-        self.centre_ras = _middle_of(self.volume)
-        self.segmentation = _ball(self.volume, self.centre_ras)
+        self.center_ras = _middle_of(self.volume)
+        self.segmentation = _ball(self.volume, self.center_ras)
         self.representation = host.load_module(str(MODULE)).widgetRepresentation()
         self.representation.enter()
         panel = self.representation.self().panel
@@ -75,12 +75,12 @@ class Bench:
         parameters = panel.refine._parameterNode
         parameters.inputVolume, parameters.outputSegmentation = self.volume, self.segmentation
         panel.tabs.setCurrentIndex(1)
-        self.view = SliceView("Red", "Axial", size=VIEW_SIZE_PX)
+        self.view = NetworkView("Red", "Axial", size=VIEW_SIZE_PX)
         self.widget = ViewWidget(self.view)
         self.widget.resize(*VIEW_SIZE_PX)
         self.widget.show()
         self.view.show_volume(self.volume)
-        self.view.center_on(self.centre_ras, FIELD_OF_VIEW_MM)
+        self.view.center_on(self.center_ras, FIELD_OF_VIEW_MM)
         self.waits_ms = {"first click on a slice": [], "further clicks": []}
         self.warm_up_ms, self.panel_cpu_ms, self.worker_cpu_ms = [], [], []
         self._watch_pictures_and_edits()
@@ -92,14 +92,14 @@ class Bench:
         on_slice = number % CLICKS_PER_SLICE
         if on_slice == 0:
             offset_mm = 3.0 * (number // CLICKS_PER_SLICE)
-            self.view.node.JumpSlice(*(self.centre_ras + np.array([0, 0, offset_mm])))
+            self.view.node.JumpSlice(*(self.center_ras + np.array([0, 0, offset_mm])))
         (self.tools.ui.pointMinusButton if number % 2 else self.tools.ui.pointPlusButton).setChecked(True)
         self._settle()
         angle = 2.4 * number
         radius_mm = RADIUS_MM * (0.85 if number % 2 else 1.15)
         plane = self.view.node.GetSliceToRAS()
-        centre = np.array([plane.GetElement(row, 3) for row in range(3)])
-        point = centre + radius_mm * np.array([np.cos(angle), np.sin(angle), 0.0])
+        center = np.array([plane.GetElement(row, 3) for row in range(3)])
+        point = center + radius_mm * np.array([np.cos(angle), np.sin(angle), 0.0])
         x, y = (round(value) for value in self.view.ras_to_xy(point))
         self.view.mouse.move(x, y)
         self._settle()
@@ -191,7 +191,7 @@ def _middle_of(volume) -> np.ndarray:
     return (bounds[::2] + bounds[1::2]) / 2
 
 
-def _ball(volume, centre_ras):
+def _ball(volume, center_ras):
     """A segmentation with a ball as its segment, which stands for an automatic result."""
     import slicer
 
@@ -202,7 +202,7 @@ def _ball(volume, centre_ras):
     k, j, i = np.ogrid[tuple(slice(n) for n in voxels.shape)]
     matrix = geometry.ijk_to_ras
     squared = sum(
-        (matrix[n, 0] * i + matrix[n, 1] * j + matrix[n, 2] * k + matrix[n, 3] - centre_ras[n]) ** 2 for n in range(3)
+        (matrix[n, 0] * i + matrix[n, 1] * j + matrix[n, 2] * k + matrix[n, 3] - center_ras[n]) ** 2 for n in range(3)
     )
     segmentation = newSegmentationFor(volume, "Automatic result")
     segment_id = segmentation.GetSegmentation().AddEmptySegment("ball", "ball")

@@ -7,7 +7,7 @@ from MedNeXtSegmentLib.Refine import RefineLogic as refineLogicModule
 
 TIMEOUT_S = 120
 SHAPE_KJI = (30, 40, 40)
-CENTRE_RAS = np.array([3.0, -4.0, 5.0])
+CENTER_RAS = np.array([3.0, -4.0, 5.0])
 RADIUS_MM = 12.0
 
 
@@ -25,10 +25,10 @@ class Bench:
         self.panel, self.tools = self.module.refine, self.module.refine.tools
         self.inputs, self.ui = self.panel.ui, self.tools.ui
         ijk_to_ras = np.diag([1.2, 1.2, 1.6, 1.0])
-        ijk_to_ras[:3, 3] = CENTRE_RAS - ijk_to_ras[:3, :3] @ np.array([19.7, 20.2, 14.9])
+        ijk_to_ras[:3, 3] = CENTER_RAS - ijk_to_ras[:3, :3] @ np.array([19.7, 20.2, 14.9])
         k, j, i = np.indices(SHAPE_KJI)
         points = np.stack([i, j, k], axis=-1) @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3]
-        self.truth = np.linalg.norm(points - CENTRE_RAS, axis=-1) < RADIUS_MM
+        self.truth = np.linalg.norm(points - CENTER_RAS, axis=-1) < RADIUS_MM
         voxels = 100 + 80 * self.truth + np.random.default_rng(0).normal(0, 4, SHAPE_KJI)
         self.volume = slicer.util.addVolumeFromArray(voxels.astype(np.float32), ijkToRAS=ijk_to_ras, name="CT")
         self.segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "segments")
@@ -46,19 +46,19 @@ class Bench:
         self.view.show_volume(self.volume)
         if normal is not None:
             normal = np.array(normal) / np.linalg.norm(normal)
-            self.view.set_plane(normal, np.cross((0, 1, 0), normal) / np.linalg.norm(np.cross((0, 1, 0), normal)), CENTRE_RAS)
-        self.view.center_on(CENTRE_RAS, field_of_view_mm=60)
+            self.view.set_plane(normal, np.cross((0, 1, 0), normal) / np.linalg.norm(np.cross((0, 1, 0), normal)), CENTER_RAS)
+        self.view.center_on(CENTER_RAS, field_of_view_mm=60)
         self.view.picture()
 
     def click(self, offset_mm=(0.0, 0.0)):
-        """Click that far right of and above the ball's centre on the screen, and wait for the answer."""
+        """Click that far right of and above the ball's center on the screen, and wait for the answer."""
         self.clickWithoutWaiting(offset_mm)
         self.settle()
 
     def clickWithoutWaiting(self, offset_mm=(0.0, 0.0)):
         """As `click`, for a user who is faster than the network."""
         plane = slicer.util.arrayFromVTKMatrix(self.view.node.GetSliceToRAS())
-        self.view.click_at(CENTRE_RAS + offset_mm[0] * plane[:3, 0] + offset_mm[1] * plane[:3, 1])
+        self.view.click_at(CENTER_RAS + offset_mm[0] * plane[:3, 0] + offset_mm[1] * plane[:3, 1])
 
     def settle(self):
         self.host.process_events()

@@ -8,7 +8,7 @@ from MedNeXtSegmentLib.Evaluate.SegmentPairs import segmentNames
 from MedNeXtSegmentLib.Widgets.Tables import fitHeight
 
 _HEIGHT_PX = 160
-# A share of a structure that went elsewhere is coloured from here on; deepest at one half.
+# A share of a structure that went elsewhere is colored from here on; deepest at one half.
 _COLORED_FROM, _FULL_COLOR_AT = 0.05, 0.5
 _WHITE, _WRONG_COLOR = (255, 255, 255), (240, 128, 128)
 
@@ -21,7 +21,7 @@ class ConfusionTable:
     def __init__(self, table) -> None:
         self._table = table
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.setSelectionMode(qt.QAbstractItemView.NoSelection)  # a selection would hide the colours
+        table.setSelectionMode(qt.QAbstractItemView.NoSelection)  # a selection would hide the colors
         table.verticalHeader().setVisible(False)
         table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
 
@@ -46,7 +46,7 @@ class ConfusionTable:
 
 
 def _item(volume_ml: float, total_ml: float, isMatch: bool):
-    """A share of a structure; bold where it belongs there, coloured where it does not."""
+    """A share of a structure; bold where it belongs there, colored where it does not."""
     share = volume_ml / total_ml if total_ml else 0.0
     item = qt.QTableWidgetItem(f"{share:.1%}" if volume_ml else "")
     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)

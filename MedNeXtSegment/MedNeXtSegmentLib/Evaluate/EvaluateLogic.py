@@ -15,7 +15,7 @@ from MedNeXtSegmentLib.Scene.Segmentations import maskAndGeometryOfSegments, new
 from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
-# The values of mednextseg.evaluate.metrics.error_map; told apart with colour blindness, too.
+# The values of mednextseg.evaluate.metrics.error_map; told apart with color blindness, too.
 ERROR_LABELS = (Label(1, "false positive", (230, 159, 0)), Label(2, "false negative", (0, 114, 230)))
 
 

@@ -1,4 +1,4 @@
-"""Section "Results" of the evaluation: the numbers, the worst ones coloured."""
+"""Section "Results" of the evaluation: the numbers, the worst ones colored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class ScoresTable:
         table.setColumnCount(1 + len(self._columns))
         table.setHorizontalHeaderLabels([_("Segment"), *(column.title for column in self._columns)])
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-        table.setSelectionMode(qt.QAbstractItemView.NoSelection)  # a selection would hide the colours
+        table.setSelectionMode(qt.QAbstractItemView.NoSelection)  # a selection would hide the colors
         table.setWordWrap(False)
         table.verticalHeader().setVisible(False)
         table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)

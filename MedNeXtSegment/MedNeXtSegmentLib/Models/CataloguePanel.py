@@ -1,4 +1,4 @@
-"""Section "Known weights" of the Models tab: what others published, where, and under which licence. Nothing is fetched by looking."""
+"""Section "Known weights" of the Models tab: what others published, where, and under which license. Nothing is fetched by looking."""
 
 from html import escape
 

@@ -74,7 +74,7 @@ class ModelsLogic:
         Args:
             path: folder or file; weights without a description are taken with the card NAME.json that lies beside them.
             events: what to call.
-            acceptLicense: the user has read and accepts the licence.
+            acceptLicense: the user has read and accepts the license.
         """
         self._request("import_model", {"path": path, "accept_license": acceptLicense}, events)
 

@@ -1,4 +1,4 @@
-"""The Models tab: what is installed, and the ways in and out of the library. Only the licence and file choosers pop up."""
+"""The Models tab: what is installed, and the ways in and out of the library. Only the license and file choosers pop up."""
 
 from collections.abc import Callable
 
@@ -108,10 +108,10 @@ class ModelsPanel:
         return next(iter(dialog.selectedFiles()), "") if dialog.exec_() else ""
 
     def askToAcceptLicense(self, text: str) -> bool:
-        """Show the licence of weights; whether the user accepts it."""
+        """Show the license of weights; whether the user accepts it."""
         box = qt.QMessageBox(self.ui.modelsTable.window())
-        box.setWindowTitle(_("Licence of the weights"))
-        box.setText(_("The licence of these weights may restrict their use. Do you accept it?"))
+        box.setWindowTitle(_("License of the weights"))
+        box.setText(_("The license of these weights may restrict their use. Do you accept it?"))
         box.setInformativeText(text.splitlines()[0])
         box.setDetailedText(text)
         box.setStandardButtons(qt.QMessageBox.Ok | qt.QMessageBox.Cancel)
@@ -129,7 +129,7 @@ class ModelsPanel:
         self._bringIn(lambda events, isAccepted: self.logic.installFromUrl(url, sha256, events, isAccepted))
 
     def _bringIn(self, request: Callable[[LibraryEvents, bool], None], isAccepted: bool = False) -> None:
-        """Ask for a model; where its licence has to be accepted first, show it and ask once more."""
+        """Ask for a model; where its license has to be accepted first, show it and ask once more."""
 
         def onDone(value: dict) -> None:
             if "license_text" not in value:
@@ -139,7 +139,7 @@ class ModelsPanel:
             elif self.askToAcceptLicense(value["license_text"]):
                 self._bringIn(request, isAccepted=True)
             else:
-                self._showEnd(_("The licence was not accepted, so the model was not installed."))
+                self._showEnd(_("The license was not accepted, so the model was not installed."))
 
         self._start(lambda events: request(events, isAccepted), onDone)
 

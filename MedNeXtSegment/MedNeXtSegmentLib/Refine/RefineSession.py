@@ -172,7 +172,7 @@ class RefineSession:
         self._perform(erase)
 
     def propagate(self, slicesAhead: int = 10, slicesBack: int = 10) -> tuple[str, str]:
-        """Carry the slice on to its neighbours as a preview: along its normal, and against it.
+        """Carry the slice on to its neighbors as a preview: along its normal, and against it.
 
         Returns:
             Why it ended ahead and back, for the user; where another action still runs and this one waits, that is told by

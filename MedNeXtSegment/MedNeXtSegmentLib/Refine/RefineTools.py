@@ -29,7 +29,7 @@ KEYS = {
     "undoButton": "Z",
     "redoButton": "Y",
 }
-_IDLE_MS = 300  # without an action, before neighbouring slices are encoded
+_IDLE_MS = 300  # without an action, before neighboring slices are encoded
 _TOOLS = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton")
 
 

@@ -10,7 +10,7 @@ from MedNeXtSegmentLib.Scene.Volumes import channelsOf, volumeKey
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 SLICES_LISTED = 20
-# Neighbouring slices show the same doubt twice.
+# Neighboring slices show the same doubt twice.
 GAP_MM = 3.0
 
 

@@ -66,6 +66,8 @@ def segmentInProcess(
     from mednextseg.segment.auto_segmenter import segment
     from mednextseg.segment.recipe import SegmentRecipe
 
-    settings = SegmentRecipe.from_dict(recipe) if recipe else None
-    labelmap_kji, report = segment(volume, geometry, load_model(model), region, labels, settings, device, progress, cancelled)
+    segmentRecipe = SegmentRecipe.from_dict(recipe) if recipe else None
+    labelmap_kji, report = segment(
+        volume, geometry, load_model(model), region, labels, segmentRecipe, device, progress, cancelled
+    )
     return labelmap_kji, report.to_dict()

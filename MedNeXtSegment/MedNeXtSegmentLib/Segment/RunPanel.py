@@ -68,7 +68,7 @@ def phaseText(phase: str) -> str:
         "prepare": _("Preparing the volume"),
         "network": _("Segmenting"),
         "sum": _("Averaging windows"),
-        "labels": _("Labelling the volume's voxels"),
+        "labels": _("Labeling the volume's voxels"),
         "clean up": _("Cleaning up"),
         "write": _("Writing"),
     }

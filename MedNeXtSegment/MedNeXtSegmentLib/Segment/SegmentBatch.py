@@ -18,7 +18,7 @@ class SegmentBatch:
         logic: starts the runs.
         volumeNodes: one case each (a node, or a list of nodes for models of several channels).
         model: id or folder.
-        settings: further arguments of SegmentLogic.segment.
+        arguments: further arguments of SegmentLogic.segment.
         onFinished: called once, with this batch.
 
     Attributes:
@@ -27,13 +27,13 @@ class SegmentBatch:
     """
 
     def __init__(
-        self, logic: SegmentLogic, volumeNodes: Sequence, model: str, settings: dict, onFinished: Callable | None = None
+        self, logic: SegmentLogic, volumeNodes: Sequence, model: str, arguments: dict, onFinished: Callable | None = None
     ) -> None:
         self.volumeNodes = list(volumeNodes)
         self.segmentationNodes: list = [None] * len(self.volumeNodes)
         self.errors: list[Exception | None] = [None] * len(self.volumeNodes)
         self.isFinished = False
-        self._logic, self._model, self._settings, self._onFinished = logic, model, settings, onFinished
+        self._logic, self._model, self._arguments, self._onFinished = logic, model, arguments, onFinished
         self._run: SegmentRun | None = None
         self._number = -1
 
@@ -61,7 +61,7 @@ class SegmentBatch:
                 self._caseNode(number),
                 self._model,
                 finishedCallback=lambda run: self._caseFinished(number, run),
-                **self._settings,
+                **self._arguments,
             )
         except ValueError as error:
             self.errors[number] = error
@@ -90,7 +90,7 @@ class SequenceBatch(SegmentBatch):
     """Runs over the frames of a sequence; each frame is in the scene only while it is worked on.
 
     Args:
-        logic, model, settings, onFinished: as above.
+        logic, model, arguments, onFinished: as above.
         sequenceNode: vtkMRMLSequenceNode of scalar volumes.
 
     Attributes:
@@ -100,13 +100,13 @@ class SequenceBatch(SegmentBatch):
     """
 
     def __init__(
-        self, logic: SegmentLogic, sequenceNode, model: str, settings: dict, onFinished: Callable | None = None
+        self, logic: SegmentLogic, sequenceNode, model: str, arguments: dict, onFinished: Callable | None = None
     ) -> None:
         frames = [sequenceNode.GetNthDataNode(n) for n in range(sequenceNode.GetNumberOfDataNodes())]
         if not frames or not all(frame.IsA("vtkMRMLScalarVolumeNode") for frame in frames):
             text = _("{name} is no sequence of scalar volumes; pick a sequence of CT or MR volumes.")
             raise ValueError(text.format(name=repr(sequenceNode.GetName())))
-        super().__init__(logic, frames, model, settings, onFinished)
+        super().__init__(logic, frames, model, arguments, onFinished)
         self._sequenceNode = sequenceNode
         self._frameNode = None
         name = slicer.mrmlScene.GenerateUniqueName(_("{name} segmentation").format(name=sequenceNode.GetName()))

@@ -1,4 +1,4 @@
-"""`mednextseg train`: train a MedNeXt on labelled cases (nnU-Net's raw layout), or a click network, and package it.
+"""`mednextseg train`: train a MedNeXt on labeled cases (nnU-Net's raw layout), or a click network, and package it.
 
 The same command resumes a training that was stopped.
 """
@@ -33,35 +33,35 @@ def run(options: argparse.Namespace) -> int:
     from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
 
     keep_freed_memory()
-    model_id = _train_refine(options) if options.task == "refine" else _train_segment(options)
+    model_id = _train_click_net(options) if options.task == "refine" else _train_mednext(options)
     result = {"package": str(options.output / PACKAGE_FOLDER), "id": model_id}
     print(json.dumps(result) if options.json else f"packaged as {result['package']}")
     return 0
 
 
-def _train_segment(options: argparse.Namespace) -> str:
+def _train_mednext(options: argparse.Namespace) -> str:
     from mednextseg.adapt.mednext.dataset import open_dataset  # noqa: PLC0415
     from mednextseg.adapt.mednext.packaging import package_training  # noqa: PLC0415
-    from mednextseg.adapt.mednext.recipe import TrainingRecipe  # noqa: PLC0415
+    from mednextseg.adapt.mednext.recipe import MedNeXtRecipe  # noqa: PLC0415
     from mednextseg.adapt.mednext.trainer import Trainer  # noqa: PLC0415
 
-    recipe, dataset = TrainingRecipe.from_json(options.recipe), open_dataset(options.dataset)
+    recipe, dataset = MedNeXtRecipe.from_json(options.recipe), open_dataset(options.dataset)
     if not options.package_only:
         with _StepBar(recipe.max_steps, options.json) as show:
             Trainer(recipe, dataset, options.output, options.device, on_step=show).run()
     return package_training(options.output, recipe, dataset, options.output / PACKAGE_FOLDER).id
 
 
-def _train_refine(options: argparse.Namespace) -> str:
-    from mednextseg.adapt.click_net.recipe import RefineRecipe  # noqa: PLC0415
-    from mednextseg.adapt.click_net.training import package_click_net, train_refine  # noqa: PLC0415
+def _train_click_net(options: argparse.Namespace) -> str:
+    from mednextseg.adapt.click_net.recipe import ClickNetRecipe  # noqa: PLC0415
+    from mednextseg.adapt.click_net.training import package_click_net, train_click_net  # noqa: PLC0415
     from mednextseg.adapt.resumable_training import BEST_CHECKPOINT  # noqa: PLC0415
 
-    recipe = RefineRecipe.from_json(options.recipe)
+    recipe = ClickNetRecipe.from_json(options.recipe)
     if options.package_only:
         return package_click_net(options.output / BEST_CHECKPOINT, recipe, options.output / PACKAGE_FOLDER).id
     with _StepBar(recipe.max_steps, options.json) as show:
-        return train_refine(options.dataset, recipe, options.output, options.device, show).id
+        return train_click_net(options.dataset, recipe, options.output, options.device, show).id
 
 
 class _StepBar:

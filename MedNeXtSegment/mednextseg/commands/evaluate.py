@@ -1,5 +1,5 @@
 """`mednextseg evaluate`: segmentations against references, as CSV, JSON and an HTML report; or a table of models by data sets; or a
-ranking of models for labelled cases."""
+ranking of models for labeled cases."""
 
 import argparse
 import json
@@ -28,7 +28,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--recipe", type=Path, help="recipe that made the predictions, for the report; with --table: to run")
     parser.add_argument("--table", type=Path, help="JSON that lists models and data sets: run and compare them all")
     parser.add_argument(
-        "--rank", nargs="+", metavar="MODEL", help="rank models by CCFV on the labelled cases of --images and --reference"
+        "--rank", nargs="+", metavar="MODEL", help="rank models by CCFV on the labeled cases of --images and --reference"
     )
     parser.add_argument("--device", default="auto", help="with --table or --rank: auto, cpu, cuda:N or mps")
     parser.add_argument(
@@ -68,21 +68,21 @@ def wanted_cases(text: str | None) -> list[str] | None:
 
 def _run_comparison(options: argparse.Namespace) -> int:
     from mednextseg.evaluate.folders import evaluate_files, match_cases  # noqa: PLC0415
+    from mednextseg.evaluate.measure_options import MeasureOptions  # noqa: PLC0415
     from mednextseg.evaluate.report.cases_report import evaluation_page  # noqa: PLC0415
     from mednextseg.evaluate.report.csv_tables import evaluation_json, metrics_csv  # noqa: PLC0415
     from mednextseg.evaluate.report.pictures import worst_case_pictures  # noqa: PLC0415
-    from mednextseg.evaluate.settings import EvaluationSettings  # noqa: PLC0415
     from mednextseg.files import write_text  # noqa: PLC0415
 
-    settings = EvaluationSettings.from_text(options.labels) if options.labels else EvaluationSettings()
-    provenance = _provenance(options, settings.to_dict())
+    measure_options = MeasureOptions.from_text(options.labels) if options.labels else MeasureOptions()
+    provenance = _provenance(options, measure_options.to_dict())
     cases, evaluation = match_cases(options.reference, options.prediction, options.images, wanted_cases(options.cases))
 
     def show(number: int, text: str) -> None:
         print(f"[{number}/{len(cases)}] {text}", file=sys.stderr, flush=True)
 
-    evaluate_files(cases, evaluation, settings, options.output, show)
-    pictures = worst_case_pictures(cases, evaluation.results, settings, WORST_CASES_SHOWN)
+    evaluate_files(cases, evaluation, measure_options, options.output, show)
+    pictures = worst_case_pictures(cases, evaluation.results, measure_options, WORST_CASES_SHOWN)
     summary = evaluation_json(evaluation, provenance)
     write_text(options.output / "metrics.csv", metrics_csv(evaluation))
     write_text(options.output / "evaluation.json", json.dumps(summary, indent=1, ensure_ascii=False))
@@ -109,7 +109,7 @@ def _run_table(options: argparse.Namespace) -> int:
     return _status(outcome.failed, sum(cell.cases for cell in outcome.cells) + len(outcome.failed))
 
 
-def _provenance(options: argparse.Namespace, settings: dict) -> dict[str, object]:
+def _provenance(options: argparse.Namespace, measure_options: dict) -> dict[str, object]:
     from mednextseg import __version__  # noqa: PLC0415
     from mednextseg.models.library import find_model, sha256_of  # noqa: PLC0415
     from mednextseg.models.model_card import read_card  # noqa: PLC0415
@@ -119,7 +119,7 @@ def _provenance(options: argparse.Namespace, settings: dict) -> dict[str, object
         "engine": f"mednextseg {__version__}",
         "reference": str(options.reference),
         "prediction": str(options.prediction),
-        "labels": settings,
+        "labels": measure_options,
     }
     if options.model:
         card = read_card(find_model(options.model))

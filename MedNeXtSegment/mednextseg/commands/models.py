@@ -63,5 +63,5 @@ def _description(card: ModelCard) -> str:
         lines.append("measured:   " + ", ".join(f"{name} {value}" for name, value in metric.items()))
     for data in card.training_data:
         lines.append("trained on: " + ", ".join(str(value) for value in data.values()))
-    lines += [f"licence:    {card.weights_license}", f"cite:       {card.citation}"]
+    lines += [f"license:    {card.weights_license}", f"cite:       {card.citation}"]
     return "\n".join(lines)

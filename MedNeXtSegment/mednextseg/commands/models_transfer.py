@@ -26,7 +26,7 @@ def add_actions(actions: argparse._SubParsersAction, common: argparse.ArgumentPa
         help="JSON with the fields of a model card, for weights without one; by default NAME.json beside them",
     )
     importing.add_argument("--sha256", help="of the file; required for an address")
-    importing.add_argument("--accept-license", action="store_true", help="accept the licence of the weights")
+    importing.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
     importing.set_defaults(run=_import)
     exporting = actions.add_parser("export", parents=[common], help="write a model as one zip for another machine")
     exporting.add_argument("model", help="model id, id@version or folder")
@@ -84,8 +84,8 @@ def _install(options: argparse.Namespace) -> Path:
             raise ValueError(f"{refusal} The option for it is --accept-license.") from refusal
 
 
-def _bar(options: argparse.Namespace, **settings: object) -> tqdm:
-    return tqdm(disable=options.json or not sys.stderr.isatty(), **settings)
+def _bar(options: argparse.Namespace, **arguments: object) -> tqdm:
+    return tqdm(disable=options.json or not sys.stderr.isatty(), **arguments)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -113,7 +113,7 @@ def _catalogue(options: argparse.Namespace) -> int:
         return 0
     for entry in entries:
         state = "verified by SHA-256" if entry.sha256 else "unverified: no published SHA-256 is known"
-        print(f"{entry.title}\n    {entry.source_page}\n    licence: {entry.weights_license}; {state}")
+        print(f"{entry.title}\n    {entry.source_page}\n    license: {entry.weights_license}; {state}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`mednextseg evaluate --rank`: which of several models suits these labelled cases (CCFV)."""
+"""`mednextseg evaluate --rank`: which of several models suits these labeled cases (CCFV)."""
 
 import argparse
 import json

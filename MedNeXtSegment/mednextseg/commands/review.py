@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mednextseg.segment.recipe import SegmentRecipe
     from mednextseg.segment.roi import RegionOfInterest
 
-# Neighbouring slices show the same doubt twice.
+# Neighboring slices show the same doubt twice.
 GAP_MM = 3.0
 
 

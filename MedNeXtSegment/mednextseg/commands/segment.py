@@ -21,7 +21,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="the channels of one case, or one folder of cases")
     parser.add_argument("-o", "--output", required=True, type=Path, help=".seg.nrrd or .nii.gz file; a folder for a folder")
     parser.add_argument("--model", required=True, help="model id (see `mednextseg models list`) or folder")
-    parser.add_argument("--recipe", type=Path, help="JSON file with settings")
+    parser.add_argument("--recipe", type=Path, help="JSON file: what to do otherwise than the model card says")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N or mps")
     parser.add_argument("--roi", help="X0,X1,Y0,Y1,Z0,Z1 in RAS mm: segment only there")
     parser.add_argument("--labels", help="comma-separated names of the labels to keep")

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from mednextseg.evaluate.mask_grids import SAME_GRID_MM
+from mednextseg.evaluate.measure_options import MeasureOptions
 from mednextseg.evaluate.metrics import LabelMetrics, evaluate_pair, largest_error_kji
-from mednextseg.evaluate.settings import EvaluationSettings
 from mednextseg.geometry import Geometry
 from mednextseg.labels.names import LabelJoin, LabelPair, LabelTable, join_labels
 from mednextseg.segment.prepare.preprocess import resample_labels
@@ -60,7 +60,7 @@ class CaseResult:
 def align(
     reference: Segmentation,
     prediction: Segmentation,
-    settings: EvaluationSettings,
+    options: MeasureOptions,
     prediction_names: Collection[str] = (),
 ) -> AlignedCase:
     """Bring a prediction onto the reference's grid and join their labels by name.
@@ -70,7 +70,7 @@ def align(
     Raises:
         ValueError: where the two share no label name.
     """
-    join = join_labels(*_tables(reference, prediction, settings, prediction_names), settings.unions)
+    join = join_labels(*_tables(reference, prediction, options, prediction_names), options.unions)
     if prediction.geometry.matches(reference.geometry, SAME_GRID_MM):
         return AlignedCase(reference.labelmap_kji, prediction.labelmap_kji, reference.geometry, join)
     note = (
@@ -85,21 +85,21 @@ def evaluate_case(
     case: str,
     reference: Segmentation,
     prediction: Segmentation,
-    settings: EvaluationSettings | None = None,
+    options: MeasureOptions | None = None,
     prediction_names: Collection[str] = (),
 ) -> CaseResult:
     """Measure one case on the reference's grid; see `align` for the arguments and errors."""
-    settings = settings or EvaluationSettings()
-    aligned = align(reference, prediction, settings, prediction_names)
+    options = options or MeasureOptions()
+    aligned = align(reference, prediction, options, prediction_names)
     pairs = aligned.join.pairs
     metrics = evaluate_pair(
         aligned.reference_kji,
         aligned.prediction_kji,
         aligned.geometry.spacing_kji_mm,
         {pair.name: pair.reference_values for pair in pairs},
-        {pair.name: settings.tolerance_for(pair) for pair in pairs},
+        {pair.name: options.tolerance_for(pair) for pair in pairs},
         {pair.name: pair.prediction_values for pair in pairs},
-        axial_range=[pair.name for pair in pairs if pair.key in settings.axial_range],
+        axial_range=[pair.name for pair in pairs if pair.key in options.axial_range],
         axial_axis=axial_axis_kji(aligned.geometry),
     )
     places = {pair.name: _largest_error_ras(aligned, pair) for pair in pairs}
@@ -120,9 +120,9 @@ def _largest_error_ras(aligned: AlignedCase, pair: LabelPair) -> tuple[float, fl
 
 
 def _tables(
-    reference: Segmentation, prediction: Segmentation, settings: EvaluationSettings, prediction_names: Collection[str]
+    reference: Segmentation, prediction: Segmentation, options: MeasureOptions, prediction_names: Collection[str]
 ) -> tuple[LabelTable, LabelTable]:
-    sides = (reference, settings.reference_table), (prediction, settings.prediction_table)
+    sides = (reference, options.reference_table), (prediction, options.prediction_table)
     first, second = (_named_table(segmentation, table) for segmentation, table in sides)
     if first is None and second is None:
         # Neither side knows names: numbers stand in for them, those that only one side uses included.
@@ -133,7 +133,7 @@ def _tables(
     first = _numbered(reference) if first is None else first
     second = _numbered(prediction) if second is None else second
     second = {**dict.fromkeys(prediction_names, (unused,)), **second}
-    return first, {settings.pairs.get(name, name): values for name, values in second.items()}
+    return first, {options.pairs.get(name, name): values for name, values in second.items()}
 
 
 def _named_table(segmentation: Segmentation, table: LabelTable | None) -> LabelTable | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mednextseg.cases.folders import CASE_ERRORS, SUFFIXES, case_files
 from mednextseg.evaluate.case import CaseResult, evaluate_case
-from mednextseg.evaluate.settings import EvaluationSettings
+from mednextseg.evaluate.measure_options import MeasureOptions
 from mednextseg.files import write_text
 from mednextseg.segmentation_io import read_segment_names, read_segmentation
 
@@ -83,7 +83,7 @@ def match_cases(
 def evaluate_files(
     cases: Sequence[CaseFiles],
     evaluation: Evaluation,
-    settings: EvaluationSettings,
+    options: MeasureOptions,
     output: Path,
     report: Callable[[int, str], None] = lambda number, text: None,
 ) -> Evaluation:
@@ -98,7 +98,7 @@ def evaluate_files(
     names = predicted_names([case.prediction for case in cases])
     for number, case in enumerate(cases, start=1):
         try:
-            result, is_new = _measured(case, settings, names, folder)
+            result, is_new = _measured(case, options, names, folder)
         except CASE_ERRORS as error:
             evaluation.failed[case.name] = str(error)
             report(number, f"{case.name}: {error}")
@@ -121,23 +121,23 @@ def predicted_names(files: Sequence[Path]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _measured(case: CaseFiles, settings: EvaluationSettings, names: Sequence[str], folder: Path) -> tuple[CaseResult, bool]:
-    """The stored result where it is of the same files and settings, else a new one."""
-    fingerprint = _fingerprint(case, settings, names)
+def _measured(case: CaseFiles, options: MeasureOptions, names: Sequence[str], folder: Path) -> tuple[CaseResult, bool]:
+    """The stored result where it is of the same files and options, else a new one."""
+    fingerprint = _fingerprint(case, options, names)
     stored = folder / f"{case.name}.json"
     if stored.is_file():
         raw = json.loads(stored.read_text(encoding="utf-8"))
         if raw["fingerprint"] == fingerprint:
             return CaseResult.from_dict(raw["result"]), False
     reference, prediction = read_segmentation(case.reference), read_segmentation(case.prediction)
-    result = evaluate_case(case.name, reference, prediction, settings, names)
+    result = evaluate_case(case.name, reference, prediction, options, names)
     write_text(stored, json.dumps({"fingerprint": fingerprint, "result": result.to_dict()}, indent=1))
     return result, True
 
 
-def _fingerprint(case: CaseFiles, settings: EvaluationSettings, names: Sequence[str]) -> str:
+def _fingerprint(case: CaseFiles, options: MeasureOptions, names: Sequence[str]) -> str:
     files = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in (case.reference, case.prediction)]
-    text = json.dumps([_METRICS_VERSION, files, settings.to_dict(), sorted(names)], sort_keys=True)
+    text = json.dumps([_METRICS_VERSION, files, options.to_dict(), sorted(names)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

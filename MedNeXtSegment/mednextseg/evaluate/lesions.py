@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-# Voxels that touch by a corner belong to one lesion (26 neighbours), so that a thin lesion is not counted several times.
+# Voxels that touch by a corner belong to one lesion (26 neighbors), so that a thin lesion is not counted several times.
 _TOUCHING = ndimage.generate_binary_structure(3, 3)
 # A lesion counts as found once a tenth of it is covered: a single voxel in common may be chance.
 MIN_COVERED = 0.1

@@ -5,7 +5,7 @@ import numpy as np
 from mednextseg.geometry import Geometry
 from mednextseg.segment.prepare.preprocess import resample_labels
 
-# Headers of different programs round differently; a hundredth of a millimetre moves no voxel.
+# Headers of different programs round differently; a hundredth of a millimeter moves no voxel.
 SAME_GRID_MM = 1e-2
 
 

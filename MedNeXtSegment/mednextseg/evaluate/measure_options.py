@@ -17,7 +17,7 @@ _FIELDS = ("labels", "reference", "prediction", "pairs", "tolerances_mm", "axial
 
 
 @dataclass(frozen=True)
-class EvaluationSettings:
+class MeasureOptions:
     """How labels are read and judged.
 
     Attributes:
@@ -36,7 +36,7 @@ class EvaluationSettings:
     unions: tuple[str, ...] = ()
 
     @classmethod
-    def from_dict(cls, raw: Mapping) -> "EvaluationSettings":
+    def from_dict(cls, raw: Mapping) -> "MeasureOptions":
         """Build from JSON values.
 
         Args:
@@ -62,12 +62,12 @@ class EvaluationSettings:
         )
 
     @classmethod
-    def from_text(cls, text: str) -> "EvaluationSettings":
+    def from_text(cls, text: str) -> "MeasureOptions":
         """From what people give as --labels: a JSON file, or the name of a public data set whose numbers both sides use."""
         return cls.from_json(text) if text.endswith(".json") or Path(text).is_file() else cls.from_dict({"labels": text})
 
     @classmethod
-    def from_json(cls, path: str | Path) -> "EvaluationSettings":
+    def from_json(cls, path: str | Path) -> "MeasureOptions":
         """Read a labels file; raises ValueError as `from_dict` does, and for a file that is not JSON."""
         try:
             raw = json.loads(Path(path).read_text(encoding="utf-8"))

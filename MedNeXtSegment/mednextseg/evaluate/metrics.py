@@ -61,7 +61,7 @@ def evaluate_pair(
 
     Args:
         reference, prediction: integer labelmaps (K, J, I) of the same shape.
-        spacing: distance of voxel centres in mm along K, J, I.
+        spacing: distance of voxel centers in mm along K, J, I.
         labels: name -> value, or values for a union, in the reference (and the prediction, unless `prediction_labels` is given);
             plain values name themselves.
         tolerances_mm: of the surface Dice, by name or one for all; a deviation up to it counts as correct.
@@ -83,7 +83,7 @@ def evaluate_pair(
     for name, values in labels.items():
         truth, predicted = _mask(reference, values), prediction
         if name in axial_range:
-            kept = _labelled_slices(truth, axial_axis)
+            kept = _labeled_slices(truth, axial_axis)
             truth, predicted = truth[kept], predicted[kept]
         guess = _mask(predicted, prediction_labels[name])
         results[name] = _label_metrics(truth, guess, spacing, tolerances[name], voxel_ml)
@@ -154,12 +154,12 @@ def _predicted_as(predicted: np.ndarray, labels: Mapping[str, LabelValues], voxe
     return {**row, BACKGROUND: float(counts[~named].sum() * voxel_ml)}
 
 
-def _labelled_slices(mask: np.ndarray, axis: int) -> tuple[slice, ...]:
-    """Everything from the first to the last slice with a labelled voxel, both included; all slices for an empty mask."""
-    labelled = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-    if not labelled.size:
+def _labeled_slices(mask: np.ndarray, axis: int) -> tuple[slice, ...]:
+    """Everything from the first to the last slice with a labeled voxel, both included; all slices for an empty mask."""
+    labeled = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+    if not labeled.size:
         return (slice(None),)
-    return (*(slice(None),) * axis, slice(int(labelled[0]), int(labelled[-1]) + 1))
+    return (*(slice(None),) * axis, slice(int(labeled[0]), int(labeled[-1]) + 1))
 
 
 def _mask(labelmap: np.ndarray, values: LabelValues) -> np.ndarray:

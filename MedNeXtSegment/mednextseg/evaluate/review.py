@@ -1,7 +1,7 @@
 """Where to look first: the uncertainty of averaged probabilities (mirror images, folds), reduced to slices worth a review.
 
 The measure is the binary entropy of a segment's probability in bits: 0 where the network is sure, 1 at one half. Summed over a slice it
-is an area: so many square millimetres are as good as undecided.
+is an area: so many square millimeters are as good as undecided.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.segment.auto_segmenter import window_settings
+from mednextseg.segment.auto_segmenter import sliding_window_for
 from mednextseg.segment.prepare.input_check import checked_channels
 from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.recipe import SegmentRecipe
@@ -30,7 +30,7 @@ class ReviewSlice:
 
     Attributes:
         label: the segment.
-        center_ras: in mm; the entropy's centre of mass, where the slice views should go.
+        center_ras: in mm; the entropy's center of mass, where the slice views should go.
         uncertain_mm2: entropy (bits) summed over the slice.
         segment_mm2: the segment's expected area in the slice (probabilities summed).
     """
@@ -84,9 +84,9 @@ def predict_review_slices(
     card = recipe.applied_to(model.card)
     device = model.resolve_device(device)
     prepared = prepare(checked_channels(volume, geometry, card), geometry, card, roi)
-    settings = replace(window_settings(card, recipe, device), average="probabilities")
+    sliding = replace(sliding_window_for(card, recipe, device), average="probabilities")
     networks = model.network_loaders(device, recipe.precision)[: None if recipe.ensemble else 1]
-    slabs = predict_slabs(prepared.image_ckji, networks, model.num_outputs, settings, WindowCount(), progress)
+    slabs = predict_slabs(prepared.image_ckji, networks, model.num_outputs, sliding, WindowCount(), progress)
     names = [label.name for label in card.labels]
     background = 1 if card.activation == "softmax" else 0
     # The margin around a region was only looked at as context.
@@ -101,7 +101,7 @@ def predict_review_slices(
 
 
 def worst_first_with_gap(slices: Sequence[ReviewSlice], count: int, gap_mm: float) -> list[ReviewSlice]:
-    """The first `count` slices that lie at least `gap_mm` apart for the same label: neighbours show the same problem twice."""
+    """The first `count` slices that lie at least `gap_mm` apart for the same label: neighbors show the same problem twice."""
     kept: list[ReviewSlice] = []
     for candidate in slices:
         near = (s for s in kept if s.label == candidate.label)

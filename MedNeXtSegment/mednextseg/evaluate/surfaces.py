@@ -2,7 +2,7 @@
 
 Two conventions, each the usual one for its metric:
 - surface Dice: DeepMind's surface elements between voxels, weighted by their area in mm² (Nikolov et al. 2021, arXiv:1809.04430);
-- HD95 and ASSD: the centres of the border voxels, every one of equal weight (MONAI, nnU-Net).
+- HD95 and ASSD: the centers of the border voxels, every one of equal weight (MONAI, nnU-Net).
 Both see the surface in steps of a voxel: on concentric balls 4 mm apart with 1 mm voxels ASSD comes out as 3.8 mm.
 """
 

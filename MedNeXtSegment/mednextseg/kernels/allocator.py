@@ -1,7 +1,7 @@
 """Let glibc keep the memory of freed activations for the next ones.
 
 By default a block above 32 MB is a mapping of its own: the kernel hands out zeroed pages at the first touch and takes them
-back at the release, for each activation of each layer. That alone can double the time of a plain MedNeXt. The settings hold
+back at the release, for each activation of each layer. That alone can double the time of a plain MedNeXt. The parameters hold
 for the whole process, so the worker and the command line make them at their start; importing this module changes nothing.
 """
 
@@ -24,8 +24,8 @@ def keep_freed_memory() -> bool:
     libc = _glibc()
     if libc is None:
         return False
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _LARGEST_INT), (_M_ARENA_MAX, 1))
-    return sum(libc.mallopt(parameter, value) for parameter, value in settings) == len(settings)
+    parameters = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _LARGEST_INT), (_M_ARENA_MAX, 1))
+    return sum(libc.mallopt(parameter, value) for parameter, value in parameters) == len(parameters)
 
 
 def release_freed_memory() -> bool:

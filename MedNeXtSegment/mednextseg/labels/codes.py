@@ -1,4 +1,4 @@
-"""Label names -> SNOMED CT codes and Slicer's colours; names that are not in the table stay plain.
+"""Label names -> SNOMED CT codes and Slicer's colors; names that are not in the table stay plain.
 
 The table, terminology_codes.json, holds structures by their canonical name (`Structure` of TotalSegmentator, lower case, words joined by
 underscores), other spellings of data sets as synonyms, and the label order of the published STU-Net weights.
@@ -22,7 +22,7 @@ _GOLDEN_RATIO = 0.618033988749895
 
 
 def coded_label(value: int, name: str) -> Label:
-    """A label with the codes and colour of its name; a name that is not known keeps no codes and gets a colour of its own."""
+    """A label with the codes and color of its name; a name that is not known keeps no codes and gets a color of its own."""
     structure, side = _find(name)
     if structure is None:
         return Label(value, name, _distinct_color(value))

@@ -12,7 +12,7 @@ _ROLES = ("category", "type", "type_modifier", "region", "region_modifier")
 
 
 def terminology_entry(label: Label) -> str:
-    """The serialised entry; empty where the label has no codes."""
+    """The serialized entry; empty where the label has no codes."""
     if not label.terminology:
         return ""
     category, type_, modifier, region, region_modifier = (
@@ -22,7 +22,7 @@ def terminology_entry(label: Label) -> str:
 
 
 def label_from_entry(value: int, name: str, color: tuple[int, int, int], entry: str) -> Label:
-    """A label whose codes are read from a serialised entry; parts that are missing or empty are left out."""
+    """A label whose codes are read from a serialized entry; parts that are missing or empty are left out."""
     parts = entry.split("~")
     codes = dict(zip(_ROLES, parts[1:4] + parts[5:7], strict=False))
     terminology = {role: tuple(code.split("^")) for role, code in codes.items() if code.strip("^") and code.count("^") == 2}

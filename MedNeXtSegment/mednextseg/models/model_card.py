@@ -41,7 +41,7 @@ class ComponentRule:
 
     Attributes:
         labels: names.
-        connectivity: "faces" (6 neighbours) or "corners" (26).
+        connectivity: "faces" (6 neighbors) or "corners" (26).
         keep_from_mm3: smaller parts of at least this volume are kept too; None keeps none.
     """
 
@@ -74,14 +74,14 @@ class ModelCard:
         orientation: anatomical letters of the network's I, J, K axes, or None where it works on the axes as stored.
         axis_order_kji: for models without an orientation, the stored axis that becomes K, J, I (nnU-Net's transpose_forward).
         crop_to_nonzero: whether margins of zeros are cut off first (nnU-Net).
-        normalize_first: normalise before resampling (nnU-Net v2) rather than after it (v1).
+        normalize_first: normalize before resampling (nnU-Net v2) rather than after it (v1).
         normalization_region: "volume", or "roi" for models trained on small crops.
         anisotropy_threshold: spacing ratio from which resampling treats the coarse axis apart (nnU-Net: 3); None for never.
         clip_resampled: whether interpolated intensities are kept within the range of the image's own (nnU-Net).
         padding: "edge" or "zero", for windows that reach beyond the image.
         average: what overlapping windows, mirrors and folds average: "logits" or "probabilities".
         activation: "softmax" (one label a voxel) or "sigmoid" (overlapping regions, painted in the order of `labels`).
-        overlap: of neighbouring windows, 0 <= overlap < 1.
+        overlap: of neighboring windows, 0 <= overlap < 1.
         mirror_axes_kji: axes along which mirrored inputs may be averaged (TTA).
         component_rules: clean-up of several labels together, in this order, before that of single ones.
         postprocessing: clean-up by label name.

@@ -10,9 +10,9 @@ class Normalization:
     """How one channel's intensities are scaled.
 
     Attributes:
-        scheme: "ct" clips to [lower, upper] and standardises by the data set's mean and std; "clip_zscore" clips alike and standardises by
+        scheme: "ct" clips to [lower, upper] and standardizes by the data set's mean and std; "clip_zscore" clips alike and standardizes by
             those of the image's voxels strictly between the bounds (nnU-Net v1's CT2); "percentile_zscore" clips to the image's own 0.5 and
-            99.5 percentiles and standardises by the mean and std of the clipped image (MedISeg); "zscore" standardises by the image's own;
+            99.5 percentiles and standardizes by the mean and std of the clipped image (MedISeg); "zscore" standardizes by the image's own;
             "zscore_nonzero" by those of the voxels that are not zero, others staying zero; "minmax" maps the image's range to [0, 1].
         masked: look only at the region where any channel is not zero, holes filled, and set the rest to 0 (nnU-Net's use_mask_for_norm).
     """

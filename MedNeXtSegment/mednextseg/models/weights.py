@@ -45,7 +45,7 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: str | Path) -> str:
 def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapping[str, Any] | None = None) -> nn.Module:
     """The network a state dict belongs to, weights loaded strictly, in evaluation mode.
 
-    Official and MONAI MedNeXt and STU-Net are recognised by their tensor names; everything else (expansion ratios, block counts, kernel,
+    Official and MONAI MedNeXt and STU-Net are recognized by their tensor names; everything else (expansion ratios, block counts, kernel,
     channels, classes, deep supervision, residual branches) by shapes.
 
     Args:

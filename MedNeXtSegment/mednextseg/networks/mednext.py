@@ -73,7 +73,7 @@ def build_mednext(
     deep_supervision: bool = False,
     dims: int = 3,
 ) -> "MedNeXt":
-    """Build one of the paper's four networks (table 1 of the paper), randomly initialised.
+    """Build one of the paper's four networks (table 1 of the paper), randomly initialized.
 
     Args:
         variant: "S", "B", "M" or "L".

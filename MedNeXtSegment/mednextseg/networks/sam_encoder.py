@@ -24,9 +24,9 @@ class LayerNorm2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        centred = x - x.mean(dim=1, keepdim=True)
-        deviation = torch.sqrt(centred.square().mean(dim=1, keepdim=True) + _NORM_EPS)
-        return self.weight[:, None, None] * (centred / deviation) + self.bias[:, None, None]
+        centered = x - x.mean(dim=1, keepdim=True)
+        deviation = torch.sqrt(centered.square().mean(dim=1, keepdim=True) + _NORM_EPS)
+        return self.weight[:, None, None] * (centered / deviation) + self.bias[:, None, None]
 
 
 class Adapter(nn.Module):

@@ -54,9 +54,9 @@ class PromptEncoder(nn.Module):
         self.no_mask_embed = nn.Embedding(1, DECODER_CHANNELS)
 
     def get_dense_pe(self) -> torch.Tensor:
-        """(1, 256, grid, grid) encoding of the patch centres."""
-        centres = (torch.arange(self.grid, device=self.no_mask_embed.weight.device) + 0.5) / self.grid
-        y, x = torch.meshgrid(centres, centres, indexing="ij")
+        """(1, 256, grid, grid) encoding of the patch centers."""
+        centers = (torch.arange(self.grid, device=self.no_mask_embed.weight.device) + 0.5) / self.grid
+        y, x = torch.meshgrid(centers, centers, indexing="ij")
         return self.pe_layer(torch.stack([x, y], dim=-1)).permute(2, 0, 1)[None]
 
     def forward(
@@ -88,7 +88,7 @@ class PromptEncoder(nn.Module):
         return torch.cat(sparse, dim=1), dense
 
     def _embed_points(self, xy: torch.Tensor, labels: torch.Tensor, pad: bool) -> torch.Tensor:
-        xy = xy.to(self.no_mask_embed.weight.dtype) + 0.5  # pixel numbers to pixel centres
+        xy = xy.to(self.no_mask_embed.weight.dtype) + 0.5  # pixel numbers to pixel centers
         if pad:
             xy = torch.cat([xy, xy.new_zeros(len(xy), 1, 2)], dim=1)
             labels = torch.cat([labels, labels.new_full((len(labels), 1), -1)], dim=1)

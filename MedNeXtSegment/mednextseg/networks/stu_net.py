@@ -65,7 +65,7 @@ def build_stu_net(
     deep_supervision: bool = False,
     pool_sizes_kji: Sequence[Sequence[int]] = ((2, 2, 2),) * (STAGES - 1),
 ) -> "STUNet":
-    """Build one of the paper's four networks, randomly initialised.
+    """Build one of the paper's four networks, randomly initialized.
 
     Args:
         size: "S", "B", "L" or "H".
@@ -104,7 +104,7 @@ class ResidualBlock(nn.Module):
 
 
 class UpsampleLayer(nn.Module):
-    """Nearest-neighbour enlargement, then a 1x1x1 convolution."""
+    """Nearest-neighbor enlargement, then a 1x1x1 convolution."""
 
     def __init__(self, in_channels: int, channels: int, scale_kji: Size3) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ def upkern(small_state_dict: Mapping[str, Tensor], large_module: nn.Module) -> d
         large_module: the same architecture with larger (or equal) kernels; not changed.
     Returns:
         A state dict that `large_module` loads strictly: copies of equal tensors, kernels resized by linear interpolation with
-        half-voxel centres, and the module's own values for tensors that the small network lacks (heads left out by the caller).
+        half-voxel centers, and the module's own values for tensors that the small network lacks (heads left out by the caller).
     Raises:
         ValueError: for tensors the large module does not have, or whose channels differ.
     """

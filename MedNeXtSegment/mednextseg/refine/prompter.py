@@ -27,7 +27,7 @@ class PrompterInfo:
         prompt_kinds: of "point", "box", "mask", what it understands.
         native_size_px: side of the square the network works on.
         device: torch device name, or "cpu".
-        licence: of the weights.
+        license: of the weights.
     """
 
     name: str
@@ -36,7 +36,7 @@ class PrompterInfo:
     prompt_kinds: tuple[str, ...] = ("point", "box", "mask")
     native_size_px: int = 256
     device: str = "cpu"
-    licence: str = ""
+    license: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Embedding:
 
     Attributes:
         image_rc: (H, W) float32 in [0, 1], the slice from black to white.
-        spacing_rc_mm: distance of pixel centres along rows and columns.
+        spacing_rc_mm: distance of pixel centers along rows and columns.
         features: what the network needs besides; None for networks that encode nothing.
     """
 
@@ -93,8 +93,8 @@ class Prompter(Protocol):
         """Prepare a slice.
 
         Args:
-            image_rc: (H, W) intensities in any unit, or (H, W, 3) colours.
-            spacing_rc_mm: distance of pixel centres.
+            image_rc: (H, W) intensities in any unit, or (H, W, 3) colors.
+            spacing_rc_mm: distance of pixel centers.
             display_range: intensities shown black and white; None takes the 0.5 and 99.5 percentiles.
         """
 
@@ -113,7 +113,7 @@ class Prompter(Protocol):
 
 
 def scaled_to_display(image_rc: np.ndarray, display_range: tuple[float, float] | None) -> np.ndarray:
-    """A slice scaled so that the displayed range is [0, 1], clipped; colours become luminance.
+    """A slice scaled so that the displayed range is [0, 1], clipped; colors become luminance.
 
     Raises:
         ValueError: for an array that is neither (H, W) nor (H, W, 3), or holds no finite value.
@@ -122,7 +122,7 @@ def scaled_to_display(image_rc: np.ndarray, display_range: tuple[float, float] |
     if image.ndim == 3 and image.shape[2] == 3:
         image = image @ np.array([0.299, 0.587, 0.114], np.float32)
     if image.ndim != 2 or image.size == 0:
-        raise ValueError(f"a slice is (rows, cols), or (rows, cols, 3) for colours, got {np.shape(image_rc)}.")
+        raise ValueError(f"a slice is (rows, cols), or (rows, cols, 3) for colors, got {np.shape(image_rc)}.")
     finite = np.isfinite(image)
     if not finite.any():
         raise ValueError("the slice holds no finite intensity; nothing can be segmented there.")

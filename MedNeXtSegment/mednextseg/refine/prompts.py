@@ -1,7 +1,7 @@
 """Prompts on one slice: clicks, a box, an earlier mask. numpy only, so that the Slicer process can import it.
 
-Points are continuous (row, col) indices with pixel centres on whole numbers. Boxes are half-open pixel ranges, as in
-`mask[r0:r1, c0:c1]`; their edges lie half a pixel before the centre of the pixel with the same number.
+Points are continuous (row, col) indices with pixel centers on whole numbers. Boxes are half-open pixel ranges, as in
+`mask[r0:r1, c0:c1]`; their edges lie half a pixel before the center of the pixel with the same number.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ class Prompts:
         points_rc: (N, 2) continuous (row, col).
         labels: (N,) 1 where the object is, 0 where it is not.
         box: r0, c0, r1, c1, half-open; corners in any order, they are sorted here. None for no box.
-        mask: (H, W) probability in [0, 1] of an earlier result, a neighbouring slice or an automatic one; None for none.
+        mask: (H, W) probability in [0, 1] of an earlier result, a neighboring slice or an automatic one; None for none.
     Raises:
         ValueError: for coordinates that are not finite, a count of labels other than that of points, other labels than 0 and
             1, an empty box, or a mask outside [0, 1].
@@ -77,7 +77,7 @@ class Prompts:
             raise ValueError("there is no prompt on this slice to remove.")
         if self.box is None:
             return int(distances.argmin())
-        low, high = self.box[:2] - 0.5, self.box[2:] - 0.5  # from edge to centre numbering
+        low, high = self.box[:2] - 0.5, self.box[2:] - 0.5  # from edge to center numbering
         outside = np.linalg.norm(point - np.clip(point, low, high))
         to_outline = outside if outside > 0 else float(np.minimum(point - low, high - point).min())
         return None if not len(distances) or to_outline < distances.min() else int(distances.argmin())

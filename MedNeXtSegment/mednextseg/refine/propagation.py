@@ -1,4 +1,4 @@
-"""A corrected slice carried on to its neighbours, with the reasons to stop.
+"""A corrected slice carried on to its neighbors, with the reasons to stop.
 
 Each next slice is prompted with the mask of the one before and its box, widened: a mask alone says too little to networks
 like SAM.

@@ -20,7 +20,7 @@ from mednextseg.segment.progress import Progress, ProgressReporter
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segment.windows.memory_plan import MemoryPlan, available_bytes, fallbacks, is_out_of_memory, plan_memory
-from mednextseg.segment.windows.mirrored_views import View, views_for, within_card
+from mednextseg.segment.windows.mirrored_views import MirroredView, views_for, within_card
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class SegmentReport:
     Attributes:
         model_id, model_version, weights_sha256, recipe: what makes the run reproducible.
         device, processor: where it ran.
-        seconds_by_phase: the wait, part by part: "prepare" (check, resample, normalise), "network", "sum" (weigh and average windows),
+        seconds_by_phase: the wait, part by part: "prepare" (check, resample, normalize), "network", "sum" (weigh and average windows),
             "labels" (resample and reduce class values), "clean up"; the command line adds "read" and "write".
         windows: counted cost.
         memory: predicted bytes.
@@ -78,7 +78,7 @@ def segment(
         model: from `load_model`.
         roi: label only inside this region (RAS mm); a margin around it is looked at as context.
         labels: names of the labels to keep; None for all.
-        recipe: settings; None for the card's defaults.
+        recipe: what to do otherwise than the card says; None for the card's defaults.
         device: "auto", "cpu", "cuda:N" or "mps".
         progress: called with phase, fraction and seconds left.
         cancelled: asked between windows; returns True to stop.
@@ -87,7 +87,7 @@ def segment(
     Raises:
         ValueError: for input that cannot be segmented, in one sentence.
         Cancelled: where the caller stopped the run.
-        MemoryError: where even the leanest settings need too much.
+        MemoryError: where even the leanest sliding window need too much.
     """
     recipe = recipe or SegmentRecipe()
     card = recipe.applied_to(model.card)
@@ -98,10 +98,10 @@ def segment(
     report = SegmentReport(card.id, card.version, card.weights_sha256, recipe.to_dict(), model.resolve_device(device))
     report.warnings = warnings_for(volume_ckji, geometry, card)
     prepared = prepare(volume_ckji, geometry, card, roi)
-    settings = window_settings(card, recipe, report.device)
-    if not within_card(settings.views, card):
+    sliding = sliding_window_for(card, recipe, report.device)
+    if not within_card(sliding.views, card):
         report.notes.append("The views asked for go beyond those the model card allows; sides may be confused.")
-    crop_kji, label_seconds = _predict(_Run(prepared, model, recipe, report, reporter), settings)
+    crop_kji, label_seconds = _predict(_Run(prepared, model, recipe, report, reporter), sliding)
     reporter.report("clean up", 0.0)
     crop_kji = clean_labels(crop_kji, card, prepared.crop_geometry.voxel_volume_mm3)
     if len(kept) < len(card.labels):
@@ -124,12 +124,12 @@ def volumes_ml(labelmap_kji: np.ndarray, labels: Sequence[Label], geometry: Geom
     return {label.name: float(counts[label.value] * geometry.voxel_volume_mm3 / 1000) for label in labels}
 
 
-def window_settings(card: ModelCard, recipe: SegmentRecipe, device: str) -> SlidingWindow:
+def sliding_window_for(card: ModelCard, recipe: SegmentRecipe, device: str) -> SlidingWindow:
     """The sliding window that a recipe asks for, on a torch device."""
     return SlidingWindow(
         patch_kji=tuple(card.patch_size_kji),
         overlap=card.overlap if recipe.overlap is None else recipe.overlap,
-        views=views_for(card, recipe.tta_views) if recipe.tta else (View(),),
+        views=views_for(card, recipe.tta_views) if recipe.tta else (MirroredView(),),
         average=card.average,
         activation=card.activation,
         padding=card.padding,
@@ -150,40 +150,40 @@ class _Run:
     reporter: ProgressReporter
 
 
-def _predict(run: _Run, settings: SlidingWindow) -> tuple[np.ndarray, float]:
+def _predict(run: _Run, sliding: SlidingWindow) -> tuple[np.ndarray, float]:
     """As `_reduced`, stepping down the ladder of fallbacks as far as memory asks for it."""
     model, prepared, report = run.model, run.prepared, run.report
-    ladder = fallbacks(settings)
+    ladder = fallbacks(sliding)
     while True:
         report.memory = plan_memory(
             model.network_config,
             model.num_outputs,
             prepared.network_geometry.shape_kji,
             prepared.source.shape_kji,
-            settings,
+            sliding,
         )
         # Planned on disk rather than tried: running into the limit can take other programs down with us.
-        too_much = settings.device == "cpu" and report.memory.needed > available_bytes() and settings.sum_on != "disk"
+        too_much = sliding.device == "cpu" and report.memory.needed > available_bytes() and sliding.sum_on != "disk"
         if not too_much:
             try:
-                report.device = settings.device
-                return _reduced(run, settings)
+                report.device = sliding.device
+                return _reduced(run, sliding)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                _log.warning("out of memory with %s: %s", settings, error)
+                _log.warning("out of memory with %s: %s", sliding, error)
         try:
-            settings, note = next(ladder)
+            sliding, note = next(ladder)
         except StopIteration:
             gigabytes = report.memory.total / 1e9
             raise MemoryError(
-                f"this run needs about {gigabytes:.1f} GB even with the leanest settings; close other programs, choose a region "
+                f"this run needs about {gigabytes:.1f} GB even with the leanest sliding window; close other programs, choose a region "
                 "of interest or a smaller model."
             ) from None
         report.notes.append(note)
 
 
-def _reduced(run: _Run, settings: SlidingWindow) -> tuple[np.ndarray, float]:
+def _reduced(run: _Run, sliding: SlidingWindow) -> tuple[np.ndarray, float]:
     """Labels on the cropped grid, and the seconds that reducing class values to them took."""
     model, prepared, report = run.model, run.prepared, run.report
     card = model.card
@@ -197,10 +197,10 @@ def _reduced(run: _Run, settings: SlidingWindow) -> tuple[np.ndarray, float]:
         threshold=0.5 if is_probability else 0.0,
         nearest_axis=prepared.coarse_axis,
     )
-    networks = model.network_loaders(settings.device, run.recipe.precision)[: None if run.recipe.ensemble else 1]
+    networks = model.network_loaders(sliding.device, run.recipe.precision)[: None if run.recipe.ensemble else 1]
     report.windows = WindowCount()
     slabs = predict_slabs(
-        prepared.image_ckji, networks, model.num_outputs, settings, report.windows, lambda f: run.reporter.report("network", f)
+        prepared.image_ckji, networks, model.num_outputs, sliding, report.windows, lambda f: run.reporter.report("network", f)
     )
     label_seconds = 0.0
     for k_start, values in slabs:

@@ -10,12 +10,12 @@ from mednextseg.models.normalization import Normalization
 
 @dataclass(frozen=True)
 class SegmentRecipe:
-    """Settings of an automatic run; None means what the model card says.
+    """What an automatic run is asked to do; None means what the model card says.
 
     Attributes:
-        overlap: of neighbouring windows, in [0, 1).
+        overlap: of neighboring windows, in [0, 1).
         tta: average over several views of every window: by default the mirror images the card allows.
-        tta_views: names of the views beside the window itself, see `window_views`; they may go beyond what the card allows.
+        tta_views: names of the views beside the window itself, see mirrored_views.py; they may go beyond what the card allows.
         ensemble: average over all networks of a model that has several; False runs the first one only.
         batch_size: windows at once.
         window_policy: "full" looks at every window.
@@ -92,7 +92,7 @@ class SegmentRecipe:
         unknown = set(self.normalization) - set(names)
         if unknown:
             raise ValueError(
-                f"the recipe normalises the channel {', '.join(sorted(unknown))}; the model has: {', '.join(names)}."
+                f"the recipe normalizes the channel {', '.join(sorted(unknown))}; the model has: {', '.join(names)}."
             )
         rules = card.component_rules if self.component_rules is None else self.component_rules
         for name in (*self.postprocessing, *(name for rule in rules for name in rule.labels)):

@@ -33,7 +33,7 @@ class RegionOfInterest:
         return pairs.min(axis=1), pairs.max(axis=1)
 
     def index_bounds(self, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
-        """Half-open KJI index box of the grid that holds every voxel centre inside the region, clipped to the grid.
+        """Half-open KJI index box of the grid that holds every voxel center inside the region, clipped to the grid.
 
         Raises:
             ValueError: where the region lies outside the grid.
@@ -55,7 +55,7 @@ class RegionOfInterest:
         return start, stop
 
     def mask(self, geometry: Geometry) -> np.ndarray:
-        """bool (K, J, I): which voxel centres of the grid lie inside."""
+        """bool (K, J, I): which voxel centers of the grid lie inside."""
         lower, upper = self._limits()
         box_from_ijk = np.linalg.inv(self.box_to_ras) @ geometry.ijk_to_ras
         k, j, i = np.ogrid[tuple(slice(n) for n in geometry.shape_kji)]

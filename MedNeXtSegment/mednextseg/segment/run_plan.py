@@ -5,7 +5,7 @@ from math import prod
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.segment.auto_segmenter import window_settings
+from mednextseg.segment.auto_segmenter import sliding_window_for
 from mednextseg.segment.prepare.preprocess import network_grid
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
@@ -39,11 +39,11 @@ def plan_run(
         ValueError: where the region lies outside the volume, or the machine lacks the device.
     """
     card = model.card
-    settings = window_settings(card, recipe, model.resolve_device(device))
+    sliding = sliding_window_for(card, recipe, model.resolve_device(device))
     grid = network_grid(geometry, card, roi)
-    padded = [max(n, p) for n, p in zip(grid.shape_kji, settings.patch_kji, strict=True)]
-    windows = prod(len(window_starts(n, p, settings.overlap)) for n, p in zip(padded, settings.patch_kji, strict=True))
+    padded = [max(n, p) for n, p in zip(grid.shape_kji, sliding.patch_kji, strict=True)]
+    windows = prod(len(window_starts(n, p, sliding.overlap)) for n, p in zip(padded, sliding.patch_kji, strict=True))
     networks = len(card.weights_sha256) if recipe.ensemble else 1
-    memory = plan_memory(model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji, settings)
-    passes = windows * networks * len(settings.views)
-    return RunPlan(passes, memory.total, available_bytes(), settings.device)
+    memory = plan_memory(model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji, sliding)
+    passes = windows * networks * len(sliding.views)
+    return RunPlan(passes, memory.total, available_bytes(), sliding.device)

@@ -16,11 +16,11 @@ from scipy import ndimage
 from mednextseg.adapt.click_net.cache import build_cache, open_cache
 from mednextseg.adapt.click_net.clicks import SimulatedUser, bounding_box, degraded_mask, drawn_box
 from mednextseg.adapt.click_net.metrics import Target, ellipse_in, measure, measure_baselines
-from mednextseg.adapt.click_net.recipe import RefineRecipe, RefineSource
+from mednextseg.adapt.click_net.recipe import ClickNetRecipe, ClickNetSource
 from mednextseg.adapt.click_net.regions import felzenszwalb_regions
 from mednextseg.adapt.click_net.sessions import SessionPool, hard_dice
 from mednextseg.adapt.click_net.synthetic import paint_labels, random_shapes
-from mednextseg.adapt.click_net.trainer import RefineTrainer, learning_rate_at, refine_loss
+from mednextseg.adapt.click_net.trainer import ClickNetTrainer, click_loss, learning_rate_at
 from mednextseg.adapt.click_net.training import package_click_net
 from mednextseg.adapt.click_net.validation import validation_views
 from mednextseg.adapt.click_net.views import ViewSampler
@@ -56,8 +56,8 @@ def data_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def recipe():
-    first, second = (RefineSource(name, "images_2d", name) for name in ("first", "second"))
-    return RefineRecipe(
+    first, second = (ClickNetSource(name, "images_2d", name) for name in ("first", "second"))
+    return ClickNetRecipe(
         "tiny", "Tiny", (first,), (second,), widths=(8, 8, 8, 8), deepest_blocks=1, view_size_px=32, batch_size=4, max_steps=6,
         warmup_steps=2, validate_every=3,
     )  # fmt: skip
@@ -73,13 +73,16 @@ def cache(data_folder, recipe, tmp_path_factory):
 
 
 def test_the_bundled_recipe_learns_from_redistributable_sets_only(shared_data):
-    recipe = RefineRecipe.from_json(_RECIPE)
+    recipe = ClickNetRecipe.from_json(_RECIPE)
     index = {entry["folder"]: entry for entry in json.loads((shared_data / "INDEX.json").read_text())}
     for source in recipe.training:
         assert index[source.folder.removesuffix("/volumes")]["redistribute"] == "yes", source.name
-    learnt = {source.folder for source in recipe.training}
-    assert not learnt & {source.folder for source in (*recipe.held_out, *recipe.evaluation_only)}
+    learned = {source.folder for source in recipe.training}
+    assert not learned & {source.folder for source in (*recipe.held_out, *recipe.evaluation_only)}
     assert len(recipe.held_out) >= 4
+    sources = (*recipe.training, *recipe.held_out, *recipe.evaluation_only)
+    assert all(source.license for source in sources)  # fields and kinds under the names that older recipes give them
+    assert "unlabeled_volumes" in {source.kind for source in sources} and any(source.display_ranges_hu for source in sources)
     starts = recipe.start_shares
     assert starts["box"] + starts["click"] >= 0.5 * sum(starts.values()) and starts["mask"] > 0
 
@@ -190,8 +193,8 @@ def test_the_loss_falls_with_the_error_and_weighs_clicks_more():
     clicked[..., 3, 3] = True
     good, bad = (truth * 2 - 1) * 6, (truth * 2 - 1) * 6
     bad[..., 3, 3] = -6
-    assert refine_loss(good, truth, none) < 0.02 < refine_loss(bad, truth, none)
-    assert refine_loss(bad, truth, clicked) > 1.5 * refine_loss(bad, truth, none)
+    assert click_loss(good, truth, none) < 0.02 < click_loss(bad, truth, none)
+    assert click_loss(bad, truth, clicked) > 1.5 * click_loss(bad, truth, none)
 
 
 def test_the_rate_rises_then_falls_along_a_cosine(recipe):
@@ -212,10 +215,10 @@ def test_a_stopped_run_goes_on_where_it_was_and_makes_a_package(cache, data_fold
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        RefineTrainer(recipe, cache, views, tmp_path, on_step=stop_at_four).run()
+        ClickNetTrainer(recipe, cache, views, tmp_path, on_step=stop_at_four).run()
     assert torch.load(tmp_path / LAST_CHECKPOINT, weights_only=True)["step"] == 4
     steps = []
-    trainer = RefineTrainer(recipe, cache, views, tmp_path, on_step=lambda step, max_steps, loss: steps.append(step))
+    trainer = ClickNetTrainer(recipe, cache, views, tmp_path, on_step=lambda step, max_steps, loss: steps.append(step))
     trainer.run()
     assert steps == [5, 6]
     entries = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
@@ -237,7 +240,7 @@ def test_a_stage_changes_the_views_where_it_begins_and_the_package_knows(cache, 
     assert [staged.at(step).view_size_px for step in (0, 1, 2, 3)] == [32, 32, 48, 48]
     sides = []
     views = validation_views(staged.at(3), data_folder)
-    trainer = RefineTrainer(staged, cache, views, tmp_path, on_step=lambda *_: sides.append(_side(trainer)))
+    trainer = ClickNetTrainer(staged, cache, views, tmp_path, on_step=lambda *_: sides.append(_side(trainer)))
     trainer.run()
     assert sides == [32, 32, 48]
     card = package_click_net(tmp_path / "best.pt", staged, tmp_path / "package")
@@ -249,14 +252,14 @@ def _side(trainer):
 
 
 @pytest.mark.parametrize("stage", [{"view_size_px": 48}, {"from_step": 1, "widths": (8, 8, 8, 8)}])
-def test_a_stage_that_cannot_be_honoured_is_refused(recipe, stage):
+def test_a_stage_that_cannot_be_honored_is_refused(recipe, stage):
     with pytest.raises(ValueError, match="stage of the training recipe"):
         replace(recipe, stages=(stage,))
 
 
 def test_steps_on_the_same_sessions_lower_the_loss(cache, recipe, tmp_path, monkeypatch):
     longer = replace(recipe, widths=(16, 16, 16, 16), max_steps=1000, start_shares={"box": 1.0}, learning_rate=5e-3)
-    trainer = RefineTrainer(longer, cache, [], tmp_path)
+    trainer = ClickNetTrainer(longer, cache, [], tmp_path)
     monkeypatch.setattr(trainer.pool, "advance", lambda probabilities: None)
     losses = [trainer._optimize()[0] for _ in range(40)]
     assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
@@ -280,7 +283,7 @@ def test_a_recipe_with_an_unknown_kind_of_set_is_refused(tmp_path):
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps({"id": "x", "title": "X", "training": [{"name": "a", "kind": "film", "folder": "a"}]}))
     with pytest.raises(ValueError, match="images_2d"):
-        RefineRecipe.from_json(path)
+        ClickNetRecipe.from_json(path)
     path.write_text(json.dumps({"id": "x", "title": "X"}))
     with pytest.raises(ValueError, match="lacks training"):
-        RefineRecipe.from_json(path)
+        ClickNetRecipe.from_json(path)

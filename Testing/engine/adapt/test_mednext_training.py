@@ -1,4 +1,4 @@
-"""Training learns, stops and resumes, and packages what it learnt."""
+"""Training learns, stops and resumes, and packages what it learned."""
 
 import json
 from dataclasses import replace
@@ -13,17 +13,18 @@ from mednextseg import load_model, segment
 from mednextseg.adapt.mednext.augmentation import training_transforms
 from mednextseg.adapt.mednext.dataset import load_case, open_dataset
 from mednextseg.adapt.mednext.packaging import package_training
-from mednextseg.adapt.mednext.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.mednext.trainer import Trainer, learning_rate_at
 from mednextseg.geometry import Geometry
+from mednextseg.models.library import bundled_models_folder
 from mednextseg.networks import mednext
 from mednextseg.volume_io import image_of, write_image
 
-RECIPE = TrainingRecipe(
+RECIPE = MedNeXtRecipe(
     id="balls",
     title="Bright balls",
     patch_size_kji=(16, 16, 32),
-    flip_axes_kji=(2,),
+    mirror_axes_kji=(2,),
     batch_size=2,
     max_steps=12,
     warmup_steps=2,
@@ -112,6 +113,11 @@ def test_cases_are_turned_to_the_recipes_axes(dataset_folder: Path) -> None:
     from mednextseg.volume_io import read_volume
 
     assert np.array_equal(case["label"][0], read_volume(stored.label)[0][:, :, ::-1])  # LAS -> RAS
+
+
+def test_an_older_recipe_is_read_under_the_names_of_today() -> None:
+    recipe = MedNeXtRecipe.from_json(bundled_models_folder() / "hippocampus-mr" / "training_recipe.json")
+    assert recipe.mirror_axes_kji == (2,)
 
 
 def test_the_learning_rate_warms_up_and_decays_to_zero() -> None:

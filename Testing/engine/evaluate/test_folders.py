@@ -13,8 +13,8 @@ import pytest
 from mednextseg.commands.evaluate import add_to, wanted_cases
 from mednextseg.evaluate.case import axial_axis_kji, evaluate_case
 from mednextseg.evaluate.folders import Evaluation, evaluate_files, match_cases
+from mednextseg.evaluate.measure_options import MeasureOptions
 from mednextseg.evaluate.report.summary import bootstrap_mean, summarize, worst
-from mednextseg.evaluate.settings import EvaluationSettings
 from mednextseg.geometry import Geometry, axis_map
 from mednextseg.labels.label import Label
 from mednextseg.segmentation_io import Segmentation, read_segment_names, write_segmentation
@@ -48,7 +48,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return reference, prediction
 
 
-_SETTINGS = EvaluationSettings.from_dict({"labels": {"background": 0, "liver": 1, "kidney_left": 2}})
+_SETTINGS = MeasureOptions.from_dict({"labels": {"background": 0, "liver": 1, "kidney_left": 2}})
 
 
 def measure(folders: tuple[Path, Path], output: Path, lines: list[str] | None = None) -> Evaluation:
@@ -153,14 +153,14 @@ def test_a_labels_file_gives_names_pairs_and_tolerances(tmp_path: Path) -> None:
         "numTraining": 3,
     }
     path.write_text(json.dumps(raw), encoding="utf-8")
-    settings = EvaluationSettings.from_text(str(path))
+    options = MeasureOptions.from_text(str(path))
     plain = Segmentation(organs(), geometry(), (Label(1, "1", (0, 0, 0)), Label(2, "2", (0, 0, 0))))
-    result = evaluate_case("case", plain, Segmentation(organs(1), geometry(), _LABELS), settings)
+    result = evaluate_case("case", plain, Segmentation(organs(1), geometry(), _LABELS), options)
     assert result.labels["hepar"]["tolerance_mm"] == 7
     assert result.only_prediction == ("left kidney",)
-    assert EvaluationSettings.from_text("AMOS").reference_table["liver"] == (6,)
+    assert MeasureOptions.from_text("AMOS").reference_table["liver"] == (6,)
     with pytest.raises(ValueError, match="at least one of labels"):
-        EvaluationSettings.from_dict({"names": {}})
+        MeasureOptions.from_dict({"names": {}})
 
 
 def test_bootstrap_intervals_hold_the_mean_shrink_with_cases_and_ignore_undefined_values() -> None:

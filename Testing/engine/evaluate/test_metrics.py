@@ -207,7 +207,7 @@ def test_slices_beyond_the_reference_count_only_for_labels_without_a_range_and_b
     longer[:, 2:4, 2:4] = 1
     trimmed = evaluate_pair(tube, longer, (1, 1, 1), {"aorta": 1}, 1.0, axial_range={"aorta"})["aorta"]
     assert trimmed["dice"] == 1
-    assert trimmed["reference_ml"] == pytest.approx(tube.sum() / 1000), "the last labelled slice is part of the range"
+    assert trimmed["reference_ml"] == pytest.approx(tube.sum() / 1000), "the last labeled slice is part of the range"
     assert evaluate_pair(tube, longer, (1, 1, 1), {"aorta": 1}, 1.0)["aorta"]["dice"] == pytest.approx(2 / 3)
     missing_last = longer.copy()
     missing_last[8] = 0

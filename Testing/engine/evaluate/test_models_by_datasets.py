@@ -60,8 +60,8 @@ def test_painted_heads_keep_their_anatomy_and_look_like_t1(benchmark: ModuleType
         assert (hippocampus.min(axis=0) > 0).all() and (hippocampus.max(axis=0) < np.array(labels_kji.shape) - 1).all()
         r_mm = geometry.ras_from_ijk(hippocampus.mean(axis=0)[::-1])[0]
         assert (r_mm < 0) == (name == left)
-        white, grey, fluid = (np.median(image_kji[np.isin(labels_kji, own)]) for own in ((2, 41), (17, 53), (4, 43, 5, 44, 24)))
-        assert white > grey > fluid
+        white, gray, fluid = (np.median(image_kji[np.isin(labels_kji, own)]) for own in ((2, 41), (17, 53), (4, 43, 5, 44, 24)))
+        assert white > gray > fluid
 
 
 def test_training_and_test_cases_are_kept_apart(benchmark: ModuleType, shared_data: Path, tmp_path: Path) -> None:

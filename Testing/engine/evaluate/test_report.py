@@ -104,9 +104,9 @@ def test_a_model_that_knows_only_the_whole_is_compared_with_one_that_knows_the_p
         (tmp_path / folder).mkdir()
     write_image(image_of(truth.astype(np.float32), _GEOMETRY), tmp_path / "images" / "one_0000.nii.gz")
     write_image(image_of(truth, _GEOMETRY), tmp_path / "references" / "one.nii.gz")
-    for folder, names, labelled in (("parts", halves, truth), ("union", whole, truth > 0)):
+    for folder, names, labeled in (("parts", halves, truth), ("union", whole, truth > 0)):
         labels = [Label(value, name, (9, 9, 9)) for name, value in names.items()]
-        write_segmentation(tmp_path / folder / "one.seg.nrrd", labelled.astype(np.uint8), _GEOMETRY, labels)
+        write_segmentation(tmp_path / folder / "one.seg.nrrd", labeled.astype(np.uint8), _GEOMETRY, labels)
     dataset = {"name": "D", "images": "images", "references": "references", "labels": halves, "unions": ["hippocampus"]}
     plan = {"models": [{"name": name, "predictions": name} for name in ("parts", "union")], "datasets": [dataset]}
     (tmp_path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Slices to review: entropy in square millimetres, where it lies in the patient, and that it points at errors."""
+"""Slices to review: entropy in square millimeters, where it lies in the patient, and that it points at errors."""
 
 import json
 from dataclasses import asdict
@@ -50,7 +50,7 @@ def test_an_undecided_patch_counts_with_its_area_and_place() -> None:
     assert rest == [], "slices without any doubt, and segments that are nowhere likely, are not offered"
 
 
-def test_neighbouring_slices_are_offered_once() -> None:
+def test_neighboring_slices_are_offered_once() -> None:
     slices = [ReviewSlice("a", (0, 0, z), 10 - z, 1.0) for z in range(6)] + [ReviewSlice("b", (0, 0, 0), 1.0, 1.0)]
     kept = worst_first_with_gap(slices, 3, gap_mm=3.0)
     assert [(s.label, s.center_ras[2]) for s in kept] == [("a", 0), ("a", 3), ("b", 0)]
@@ -104,8 +104,8 @@ def test_mirror_images_are_averaged_whatever_the_recipe_says(tiny_model: LoadedM
     geometry = Geometry(volume.shape, np.eye(4))
     plain = predict_review_slices(volume, geometry, tiny_model)
     mirrored = predict_review_slices(volume, geometry, LoadedModel(tiny_model.folder, card), recipe=SegmentRecipe(tta=False))
-    flipped = predict_review_slices(volume[..., ::-1].copy(), geometry, LoadedModel(tiny_model.folder, card))
-    assert [s.uncertain_mm2 for s in mirrored] == pytest.approx([s.uncertain_mm2 for s in flipped], rel=1e-3)
+    mirrored_volume = predict_review_slices(volume[..., ::-1].copy(), geometry, LoadedModel(tiny_model.folder, card))
+    assert [s.uncertain_mm2 for s in mirrored] == pytest.approx([s.uncertain_mm2 for s in mirrored_volume], rel=1e-3)
     assert [s.uncertain_mm2 for s in mirrored] != pytest.approx([s.uncertain_mm2 for s in plain], rel=1e-3)
 
 

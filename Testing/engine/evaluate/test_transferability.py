@@ -94,7 +94,7 @@ def test_distances_are_averaged_over_pairs_not_compounded() -> None:
 
 
 def test_too_few_cases_and_no_common_structure_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least two labelled cases"):
+    with pytest.raises(ValueError, match="at least two labeled cases"):
         transferability(clouds(cases=1))
     first, second = clouds(cases=2)
     lonely = [

@@ -76,7 +76,7 @@ def test_orientation_and_obliquity_of_a_tilted_axial_scan() -> None:
     assert not geometry.is_sheared
 
 
-def test_shear_is_recognised() -> None:
+def test_shear_is_recognized() -> None:
     matrix = np.eye(4)
     matrix[0, 1] = 0.2
     assert Geometry((2, 2, 2), matrix).is_sheared

@@ -124,7 +124,7 @@ def test_zero_spacing_and_singular_directions_are_refused(tmp_path: Path, field:
         read_volume(tmp_path / "bad.nrrd")
 
 
-def test_names_colours_and_codes_survive(tmp_path: Path) -> None:
+def test_names_colors_and_codes_survive(tmp_path: Path) -> None:
     geometry = Geometry((5, 6, 7), OBLIQUE)
     labelmap = np.zeros(geometry.shape_kji, np.uint8)
     labelmap[1:3, 2:4, 1:6], labelmap[3:5, 4:6, 2:4] = 1, 7

@@ -18,7 +18,7 @@ from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig, build_
 CASES = ["mednext_S_k3", "mednext_S_k5", "mednext_B_k3_ds"]
 
 
-def randomised(network: MedNeXt, seed: int = 0) -> MedNeXt:
+def randomized(network: MedNeXt, seed: int = 0) -> MedNeXt:
     """Norms as after training: PyTorch starts them as the identity, which would hide mistakes."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -30,8 +30,8 @@ def randomised(network: MedNeXt, seed: int = 0) -> MedNeXt:
 
 def small(**changes: object) -> MedNeXt:
     torch.manual_seed(1)
-    settings = {"in_channels": 2, "num_classes": 4, "base_channels": 8, "block_counts": (1,) * 9} | changes
-    return randomised(MedNeXt(MedNeXtConfig(**settings)))
+    values = {"in_channels": 2, "num_classes": 4, "base_channels": 8, "block_counts": (1,) * 9} | changes
+    return randomized(MedNeXt(MedNeXtConfig(**values)))
 
 
 def volume(*shape: int, seed: int = 0) -> Tensor:
@@ -77,7 +77,7 @@ def test_outputs_equal_the_official_networks(case: str, golden: Path) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_equals_the_plain_network(variant: str, kernel_size: int) -> None:
     torch.manual_seed(0)
-    assert_same(randomised(build_mednext(variant, kernel_size, 1, 3)), volume(1, 1, 16, 32, 16))
+    assert_same(randomized(build_mednext(variant, kernel_size, 1, 3)), volume(1, 1, 16, 32, 16))
 
 
 @pytest.mark.parametrize("grid", [(16, 16, 32), (48, 16, 32), (32, 80, 16), (16, 32, 64)])
@@ -103,7 +103,7 @@ def test_every_build_of_the_network_equals_the_plain_one(changes: dict) -> None:
     assert_same(network, volume(1, network.config.in_channels, 32, 16, 32))
 
 
-def test_samples_of_a_batch_are_normalised_each_for_itself() -> None:
+def test_samples_of_a_batch_are_normalized_each_for_itself() -> None:
     x = volume(3, 2, 16, 32, 16) * torch.tensor([1.0, 50.0, 0.1])[:, None, None, None, None]
     network = small()
     assert_same(network, x)
@@ -180,7 +180,7 @@ def test_an_input_that_does_not_fit_is_refused_like_by_the_plain_network() -> No
 
 
 def adapted() -> MedNeXt:
-    """A network whose behaviour is no longer that of its class: one projection is wrapped, as adapters do."""
+    """A network whose behavior is no longer that of its class: one projection is wrapped, as adapters do."""
 
     class Doubled(nn.Conv3d):
         def forward(self, x: Tensor) -> Tensor:

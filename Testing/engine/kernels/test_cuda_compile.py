@@ -50,7 +50,7 @@ CudaUpBlock(MedNeXtUpBlock(config, 64, 3), here, dtype)(rows(64, 8), rows(32, 16
 print(json.dumps(list(kernels.values())))
 """
 
-_SHARED_MEMORY = 101376  # bytes that one program can have on RTX 30, 40 and 50; data-centre cards have more
+_SHARED_MEMORY = 101376  # bytes that one program can have on RTX 30, 40 and 50; data-center cards have more
 
 
 @pytest.mark.parametrize(("capability", "dtype", "kernel_size"), [(90, "bfloat16", 5)])

@@ -38,8 +38,8 @@ def large_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def small(**changes: object) -> MedNeXt:
     torch.manual_seed(1)
-    settings = {"in_channels": 2, "num_classes": 4, "base_channels": 8, "block_counts": (1,) * 9} | changes
-    return trained(MedNeXt(MedNeXtConfig(**settings)))
+    values = {"in_channels": 2, "num_classes": 4, "base_channels": 8, "block_counts": (1,) * 9} | changes
+    return trained(MedNeXt(MedNeXtConfig(**values)))
 
 
 @torch.no_grad()

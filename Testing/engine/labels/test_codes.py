@@ -1,4 +1,4 @@
-"""Label names of public data sets get SNOMED codes and colours; names that are not known stay as they are."""
+"""Label names of public data sets get SNOMED codes and colors; names that are not known stay as they are."""
 
 import pytest
 

@@ -84,7 +84,7 @@ def test_only_tubes_are_cut_to_the_reference_slices() -> None:
 
 @pytest.mark.parametrize("order", ["FLARE22", "AMOS", "TotalSegmentator-CT"])
 def test_the_gallbladder_is_judged_over_all_slices_and_the_esophagus_with_its_last_one_in_any_order(order: str) -> None:
-    # Traps: the wrong organ trimmed; and an exclusive upper bound that lost the last labelled slice.
+    # Traps: the wrong organ trimmed; and an exclusive upper bound that lost the last labeled slice.
     table = label_table(order)
     reference, prediction = np.zeros((2, 12, 8, 8), dtype=np.int16)
     for organ, column in (("gallbladder", 0), ("esophagus", 4)):

@@ -18,7 +18,7 @@ from mednextseg.models.library import installed_models, library_folder, sha256_o
 from mednextseg.models.loaded_model import load_model
 from mednextseg.models.pickles.restricted_unpickler import load_checkpoint, load_pickle
 from mednextseg.segment import auto_segmenter
-from mednextseg.segment.auto_segmenter import window_settings
+from mednextseg.segment.auto_segmenter import sliding_window_for
 from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.windows.sliding_window import WindowCount, predict_slabs
@@ -106,9 +106,9 @@ def test_all_eight_mirror_images_are_averaged_as_nnunet_v2_does(golden: Path, fo
     model = load_model(import_model(folders[V2]).folder)
     volume, geometry = read_volume(golden / V2 / "prediction_phantom_010" / "phantom_010_0000.nii.gz")
     image_ckji = prepare(volume[None], geometry, model.card).image_ckji
-    settings = window_settings(model.card, SegmentRecipe(tta=True), "cpu")
-    assert len(settings.views) == 8
-    slabs = predict_slabs(image_ckji, model.network_loaders("cpu"), model.num_outputs, settings, WindowCount())
+    sliding = sliding_window_for(model.card, SegmentRecipe(tta=True), "cpu")
+    assert len(sliding.views) == 8
+    slabs = predict_slabs(image_ckji, model.network_loaders("cpu"), model.num_outputs, sliding, WindowCount())
     start, found = next(slabs)  # the first planes, whose windows are done first: all of them would take half a minute
     part = (slice(None), slice(start, start + found.shape[1]))
     steps = np.load(golden / V2 / "prediction_phantom_010" / "intermediate.npz")
@@ -233,7 +233,7 @@ def test_a_reader_that_turns_images_gives_anatomical_axes(home: Path, tmp_path: 
         (lambda p: v2_folder(p, {"background": 0, "a": 1}, 2, overwrite_image_reader_writer="Tiff3DIO"), "Tiff3DIO"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_with_the_reason(
+def test_what_cannot_be_honored_is_refused_with_the_reason(
     make: Callable[[Path], Path], reason: str, home: Path, tmp_path: Path
 ) -> None:
     trainer = make(tmp_path / "results")

@@ -75,7 +75,7 @@ def test_a_published_stu_net_keeps_pooling_plans_and_structures(tmp_path: Path) 
     weights, network = published_stu_net(tmp_path)
     card = import_model(weights).card
     assert card.family == "stu_net" and card.id == "small-ep4k-stunettrainer-small"
-    assert card.channels[0].normalization.scheme == "zscore"  # the data is CT, the published plans standardise each image
+    assert card.channels[0].normalization.scheme == "zscore"  # the data is CT, the published plans standardize each image
     names = {label.value: label.name for label in card.labels}
     assert (names[1], names[40], names[104]) == ("adrenal_gland_left", "liver", "vertebrae_T9")
     x = torch.randn(1, 1, 32, 16, 64)

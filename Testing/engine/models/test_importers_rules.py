@@ -169,7 +169,7 @@ def test_version_1_rules_that_make_no_sense_are_refused(rules: dict, reason: str
         imported_v1(tmp_path, rules)
 
 
-def test_ct2_standardises_by_the_case_between_the_data_sets_bounds(tmp_path: Path) -> None:
+def test_ct2_standardizes_by_the_case_between_the_data_sets_bounds(tmp_path: Path) -> None:
     trainer = v1_folder(tmp_path, normalization_schemes={0: "CT2"}, use_mask_for_norm={0: True})
     normalization = import_model(trainer).card.channels[0].normalization
     assert (normalization.scheme, normalization.lower, normalization.upper) == ("clip_zscore", -5.0, 5.0)

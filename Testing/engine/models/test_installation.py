@@ -195,10 +195,10 @@ def test_folders_with_links_wrong_hashes_or_no_card_are_refused(package: Path, t
         install(archive)
 
 
-def test_a_restricting_licence_is_accepted_once(package: Path, tmp_path: Path) -> None:
+def test_a_restricting_license_is_accepted_once(package: Path, tmp_path: Path) -> None:
     limited = copy_with(package, tmp_path / "limited", weights_license="CC BY-NC 4.0")
     (limited / "LICENSE").write_text("Not for commerce.\n")
-    with pytest.raises(LicenseNotAcceptedError, match="read the licence and accept it") as refusal:
+    with pytest.raises(LicenseNotAcceptedError, match="read the license and accept it") as refusal:
         install(limited)
     assert "Not for commerce." in refusal.value.text and installed_models().get("tiny-net") is None
     install(limited, accept_license=True)
@@ -213,7 +213,7 @@ def test_a_restricting_licence_is_accepted_once(package: Path, tmp_path: Path) -
 class _RangeServer(http.server.BaseHTTPRequestHandler):
     """Serves one file as real servers do; `cut` ends the first answers after so many bytes."""
 
-    content, cut, ranges_honoured, requests = b"", [], True, []
+    content, cut, ranges_honored, requests = b"", [], True, []
 
     def do_GET(self) -> None:
         start = 0
@@ -222,7 +222,7 @@ class _RangeServer(http.server.BaseHTTPRequestHandler):
         if self.path != "/model.zip":
             self.send_error(404)
             return
-        if asked and self.ranges_honoured:
+        if asked and self.ranges_honored:
             start = int(asked.removeprefix("bytes=").removesuffix("-"))
             if start >= len(self.content):
                 self.send_error(416)
@@ -244,17 +244,17 @@ class _RangeServer(http.server.BaseHTTPRequestHandler):
 def server(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[_RangeServer], str]]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     content = export_model(package, tmp_path / "served.zip").read_bytes()
-    _RangeServer.content, _RangeServer.cut, _RangeServer.requests, _RangeServer.ranges_honoured = content, [], [], True
+    _RangeServer.content, _RangeServer.cut, _RangeServer.requests, _RangeServer.ranges_honored = content, [], [], True
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _RangeServer) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}/model.zip", _RangeServer, hashlib.sha256(content).hexdigest()
         running.shutdown()
 
 
-@pytest.mark.parametrize("ranges_honoured", [True, False])
-def test_an_interrupted_download_goes_on_where_it_stopped(server: tuple, ranges_honoured: bool) -> None:
+@pytest.mark.parametrize("ranges_honored", [True, False])
+def test_an_interrupted_download_goes_on_where_it_stopped(server: tuple, ranges_honored: bool) -> None:
     url, handler, digest = server
-    handler.cut, handler.ranges_honoured = [5000], ranges_honoured
+    handler.cut, handler.ranges_honored = [5000], ranges_honored
     with pytest.raises(ConnectionError, match="after 5000 of"):
         install(url, sha256=digest)
     assert "tiny-net" not in installed_models()
@@ -281,7 +281,7 @@ def test_a_download_can_be_stopped_and_is_checked_before_use(server: tuple) -> N
     assert "tiny-net" not in installed_models()
 
 
-def test_a_licence_that_is_asked_about_costs_no_second_download(
+def test_a_license_that_is_asked_about_costs_no_second_download(
     package: Path, tmp_path: Path, server: tuple[str, type[_RangeServer], str]
 ) -> None:
     url, handler, _ = server
@@ -308,7 +308,7 @@ def test_a_local_installation_reports_and_stops_when_asked(kind: str, package: P
     assert all(0 <= done <= total for done, total in seen) and seen == sorted(seen)
 
 
-def test_proxy_settings_are_honoured(server: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_settings_are_honored(server: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     url, _, digest = server
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -24,9 +24,9 @@ def raw_card(package: Path) -> dict:
 
 
 def test_a_card_survives_the_file_with_fields_of_the_future(package: Path) -> None:
-    raw = {**raw_card(package), "favourite_colour": "green"}
+    raw = {**raw_card(package), "favorite_color": "green"}
     card = card_from_dict(raw)
-    assert card.extra == {"favourite_colour": "green"}
+    assert card.extra == {"favorite_color": "green"}
     assert json.loads(json.dumps(card.to_dict())) == json.loads(json.dumps(card_from_dict(card.to_dict()).to_dict()))
 
 

@@ -1,4 +1,4 @@
-"""Our STU-Net is the official one, and is recognised by its tensors."""
+"""Our STU-Net is the official one, and is recognized by its tensors."""
 
 import json
 import sys

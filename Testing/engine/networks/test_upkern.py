@@ -93,7 +93,7 @@ def test_enlarging_keeps_constants_range_and_mirror_symmetry(
     torch.testing.assert_close(mirrored, enlarged.flip(axis + 2))
 
 
-def test_a_centre_weight_becomes_a_separable_tent() -> None:
+def test_a_center_weight_becomes_a_separable_tent() -> None:
     small = torch.zeros(1, 1, 3, 3, 3)
     small[0, 0, 1, 1, 1] = 1
     tent = torch.tensor([0, 0.4, 1, 0.4, 0])

@@ -42,7 +42,7 @@ def test_segment_writes_a_named_segmentation_and_reports_json(home: Path, capsys
     assert report["volumes_ml"]["left"] == pytest.approx(volume_ml)
 
 
-def test_region_labels_and_recipe_are_honoured(home: Path) -> None:
+def test_region_labels_and_recipe_are_honored(home: Path) -> None:
     recipe = home / "recipe.json"
     recipe.write_text(json.dumps({"overlap": 0.25, "postprocessing": {"right": {"keep_largest": True}}}))
     output = home / "out.nii.gz"

@@ -42,7 +42,7 @@ def test_both_hippocampi_are_found_where_the_atlas_has_them(
         dice = 2 * (ours & atlas).sum() / (ours.sum() + atlas.sum())
         record_property(f"dice_{side}", float(dice))
         distance = np.linalg.norm(np.argwhere(ours).mean(axis=0) - np.argwhere(atlas).mean(axis=0))
-        assert distance < 4, f"{side}: the centres are {distance:.1f} mm apart"
+        assert distance < 4, f"{side}: the centers are {distance:.1f} mm apart"
         assert dice > 0.75, f"{side}: Dice {dice:.3f} with the atlas"
         anterior, posterior = (np.argwhere(labelmap_kji == v)[:, 1].mean() for v in values)
         assert anterior > posterior + 10  # J runs from back to front in this volume

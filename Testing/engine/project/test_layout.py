@@ -84,8 +84,8 @@ def test_the_pickles_rule_no_torch_load_without_weights_only() -> None:
     for path in (MODULE / "mednextseg").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "pickle.load", "pickle.loads"):
-                settings = {k.arg: ast.unparse(k.value) for k in node.keywords}
-                safe = settings.get("weights_only") == "True" or "pickle_module" in settings
+                arguments = {k.arg: ast.unparse(k.value) for k in node.keywords}
+                safe = arguments.get("weights_only") == "True" or "pickle_module" in arguments
                 if not safe:
                     offenders.append(f"{path.name}:{node.lineno}")
     assert offenders == []

@@ -16,14 +16,14 @@ from mednextseg.refine.slices.slice_plane import plane_through
 from mednextseg.segmentation_io import read_segmentation, write_segmentation
 from mednextseg.volume_io import image_of, write_image
 
-SHAPE_KJI, CENTRE_KJI = (16, 32, 36), (8, 16, 18)
+SHAPE_KJI, CENTER_KJI = (16, 32, 36), (8, 16, 18)
 
 
 @pytest.fixture
 def recorded(tmp_path: Path):
     """Files of a volume, a segmentation and a journal; and the mask at the end of the session that wrote the journal."""
     geometry = Geometry(SHAPE_KJI, np.diag([-1.0, -1.25, 2.0, 1.0]))
-    truth = ball(SHAPE_KJI, CENTRE_KJI, (5, 9, 10))
+    truth = ball(SHAPE_KJI, CENTER_KJI, (5, 9, 10))
     volume = (100 + 80 * truth + np.random.default_rng(0).normal(0, 4, SHAPE_KJI)).astype(np.float32)
     labelmap = truth.astype(np.uint8)
     labelmap[8, :, 18:] = 0  # half of a slice is missing

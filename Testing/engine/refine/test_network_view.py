@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mednextseg.refine.prompters.network_view import SliceView, view_around, whole_slice
+from mednextseg.refine.prompters.network_view import NetworkView, view_around, whole_slice
 
 _SIDES = st.integers(3, 400)
-_VIEWS = st.builds(SliceView, st.floats(-50, 50), st.floats(-50, 50), st.floats(5, 500), st.sampled_from([64, 128, 256]))
+_VIEWS = st.builds(NetworkView, st.floats(-50, 50), st.floats(-50, 50), st.floats(5, 500), st.sampled_from([64, 128, 256]))
 
 
 @given(_VIEWS, st.floats(-10, 500), st.floats(-10, 500))
@@ -19,8 +19,8 @@ def test_points_return_to_where_they_came_from(view, row, col):
 @given(_VIEWS, st.integers(0, 300), st.integers(0, 300))
 def test_the_box_of_one_pixel_has_that_pixel_in_its_middle(view, row, col):
     box = view.box_to_view(np.array([row, col, row + 1, col + 1]))
-    centre = view.points_to_view(np.array([[row, col]]))[0]
-    assert np.allclose((box[:2] + box[2:]) / 2 - 0.5, centre, atol=1e-6)
+    center = view.points_to_view(np.array([[row, col]]))[0]
+    assert np.allclose((box[:2] + box[2:]) / 2 - 0.5, center, atol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)

@@ -26,8 +26,8 @@ class Case:
         self.plane = voxel_plane(self.geometry, 0, _CENTER[0])
         self.refinement = Refinement(self.volume, self.geometry, self.prompter)
 
-    def click(self, rc, positive=True, **settings):
-        self.refinement.add_point(self.plane.ras_from_rc(rc), positive, self.plane, **settings)
+    def click(self, rc, positive=True, **arguments):
+        self.refinement.add_point(self.plane.ras_from_rc(rc), positive, self.plane, **arguments)
 
     def box(self, edges):
         corners = np.asarray(edges, float).reshape(2, 2) - 0.5

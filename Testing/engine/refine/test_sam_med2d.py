@@ -156,7 +156,7 @@ def test_trap_5_every_shape_is_stretched_and_coordinates_follow_by_axis(shape):
     assert np.allclose(bright.min(axis=0), np.array([row, col]) * scale, atol=1.0 * max(1, *scale))
 
 
-def test_trap_6_colours_are_turned_to_blue_first_and_grey_is_untouched(official, monkeypatch):
+def test_trap_6_colors_are_turned_to_blue_first_and_gray_is_untouched(official, monkeypatch):
     seen = []
     network = official[0]
     prompter = SamPrompter(network, "sam_med2d", _HASH)
@@ -167,8 +167,8 @@ def test_trap_6_colours_are_turned_to_blue_first_and_grey_is_untouched(official,
     prompter.encode(np.tile(np.arange(256.0), (256, 1)))
     assert seen[0][0, 2].min() > 2 and seen[0][0, 0].max() < -2
     means, deviations = torch.tensor([123.675, 116.28, 103.53]), torch.tensor([58.395, 57.12, 57.375])
-    grey = seen[1][0, :, 0, 200] * deviations + means
-    assert torch.allclose(grey, grey[0].expand(3), atol=1e-2)
+    gray = seen[1][0, :, 0, 200] * deviations + means
+    assert torch.allclose(gray, gray[0].expand(3), atol=1e-2)
 
 
 def test_trap_7_several_prompts_get_each_their_own_best_mask(official, encoded):

@@ -86,8 +86,8 @@ def test_a_ball_cut_slice_by_slice_is_the_same_ball_in_every_orientation(row, co
     center = volume_geometry.corners_ras().mean(axis=0) + 0.3
     ball = _ball(volume_geometry, center, 9.0)
     soft = np.clip(9.5 - np.linalg.norm(_positions(volume_geometry) - center, axis=-1), 0, 1).astype(np.float32)
-    voxel_centre = volume_geometry.ras_from_ijk(np.array([16, 17, 15]))
-    middle = plane_through(volume_geometry, voxel_centre, row, col)
+    voxel_center = volume_geometry.ras_from_ijk(np.array([16, 17, 15]))
+    middle = plane_through(volume_geometry, voxel_center, row, col)
     segment, count = np.zeros(volume_geometry.shape_kji, bool), np.zeros(volume_geometry.shape_kji, int)
     for step in range(-24, 25):
         plane = middle.shifted(step * middle.thickness_mm)
@@ -107,8 +107,8 @@ def test_the_voxels_of_a_slab_are_those_that_looking_at_all_of_them_finds(geomet
     assume(np.linalg.norm(normal) > 0.2)
     normal = np.array(normal) / np.linalg.norm(normal)
     row = np.cross(normal, (0.3, 0.5, 0.8) if abs(normal[0]) > 0.5 else (1, 0, 0))
-    centre = geometry.corners_ras().mean(axis=0) + shift_mm * normal
-    plane = replace(plane_through(geometry, centre, row, np.cross(normal, row)), thickness_mm=thickness_mm)
+    center = geometry.corners_ras().mean(axis=0) + shift_mm * normal
+    plane = replace(plane_through(geometry, center, row, np.cross(normal, row)), thickness_mm=thickness_mm)
     edit = slice_edit(np.ones(plane.shape_rc, np.float32), plane, geometry, is_cut)
     thickness = max(thickness_mm, (cut_thickness_mm if is_cut else slab_thickness_mm)(geometry, plane.normal_ras))
     distance = plane.distance_mm(_positions(geometry))
@@ -165,8 +165,8 @@ def test_a_parent_transform_moves_the_object_with_the_volume():
     mask = sample_slice(volume, world, plane) > 0.5
     assert mask.sum() * 0.25 == pytest.approx(np.pi * 36, rel=0.06)
     rows, cols = np.nonzero(mask)
-    centre = plane.ras_from_rc([rows.mean(), cols.mean()])
-    assert np.allclose(centre, moved[:3, :3] @ center + moved[:3, 3], atol=0.3)
+    center = plane.ras_from_rc([rows.mean(), cols.mean()])
+    assert np.allclose(center, moved[:3, :3] @ center + moved[:3, 3], atol=0.3)
 
 
 def test_the_edge_of_the_image_is_repeated_for_half_a_voxel_and_no_further():

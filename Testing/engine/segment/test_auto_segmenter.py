@@ -96,7 +96,7 @@ def test_a_region_of_interest_limits_the_result_and_keeps_its_inside(threshold_m
     assert (part[:16] != whole[:16]).mean() < 0.01
 
 
-def test_a_rotated_region_is_honoured_voxel_by_voxel(threshold_model: LoadedModel) -> None:
+def test_a_rotated_region_is_honored_voxel_by_voxel(threshold_model: LoadedModel) -> None:
     geometry = Geometry(SHAPE, np.diag([1.0, 1.0, 1.0, 1.0]))
     box_to_ras = np.eye(4)
     box_to_ras[:3, :3] = Rotation.from_euler("z", 30, degrees=True).as_matrix()

@@ -76,7 +76,7 @@ def test_a_recipe_may_ask_for_another_normalization_by_channel_name(tiny_model: 
     labelmap, report = segment(volume, geometry, tiny_model, recipe=recipe)
     assert report.recipe["normalization"]["MR"]["scheme"] == "minmax"
     assert not np.array_equal(labelmap, segment(volume, geometry, tiny_model)[0])
-    with pytest.raises(ValueError, match="normalises the channel CT; the model has: MR"):
+    with pytest.raises(ValueError, match="normalizes the channel CT; the model has: MR"):
         segment(volume, geometry, tiny_model, recipe=SegmentRecipe(normalization={"CT": Normalization("none")}))
     with pytest.raises(ValueError, match="unknown normalization 'best'"):
         SegmentRecipe.from_dict({"normalization": {"MR": {"scheme": "best"}}})

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from mednextseg import segment
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.segment.auto_segmenter import window_settings
+from mednextseg.segment.auto_segmenter import sliding_window_for
 from mednextseg.segment.recipe import SegmentRecipe
-from mednextseg.segment.windows.mirrored_views import View, mirror_views, named_view, views_for
+from mednextseg.segment.windows.mirrored_views import MirroredView, mirror_views, named_view, views_for
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
-MEDISEG = ("flip_k", "flip_j", "flip_i", "rot90_ji", "rot180_ji", "rot270_ji")
-OTHERS = ("flip_kj", "flip_kji", "rot90_kj", "rot270_ki")
+MEDISEG = ("mirror_k", "mirror_j", "mirror_i", "rot90_ji", "rot180_ji", "rot270_ji")
+OTHERS = ("mirror_kj", "mirror_kji", "rot90_kj", "rot270_ki")
 CUBE = SlidingWindow((16, 16, 16))
 
 
@@ -39,11 +39,12 @@ def test_undoing_a_view_gives_the_window_back(name: str, shape: tuple) -> None:
 
 def test_a_name_says_what_is_turned() -> None:
     window = torch.arange(27.0).reshape(3, 3, 3)
-    assert torch.equal(named_view("flip_ki").apply(window), window.flip(0, 2))
+    assert torch.equal(named_view("mirror_ki").apply(window), window.flip(0, 2))
     assert torch.equal(named_view("rot90_ji").apply(window)[0], torch.rot90(window[0]))
     assert torch.equal(named_view("rot180_kj").apply(window), window.flip(0, 1))
-    assert named_view("flip_ik") == named_view("flip_ki")
-    for name in ("flip_x", "flip_kk", "rot45_ji", "rot90_jj", "rot90", ""):
+    assert named_view("mirror_ik") == named_view("mirror_ki")
+    assert named_view("flip_ki") == named_view("mirror_ki")  # as recipes named it before
+    for name in ("mirror_x", "mirror_kk", "rot45_ji", "rot90_jj", "rot90", ""):
         with pytest.raises(ValueError, match="there is no view"):
             named_view(name)
 
@@ -59,7 +60,7 @@ class Blur(torch.nn.Module):
 @pytest.mark.parametrize("average", ["logits", "probabilities"])
 def test_an_equivariant_network_gains_and_loses_nothing(average: str) -> None:
     image = np.random.default_rng(0).normal(size=(1, 20, 16, 24)).astype(np.float32)
-    views = (View(), *map(named_view, MEDISEG))
+    views = (MirroredView(), *map(named_view, MEDISEG))
     alone = averaged(image, Blur(), 2, average=average)
     assert (averaged(image, Blur(), 2, average=average, views=views) - alone).abs().max() < 1e-6
     assert (averaged(image, torch.nn.Identity(), 1, views=views) - torch.from_numpy(image)).abs().max() < 1e-6
@@ -71,17 +72,17 @@ def test_a_real_network_is_averaged_over_its_turned_copies() -> None:
     x = torch.from_numpy(image)[None]
     with torch.no_grad():
         turned = sum(torch.rot90(network(torch.rot90(x, n, (3, 4))), -n, (3, 4)) for n in range(4)) / 4
-    views = (View(), *map(named_view, ("rot90_ji", "rot180_ji", "rot270_ji")))
+    views = (MirroredView(), *map(named_view, ("rot90_ji", "rot180_ji", "rot270_ji")))
     assert (averaged(image, network, 3, views=views, patch_kji=(16, 32, 32)) - turned[0]).abs().max() < 1e-5
 
 
 def test_views_come_from_the_card_unless_the_recipe_names_them(tiny_model: LoadedModel) -> None:
     card = replace(tiny_model.card, mirror_axes_kji=(0, 2), patch_size_kji=(16, 16, 32))
-    assert window_settings(card, SegmentRecipe(), "cpu").views == (View(),)
-    assert window_settings(card, SegmentRecipe(tta=True), "cpu").views == mirror_views((0, 2))
-    assert [view.flipped_axes_kji for view in mirror_views((0, 2))] == [(), (0,), (2,), (0, 2)]
-    named = SegmentRecipe.from_dict({"tta": True, "tta_views": ["flip_j", "rot90_kj"]})
-    assert window_settings(card, named, "cpu").views == (View(), View((1,)), View((), 1, (0, 1)))
+    assert sliding_window_for(card, SegmentRecipe(), "cpu").views == (MirroredView(),)
+    assert sliding_window_for(card, SegmentRecipe(tta=True), "cpu").views == mirror_views((0, 2))
+    assert [view.mirrored_axes_kji for view in mirror_views((0, 2))] == [(), (0,), (2,), (0, 2)]
+    named = SegmentRecipe.from_dict({"tta": True, "tta_views": ["mirror_j", "rot90_kj"]})
+    assert sliding_window_for(card, named, "cpu").views == (MirroredView(), MirroredView((1,)), MirroredView((), 1, (0, 1)))
     with pytest.raises(ValueError, match=r"ji plane needs square windows of square pixels; the model's have 16 x 32 voxels"):
         views_for(card, ["rot90_ji"])
     assert len(views_for(card, ["rot180_ji"])) == 2  # a half turn keeps the shape
@@ -94,7 +95,7 @@ def test_a_run_says_when_its_views_go_beyond_the_card(tiny_model: LoadedModel) -
     model = LoadedModel(tiny_model.folder, replace(tiny_model.card, mirror_axes_kji=(2,)))
     _, allowed = segment(volume, Geometry(volume.shape, np.eye(4)), model, recipe=SegmentRecipe(tta=True))
     assert allowed.notes == [] and allowed.windows.forward_passes == 2
-    recipe = SegmentRecipe(tta=True, tta_views=("flip_k", "rot90_kj"))
+    recipe = SegmentRecipe(tta=True, tta_views=("mirror_k", "rot90_kj"))
     _, beyond = segment(volume, Geometry(volume.shape, np.eye(4)), model, recipe=recipe)
     assert len(beyond.notes) == 1 and "beyond those the model card allows" in beyond.notes[0]
     assert beyond.windows.forward_passes == 3

@@ -20,22 +20,22 @@ from mednextseg.segment.windows.running_sum import gaussian_weights
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
 
-def predict_whole(image: np.ndarray, networks: list, num_outputs: int, settings: SlidingWindow) -> torch.Tensor:
-    slabs = list(predict_slabs(image, [lambda n=n: n for n in networks], num_outputs, settings, WindowCount()))
+def predict_whole(image: np.ndarray, networks: list, num_outputs: int, sliding: SlidingWindow) -> torch.Tensor:
+    slabs = list(predict_slabs(image, [lambda n=n: n for n in networks], num_outputs, sliding, WindowCount()))
     assert [k for k, _ in slabs] == list(np.cumsum([0] + [values.shape[1] for _, values in slabs[:-1]]))
     return torch.cat([values for _, values in slabs], dim=1)
 
 
-def reference(image: np.ndarray, network: torch.nn.Module, num_outputs: int, settings: SlidingWindow) -> torch.Tensor:
+def reference(image: np.ndarray, network: torch.nn.Module, num_outputs: int, sliding: SlidingWindow) -> torch.Tensor:
     """Every window into one full-size sum, as nnU-Net does it."""
-    weights = gaussian_weights(settings.patch_kji)
+    weights = gaussian_weights(sliding.patch_kji)
     total = torch.zeros(num_outputs, *image.shape[1:], dtype=torch.float64)
     norm = torch.zeros(image.shape[1:], dtype=torch.float64)
-    starts = [window_starts(n, p, settings.overlap) for n, p in zip(image.shape[1:], settings.patch_kji, strict=True)]
+    starts = [window_starts(n, p, sliding.overlap) for n, p in zip(image.shape[1:], sliding.patch_kji, strict=True)]
     for k in starts[0]:
         for j in starts[1]:
             for i in starts[2]:
-                part = tuple(slice(s, s + p) for s, p in zip((k, j, i), settings.patch_kji, strict=True))
+                part = tuple(slice(s, s + p) for s, p in zip((k, j, i), sliding.patch_kji, strict=True))
                 with torch.no_grad():
                     values = network(torch.from_numpy(np.ascontiguousarray(image[(slice(None), *part)]))[None])[0]
                 total[(slice(None), *part)] += values * weights
@@ -48,9 +48,9 @@ def reference(image: np.ndarray, network: torch.nn.Module, num_outputs: int, set
 def test_slabs_equal_the_whole_volume_computation(overlap: float, sum_on: str) -> None:
     network = tiny_mednext()
     image = np.random.default_rng(0).normal(size=(1, 41, 20, 45)).astype(np.float32)
-    settings = SlidingWindow((16, 16, 32), overlap, sum_on=sum_on, batch_size=3)
-    whole = predict_whole(image, [network], 3, settings)
-    assert torch.allclose(whole, reference(image, network, 3, settings).float(), atol=1e-4)
+    sliding = SlidingWindow((16, 16, 32), overlap, sum_on=sum_on, batch_size=3)
+    whole = predict_whole(image, [network], 3, sliding)
+    assert torch.allclose(whole, reference(image, network, 3, sliding).float(), atol=1e-4)
 
 
 def test_mirroring_averages_the_mirror_images() -> None:
@@ -66,9 +66,9 @@ def test_mirroring_averages_the_mirror_images() -> None:
 def test_an_ensemble_of_identical_networks_is_the_network() -> None:
     network = tiny_mednext()
     image = np.random.default_rng(0).normal(size=(1, 24, 16, 32)).astype(np.float32)
-    settings = SlidingWindow((16, 16, 32))
-    alone = predict_whole(image, [network], 3, settings)
-    assert torch.allclose(alone, predict_whole(image, [network, network], 3, settings), atol=1e-5)
+    sliding = SlidingWindow((16, 16, 32))
+    alone = predict_whole(image, [network], 3, sliding)
+    assert torch.allclose(alone, predict_whole(image, [network, network], 3, sliding), atol=1e-5)
 
 
 def test_probabilities_are_averaged_where_asked_for() -> None:

@@ -107,7 +107,7 @@ def test_cancelling_twenty_segmentations_leaves_nothing_behind(worker: WorkerByH
         ({"volumes": ["small"], "model": "tiny", "labels": ["middle"]}, "invalid_input", "middle"),
         ({"volumes": ["small"], "model": "tiny", "device": "cuda:99"}, "invalid_input", "cuda:99"),
         ({"volumes": ["small", "small"], "model": "tiny"}, "invalid_input", "channel"),
-        ({"volumes": ["small"], "model": "tiny", "colour": 1}, "invalid_input", "colour"),
+        ({"volumes": ["small"], "model": "tiny", "color": 1}, "invalid_input", "color"),
     ],
 )
 def test_a_request_that_cannot_be_fulfilled_gets_one_sentence(worker: WorkerByHand, parameters, code, text) -> None:

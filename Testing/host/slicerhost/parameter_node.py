@@ -106,7 +106,7 @@ class ParameterNodeWrapper:
                 parameter.write(parameterNode, parameter.default)
 
     def __setattr__(self, name, value):
-        # A misspelt parameter would otherwise vanish silently.
+        # A misspelled parameter would otherwise vanish silently.
         if not name.startswith("_") and name != "parameterNode" and not hasattr(type(self), name):
             raise AttributeError(f"{type(self).__name__} has no parameter {name}.")
         super().__setattr__(name, value)

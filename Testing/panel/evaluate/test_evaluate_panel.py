@@ -298,7 +298,7 @@ def test_closing_the_scene_in_mid_run_ends_it_quietly(host, panel, worker, shift
     assert [result.metrics["dice"] for result in evaluateAndWait(host, panel)] == [1.0]
 
 
-def test_the_worst_quarter_is_coloured_and_equal_values_are_not() -> None:
+def test_the_worst_quarter_is_colored_and_equal_values_are_not() -> None:
     red, orange = (240, 128, 128), (255, 222, 173)
     assert worstColors([0.5, None, 0.1, 0.4, 0.0, 0.2, 0.3, 0.1, 0.05]) == [red, None, None, orange] + [None] * 5
     assert worstColors([0.2, 0.2]) == [None, None]

@@ -1,4 +1,4 @@
-"""A model comes in from a web address only by a click and with its hash; the licence is asked for where it restricts."""
+"""A model comes in from a web address only by a click and with its hash; the license is asked for where it restricts."""
 
 import contextlib
 import functools
@@ -72,7 +72,7 @@ def test_a_web_address_installs_only_what_has_the_stated_hash(host, widget, libr
     assert "answered 404" in ended(host, library)
 
 
-def test_asking_for_the_licence_costs_no_second_download(host, library, home: Path, server, tmp_path: Path) -> None:
+def test_asking_for_the_license_costs_no_second_download(host, library, home: Path, server, tmp_path: Path) -> None:
     folder, address = server
     importedFrom(host, library, writeStateDictWithCard(tmp_path / "source"))
     library.choosePath = lambda kind, suggestedName="": str(folder / "mine.zip")
@@ -106,7 +106,7 @@ def test_a_download_shows_its_progress_and_stops_on_cancel(host, library, home: 
     assert namesShown(library) == shown and library.ui.installButton.enabled
 
 
-def test_the_panel_shows_the_licence_before_it_is_accepted(host, library) -> None:
+def test_the_panel_shows_the_license_before_it_is_accepted(host, library) -> None:
     seen: list[str] = []
 
     def accept() -> None:

@@ -136,7 +136,7 @@ def test_what_cannot_be_imported_is_one_sentence_and_changes_nothing(
     assert library.ui.importFileButton.enabled
 
 
-def test_a_model_exported_here_imports_on_a_clean_computer_after_its_licence(
+def test_a_model_exported_here_imports_on_a_clean_computer_after_its_license(
     host, widget, library, home: Path, tmp_path: Path
 ) -> None:
     importedFrom(host, library, writeStateDictWithCard(tmp_path / "source"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from refine_on_host import CENTRE_RAS, TIMEOUT_S, Bench, dice, slabOf, useRandomWalker
+from refine_on_host import CENTER_RAS, TIMEOUT_S, Bench, dice, slabOf, useRandomWalker
 
 from slicerhost.segment_editor import SegmentEditor
 
@@ -101,7 +101,7 @@ def test_events_go_to_the_view_unless_a_tool_is_chosen(bench):
     bench.ui.pointPlusButton.click()
     bench.view.mouse.wheel(200, 200, 1)
     assert bench.view.node.GetSliceOffset() != before
-    x, y = bench.view.ras_to_xy(CENTRE_RAS)
+    x, y = bench.view.ras_to_xy(CENTER_RAS)
     bench.view.mouse.click(x, y, ctrl=True)
     bench.settle()
     assert not bench.mask().any()

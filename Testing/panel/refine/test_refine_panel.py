@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from refine_on_host import CENTRE_RAS, Bench, dice, slabOf, useRandomWalker
+from refine_on_host import CENTER_RAS, Bench, dice, slabOf, useRandomWalker
 
 from MedNeXtSegmentLib.Refine.RefineTools import KEYS
 from MedNeXtSegmentLib.Scene.Volumes import placementOf
@@ -47,7 +47,7 @@ def test_an_oblique_view_is_edited_on_its_own_plane(bench):
     assert mask.sum() > 100
     k, j, i = np.nonzero(mask)
     points = np.stack([i, j, k], axis=-1) @ placementOf(bench.volume)[:3, :3].T + placementOf(bench.volume)[:3, 3]
-    distances = (points - CENTRE_RAS) @ (normal / np.linalg.norm(normal))
+    distances = (points - CENTER_RAS) @ (normal / np.linalg.norm(normal))
     assert np.abs(distances).max() < 1.6
     assert dice(mask, bench.truth & mask) > 0.9
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from refine_on_host import CENTRE_RAS, TIMEOUT_S, Bench, dice, useRandomWalker
+from refine_on_host import CENTER_RAS, TIMEOUT_S, Bench, dice, useRandomWalker
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_only_prompts_of_the_slice_clicked_last_can_be_erased(bench):
     bench.ui.pointPlusButton.click()
     bench.click()
     before = bench.mask()
-    bench.view.node.JumpSlice(*np.add(CENTRE_RAS, (0, 0, 5)))
+    bench.view.node.JumpSlice(*np.add(CENTER_RAS, (0, 0, 5)))
     bench.view.picture()
     bench.ui.eraseButton.click()
     bench.click()
@@ -108,7 +108,7 @@ def test_the_gap_between_two_corrected_slices_is_filled(bench):
     bench.ui.pointPlusButton.click()
     layers = []
     for offset in (-4.8, 4.8):
-        bench.view.node.JumpSlice(*np.add(CENTRE_RAS, (0, 0, offset)))
+        bench.view.node.JumpSlice(*np.add(CENTER_RAS, (0, 0, offset)))
         bench.view.picture()
         bench.click()
         layers.append(np.flatnonzero(bench.mask().any(axis=(1, 2))))

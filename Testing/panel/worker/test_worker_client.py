@@ -46,8 +46,8 @@ def makeClient(host):
 
     def make(**arguments):
         failures, logText = [], []
-        settings = {"program": sys.executable, "arguments": TEST_WORKER, "environment": ENVIRONMENT, **arguments}
-        client = WorkerClient(onFailure=failures.append, onLog=logText.append, **settings)
+        arguments = {"program": sys.executable, "arguments": TEST_WORKER, "environment": ENVIRONMENT, **arguments}
+        client = WorkerClient(onFailure=failures.append, onLog=logText.append, **arguments)
         client.failures, client.logText = failures, logText
         clients.append(client)
         return client

@@ -17,7 +17,7 @@ from MedNeXtSegmentLib.Segment.InProcessEngine import InProcessEngine
 
 MODULE = Path(__file__).parents[3] / "MedNeXtSegment" / "MedNeXtSegment.py"
 SHAPE_KJI = (24, 44, 48)
-CENTRE_MM = np.array([2.0, -3.0, 4.0])  # of the object, in the volume's own RAS
+CENTER_MM = np.array([2.0, -3.0, 4.0])  # of the object, in the volume's own RAS
 RADIUS_MM = 11.0
 OBLIQUE = (0.3, 0.5, 0.8)
 WALKER = "random_walker"
@@ -39,10 +39,10 @@ class Case:
     def __init__(self, parent=None):
         spacing_mm = np.array([1.0, 1.1, 1.8])
         ijk_to_ras = np.diag([*(spacing_mm * (-1, -1, 1)), 1.0])
-        ijk_to_ras[:3, 3] = CENTRE_MM - ijk_to_ras[:3, :3] @ (np.array(SHAPE_KJI[::-1]) / 2 - (0.3, 0.1, 0.4))
+        ijk_to_ras[:3, 3] = CENTER_MM - ijk_to_ras[:3, :3] @ (np.array(SHAPE_KJI[::-1]) / 2 - (0.3, 0.1, 0.4))
         k, j, i = np.indices(SHAPE_KJI)
         points = np.stack([i, j, k], axis=-1) @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3]
-        self.truth_kji = np.linalg.norm(points - CENTRE_MM, axis=-1) < RADIUS_MM
+        self.truth_kji = np.linalg.norm(points - CENTER_MM, axis=-1) < RADIUS_MM
         voxels = 100 + 80 * self.truth_kji + np.random.default_rng(0).normal(0, 4, SHAPE_KJI)
         self.volume = slicer.util.addVolumeFromArray(voxels.astype(np.float32), ijkToRAS=ijk_to_ras, name="CT")
         self.segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "segments")
@@ -58,8 +58,8 @@ class Case:
             self.segmentation.SetAndObserveTransformNodeID(transform.GetID())
 
     def world(self, offset_mm=(0.0, 0.0, 0.0)) -> np.ndarray:
-        """The ball's centre, moved by mm in the volume's own RAS, in world RAS."""
-        return (self.parent @ [*(CENTRE_MM + offset_mm), 1.0])[:3]
+        """The ball's center, moved by mm in the volume's own RAS, in world RAS."""
+        return (self.parent @ [*(CENTER_MM + offset_mm), 1.0])[:3]
 
     def mask(self, name: str = "ball") -> np.ndarray:
         array = slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, name, self.volume)
@@ -69,7 +69,7 @@ class Case:
         slicer.util.updateSegmentBinaryLabelmapFromArray(mask_kji.astype(np.uint8), self.segmentation, name, self.volume)
 
     def near(self, normal, half_mm: float) -> np.ndarray:
-        """Voxels whose centre lies within half_mm of the plane through the ball's centre; `normal` in world RAS."""
+        """Voxels whose center lies within half_mm of the plane through the ball's center; `normal` in world RAS."""
         _, geometry = arrayAndGeometryFromVolume(self.volume)
         k, j, i = np.indices(SHAPE_KJI)
         points = np.stack([i, j, k], axis=-1) @ geometry.ijk_to_ras[:3, :3].T + geometry.ijk_to_ras[:3, 3]
@@ -115,7 +115,7 @@ def test_clicks_on_the_same_slice_view_add_up_and_correct_each_other(logic, case
     view.SetLayoutName("Red")
     slicer.mrmlScene.AddNode(view)
     view.SetOrientation("Axial")
-    view.JumpSlice(*CENTRE_MM)
+    view.JumpSlice(*CENTER_MM)
     session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
     session.addPoint(case.world(), plane=view)
     plane = session.activePlane
@@ -337,6 +337,6 @@ def test_a_session_ends_with_its_nodes_and_leaves_no_node_behind(logic, case):
     session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
     case.segmentation.GetSegmentation().RemoveSegment("ball")
     with pytest.raises(ValueError, match="was removed"):
-        session.addPoint(CENTRE_MM)
+        session.addPoint(CENTER_MM)
     slicer.mrmlScene.Clear(0)
     assert session.isClosed

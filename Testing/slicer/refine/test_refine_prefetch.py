@@ -43,7 +43,7 @@ def startSession(host):
         session.close()
 
 
-def test_neighbours_are_encoded_one_at_a_time_and_a_click_there_finds_them(startSession):
+def test_neighbors_are_encoded_one_at_a_time_and_a_click_there_finds_them(startSession):
     prompter = CountingPrompter()
     session = startSession(prompter)
     assert not session.prefetch()  # there is no slice yet

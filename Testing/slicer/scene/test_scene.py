@@ -80,7 +80,7 @@ def test_a_non_linear_transform_is_refused_with_the_way_out(host) -> None:
         arrayAndGeometryFromVolume(volume)
 
 
-def test_a_colour_volume_is_refused(host) -> None:
+def test_a_color_volume_is_refused(host) -> None:
     volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
     image = vtk.vtkImageData()
     image.SetDimensions(4, 4, 4)
@@ -127,7 +127,7 @@ def test_labels_land_where_they_belong_in_the_world(host, segmentationMoved: boo
             assert np.array_equal(mask > 0, labelmap == value)
 
 
-def test_names_colours_and_codes_reach_the_segments(host) -> None:
+def test_names_colors_and_codes_reach_the_segments(host) -> None:
     volume = someVolume()
     _, geometry = arrayAndGeometryFromVolume(volume)
     segmentation = newSegmentationFor(volume, "result")
@@ -159,7 +159,7 @@ def test_other_segments_of_an_existing_segmentation_are_not_touched(host) -> Non
 
 
 @pytest.mark.parametrize("leftHanded", [False, True])
-def test_the_engines_seg_nrrd_opens_with_names_colours_and_codes(host, tmp_path: Path, leftHanded: bool) -> None:
+def test_the_engines_seg_nrrd_opens_with_names_colors_and_codes(host, tmp_path: Path, leftHanded: bool) -> None:
     matrix = rigid() @ np.diag([-0.9 if leftHanded else 0.9, 1.2, 2.5, 1.0])
     geometry = Geometry((9, 11, 13), matrix)
     labelmap = np.zeros(geometry.shape_kji, np.uint8)

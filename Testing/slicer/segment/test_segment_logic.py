@@ -112,7 +112,7 @@ def test_a_volume_moved_by_a_transform_during_the_run_takes_its_segments_along(l
     assert np.array_equal(voxelsOf(node, "left", volume), expected == 1)
 
 
-def test_geometry_codes_colours_and_place_in_the_hierarchy_are_set(logic) -> None:
+def test_geometry_codes_colors_and_place_in_the_hierarchy_are_set(logic) -> None:
     volume = volumeNode()
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "patient")
@@ -160,8 +160,8 @@ def test_a_rotated_region_limits_the_result(logic) -> None:
     node = logic.segment(volume, model="tiny", roiNode=roi)
     region = regionFromROINode(roi)
     inside = region.mask(geometry)
-    labelled = voxelsOf(node, "left", volume) | voxelsOf(node, "right", volume)
-    assert labelled.any() and not labelled[~inside].any()
+    labeled = voxelsOf(node, "left", volume) | voxelsOf(node, "right", volume)
+    assert labeled.any() and not labeled[~inside].any()
     assert np.array_equal(voxelsOf(node, "left", volume), engineResult(volume, region=region) == 1)
 
 
@@ -180,7 +180,7 @@ def test_two_channels_on_different_grids_meet_on_the_first_one(logic) -> None:
 
 
 def badVolume(kind: str):
-    if kind == "colour":
+    if kind == "color":
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
         image = vtk.vtkImageData()
         image.SetDimensions(4, 4, 4)
@@ -202,7 +202,7 @@ def badVolume(kind: str):
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        ("colour", "scalar CT or MR volume"),
+        ("color", "scalar CT or MR volume"),
         ("slice", "load the whole series"),
         ("empty", "has no voxels"),
         ("labelmap", "scalar CT or MR volume"),

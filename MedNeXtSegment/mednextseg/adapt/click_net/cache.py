@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mednextseg.adapt.click_net.recipe import RefineRecipe
+from mednextseg.adapt.click_net.recipe import ClickNetRecipe
 from mednextseg.adapt.click_net.regions import felzenszwalb_regions
 from mednextseg.adapt.click_net.sources import SourceSlice, read_slices
 from mednextseg.adapt.click_net.synthetic import paint_labels, random_shapes, warp
@@ -30,9 +30,9 @@ class CachedSet:
 
     Attributes:
         name, group: as in the recipe; group is "real", "regions" or "synthetic".
-        images, labels, neighbours: (N, FRAME_PX, FRAME_PX) uint8 memory maps; neighbours is None for 2D sets.
+        images, labels, neighbors: (N, FRAME_PX, FRAME_PX) uint8 memory maps; neighbors is None for 2D sets.
         sizes_rc: (N, 2) the part of each frame that is filled.
-        objects: (M, 6) int32: slice number, label, bounding box r0, c0, r1, c1 (half-open), of this slice or its neighbour.
+        objects: (M, 6) int32: slice number, label, bounding box r0, c0, r1, c1 (half-open), of this slice or its neighbor.
         instances: whether labels are single objects.
     """
 
@@ -40,13 +40,13 @@ class CachedSet:
     group: str
     images: np.ndarray
     labels: np.ndarray
-    neighbours: np.ndarray | None
+    neighbors: np.ndarray | None
     sizes_rc: np.ndarray
     objects: np.ndarray
     instances: bool
 
 
-def build_cache(recipe: RefineRecipe, data_folder: Path, cache_folder: Path) -> None:
+def build_cache(recipe: ClickNetRecipe, data_folder: Path, cache_folder: Path) -> None:
     """Write every training set, the regions of its images and the synthetic images; sets already there are kept."""
     cache_folder = Path(cache_folder)
     cache_folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def build_cache(recipe: RefineRecipe, data_folder: Path, cache_folder: Path) -> 
         if source.kind == "label_maps":
             _write_set(cache_folder, source.name, "synthetic", (_painted(item, generator) for item in slices))
             continue
-        if source.kind != "unlabelled_volumes":
+        if source.kind != "unlabeled_volumes":
             _write_set(cache_folder, source.name, "real", slices)
         chosen = [slices[n] for n in generator.permutation(len(slices))[:_MAX_REGION_SLICES]]
         _write_set(cache_folder, f"{source.name}-regions", "regions", (_with_regions(item, generator) for item in chosen))
@@ -83,13 +83,13 @@ def open_cache(cache_folder: Path) -> list[CachedSet]:
 def _open_set(table: Path) -> CachedSet:
     raw = json.loads(table.read_text(encoding="utf-8"))
     stem = str(table.with_suffix(""))
-    neighbours = Path(f"{stem}.neighbours.npy")
+    neighbors = Path(f"{stem}.neighbors.npy")
     return CachedSet(
         table.stem,
         raw["group"],
         np.load(f"{stem}.images.npy", mmap_mode="r"),
         np.load(f"{stem}.labels.npy", mmap_mode="r"),
-        np.load(neighbours, mmap_mode="r") if neighbours.is_file() else None,
+        np.load(neighbors, mmap_mode="r") if neighbors.is_file() else None,
         np.array(raw["sizes_rc"], np.int32),
         np.array(raw["objects"], np.int32).reshape(-1, 6),
         raw["instances"],
@@ -101,26 +101,26 @@ def _is_cached(folder: Path, name: str) -> bool:
 
 
 def _write_set(folder: Path, name: str, group: str, slices: Iterable[SourceSlice]) -> None:
-    images, labels, neighbours, sizes, objects, instances = [], [], [], [], [], False
+    images, labels, neighbors, sizes, objects, instances = [], [], [], [], [], False
     for item in slices:
         number = len(images)
-        image, label, neighbour = _framed(item)
-        found = _objects_of(label, neighbour)
+        image, label, neighbor = _framed(item)
+        found = _objects_of(label, neighbor)
         if not found:
             continue
         instances = item.instances
         images.append(_in_frame(image))
         labels.append(_in_frame(label))
-        neighbours.append(_in_frame(label if neighbour is None else neighbour))
+        neighbors.append(_in_frame(label if neighbor is None else neighbor))
         sizes.append(image.shape)
         objects.extend((number, *entry) for entry in found)
-        has_neighbours = neighbour is not None
+        has_neighbors = neighbor is not None
     if not images:
         return
     np.save(folder / f"{name}.images.npy", np.stack(images))
     np.save(folder / f"{name}.labels.npy", np.stack(labels))
-    if has_neighbours:
-        np.save(folder / f"{name}.neighbours.npy", np.stack(neighbours))
+    if has_neighbors:
+        np.save(folder / f"{name}.neighbors.npy", np.stack(neighbors))
     table = {"group": group, "instances": instances, "sizes_rc": sizes, "objects": objects}
     write_text(folder / f"{name}.json", json.dumps(table, default=int))  # last: it says that the set is whole
     _log.info("%s: %d slices, %d objects", name, len(images), len(objects))
@@ -132,14 +132,14 @@ def _framed(item: SourceSlice) -> tuple[np.ndarray, np.ndarray, np.ndarray | Non
     factor = min(1.0, FRAME_PX / max(shape))
     size_xy = (max(1, round(shape[1] * factor)), max(1, round(shape[0] * factor)))
     picture = Image.fromarray((item.image_rc * 255).round().astype(np.uint8)).resize(size_xy, Image.Resampling.BOX)
-    both = item.labels_rc if item.neighbour_rc is None else np.stack([item.labels_rc, item.neighbour_rc])
+    both = item.labels_rc if item.neighbor_rc is None else np.stack([item.labels_rc, item.neighbor_rc])
     values = np.unique(both)
     values = values[values > 0][:255]
     numbers = np.zeros(int(max(both.max(), 0)) + 1, np.uint8)
     numbers[values] = np.arange(1, len(values) + 1)
     shrunk = [
         None if part is None else np.asarray(Image.fromarray(numbers[part]).resize(size_xy, Image.Resampling.NEAREST))
-        for part in (item.labels_rc, item.neighbour_rc)
+        for part in (item.labels_rc, item.neighbor_rc)
     ]
     return np.asarray(picture), shrunk[0], shrunk[1]
 
@@ -150,10 +150,10 @@ def _in_frame(part_rc: np.ndarray) -> np.ndarray:
     return frame
 
 
-def _objects_of(label_rc: np.ndarray, neighbour_rc: np.ndarray | None) -> list[tuple[int, int, int, int, int]]:
-    """(label, r0, c0, r1, c1) of everything large enough in the slice, or only in its neighbour."""
+def _objects_of(label_rc: np.ndarray, neighbor_rc: np.ndarray | None) -> list[tuple[int, int, int, int, int]]:
+    """(label, r0, c0, r1, c1) of everything large enough in the slice, or only in its neighbor."""
     found = {}
-    for part in (neighbour_rc, label_rc):
+    for part in (neighbor_rc, label_rc):
         if part is None:
             continue
         areas = np.bincount(part.ravel())
@@ -179,13 +179,13 @@ def _with_regions(item: SourceSlice, generator: np.random.Generator) -> SourceSl
 
 def _painted(item: SourceSlice, generator: np.random.Generator) -> SourceSlice:
     """A label map's slice with a random image; some labels join first, as they do where contrast is missing."""
-    values = np.unique(np.stack([item.labels_rc, item.neighbour_rc]))
+    values = np.unique(np.stack([item.labels_rc, item.neighbor_rc]))
     joined = np.where(generator.random(len(values)) < 0.3, generator.permutation(values), values)
     joined[values == 0] = 0
     table = np.zeros(int(values.max()) + 1, np.int32)
     table[values] = joined
     labels = table[item.labels_rc]
-    return SourceSlice(paint_labels(labels, generator), labels, table[item.neighbour_rc], item.case)
+    return SourceSlice(paint_labels(labels, generator), labels, table[item.neighbor_rc], item.case)
 
 
 def _random_shape_slice(generator: np.random.Generator) -> SourceSlice:

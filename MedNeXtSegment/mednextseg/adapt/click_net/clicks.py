@@ -114,7 +114,7 @@ def degraded_mask(truth_rc: np.ndarray, generator: np.random.Generator) -> np.nd
 
 
 def _random_blob(around_rc: np.ndarray, side_px: float, generator: np.random.Generator) -> np.ndarray:
-    """An ellipse centred somewhere on a mask, with axes of 15 to 50 % of the object's side."""
+    """An ellipse centered somewhere on a mask, with axes of 15 to 50 % of the object's side."""
     places = np.argwhere(around_rc)
     if not len(places):
         return np.zeros_like(around_rc)

@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mednextseg.adapt.click_net.metrics import Target, measure, measure_baselines
-from mednextseg.adapt.click_net.recipe import RefineRecipe, RefineSource
+from mednextseg.adapt.click_net.recipe import ClickNetRecipe, ClickNetSource
 from mednextseg.adapt.click_net.sources import SourceSlice, read_slices
 from mednextseg.files import write_text
 from mednextseg.refine import load_prompter
@@ -27,7 +27,7 @@ _COLUMNS = ("d1", "d3", "d5", "d10", "box_0", "box_5", "box_10", "repair_1", "re
 _CLICK_COLUMNS = ("clicks_to_85", "failed_85", "clicks_to_90", "failed_90", "worse", "obeyed", "click_ms")
 
 
-def targets_of(recipe: RefineRecipe, data_folder: Path, per_set: int) -> list[Target]:
+def targets_of(recipe: ClickNetRecipe, data_folder: Path, per_set: int) -> list[Target]:
     """Up to `per_set` objects of each set: of the `val` lists, of held-out sets, and of sets kept for evaluation only.
 
     The draw is fixed by the recipe's seed. Objects below 100 pixels at a longest side of 256 are left out.
@@ -36,7 +36,7 @@ def targets_of(recipe: RefineRecipe, data_folder: Path, per_set: int) -> list[Ta
     groups += [(source, "all", "held out") for source in (*recipe.held_out, *recipe.evaluation_only)]
     targets = []
     for source, part, group in groups:
-        if source.kind in ("unlabelled_volumes", "label_maps"):
+        if source.kind in ("unlabeled_volumes", "label_maps"):
             continue
         generator = np.random.default_rng([recipe.seed, 11, *source.name.encode()])
         slices = list(read_slices(source, data_folder, part, generator))
@@ -45,8 +45,8 @@ def targets_of(recipe: RefineRecipe, data_folder: Path, per_set: int) -> list[Ta
     return targets
 
 
-def _objects_of(item: SourceSlice, source: RefineSource, group: str, generator: np.random.Generator) -> Iterable[Target]:
-    """At most three objects of a slice; of a labelled structure all its pieces together, unless labels are instances."""
+def _objects_of(item: SourceSlice, source: ClickNetSource, group: str, generator: np.random.Generator) -> Iterable[Target]:
+    """At most three objects of a slice; of a labeled structure all its pieces together, unless labels are instances."""
     factor = min(1.0, LONGEST_SIDE_PX / max(item.image_rc.shape))
     size_xy = tuple(max(1, round(n * factor)) for n in item.image_rc.shape[::-1])
     image = np.asarray(Image.fromarray(item.image_rc).resize(size_xy, Image.Resampling.BOX))
@@ -67,7 +67,7 @@ def evaluate(prompters: dict[str, Prompter], targets: list[Target]) -> list[dict
     return rows
 
 
-def summarise(rows: list[dict]) -> dict:
+def summarize(rows: list[dict]) -> dict:
     """Macro means: cases within a set, sets within a group; with a 95 % interval by bootstrap over cases for every group.
 
     Returns:
@@ -147,7 +147,7 @@ def _set_table(summary: dict, methods: list[str]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line; writes refine_evaluation.md and refine_evaluation.json."""
+    """The command line; writes click_net_evaluation.md and click_net_evaluation.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder that the recipe's folders are relative to")
     parser.add_argument("--recipe", type=Path, required=True, help="a refine training recipe, for its list of sets")
@@ -155,13 +155,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--objects-per-set", type=int, default=20)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args(arguments)
-    targets = targets_of(RefineRecipe.from_json(options.recipe), options.data, options.objects_per_set)
+    targets = targets_of(ClickNetRecipe.from_json(options.recipe), options.data, options.objects_per_set)
     rows = evaluate({name: load_prompter(name) for name in options.prompter}, targets)
-    summary = summarise(rows)
+    summary = summarize(rows)
     options.output.mkdir(parents=True, exist_ok=True)
-    write_text(options.output / "refine_evaluation.json", json.dumps({"summary": summary, "rows": rows}))
+    write_text(options.output / "click_net_evaluation.json", json.dumps({"summary": summary, "rows": rows}))
     text = as_markdown(summary, len(targets))
-    write_text(options.output / "refine_evaluation.md", text)
+    write_text(options.output / "click_net_evaluation.md", text)
     print(text)
 
 

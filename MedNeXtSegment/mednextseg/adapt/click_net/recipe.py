@@ -5,22 +5,26 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 _STAGED = ("view_size_px", "group_shares", "start_shares", "continue_share", "max_rounds", "batch_size")
-SOURCE_KINDS = ("images_2d", "instances_2d", "binary_masks_2d", "volumes", "unlabelled_volumes", "label_maps")
+SOURCE_KINDS = ("images_2d", "instances_2d", "binary_masks_2d", "volumes", "unlabeled_volumes", "label_maps")
+# As older recipes, those of bundled models among them, write fields of a source and its kinds.
+_OLD_FIELDS = {"licence": "license", "windows_hu": "display_ranges_hu"}
+_OLD_KINDS = {"unlabelled_volumes": "unlabeled_volumes"}
 
 
 @dataclass(frozen=True)
-class RefineSource:
+class ClickNetSource:
     """One data set.
 
     Attributes:
         name: short name, used in tables and the model card.
-        kind: how the folder is laid out, one of SOURCE_KINDS (see refine_sources.py).
+        kind: how the folder is laid out, one of SOURCE_KINDS (see sources.py).
         folder: relative to the data folder.
-        pairs: for volumes, (image file, labelmap file); for unlabelled volumes and label maps, (file, "").
+        pairs: for volumes, (image file, labelmap file); for unlabeled volumes and label maps, (file, "").
         axes_kji: for volumes, along which axes slices are cut.
-        windows_hu: for CT volumes, the display windows (low, high) one of which is drawn for a slice; empty for percentiles.
+        display_ranges_hu: for CT volumes, intensities (black, white), one pair of which is drawn for a slice; empty for
+            percentiles.
         slices_per_axis: of each volume, evenly spaced.
-        licence: as printed on the model card.
+        license: as printed on the model card.
     """
 
     name: str
@@ -28,9 +32,9 @@ class RefineSource:
     folder: str
     pairs: tuple[tuple[str, str], ...] = ()
     axes_kji: tuple[int, ...] = (0, 1, 2)
-    windows_hu: tuple[tuple[float, float], ...] = ()
+    display_ranges_hu: tuple[tuple[float, float], ...] = ()
     slices_per_axis: int = 12
-    licence: str = ""
+    license: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in SOURCE_KINDS:
@@ -38,20 +42,20 @@ class RefineSource:
 
 
 @dataclass(frozen=True)
-class RefineRecipe:
+class ClickNetRecipe:
     """Network, data, simulated prompts and schedule of one training run.
 
     Attributes:
         id, title: of the model package that comes out.
-        evaluation_only: further sets never learnt from, which only the final evaluation reads.
+        evaluation_only: further sets never learned from, which only the final evaluation reads.
         widths, deepest_blocks: the network, as in `build_click_net`.
-        training: sets whose training part is learnt from.
-        held_out: sets of which nothing is ever learnt; validation looks at the `val` lists of the others as well.
+        training: sets whose training part is learned from.
+        held_out: sets of which nothing is ever learned; validation looks at the `val` lists of the others as well.
         group_shares: how often a fresh sample is a real object, a region of an image, a synthetic image.
         view_size_px: side of the square view the network is trained on.
         disk_radius_px: of a click in the network's view.
         start_shares: how a fresh session starts: box, one click, box and click, several clicks, a degraded mask with clicks,
-            a degraded or neighbouring mask alone.
+            a degraded or neighboring mask alone.
         continue_share: probability that a session goes on with one more click instead of giving way to a fresh one.
         max_rounds: a session is at most this long.
         batch_size, max_steps, learning_rate, weight_decay, warmup_steps, ema_decay: of AdamW with a cosine schedule.
@@ -63,9 +67,9 @@ class RefineRecipe:
 
     id: str
     title: str
-    training: tuple[RefineSource, ...]
-    held_out: tuple[RefineSource, ...] = ()
-    evaluation_only: tuple[RefineSource, ...] = ()
+    training: tuple[ClickNetSource, ...]
+    held_out: tuple[ClickNetSource, ...] = ()
+    evaluation_only: tuple[ClickNetSource, ...] = ()
     widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     deepest_blocks: int = 2
     group_shares: dict[str, float] = field(default_factory=lambda: {"real": 0.5, "regions": 0.25, "synthetic": 0.25})
@@ -97,7 +101,7 @@ class RefineRecipe:
             raise ValueError(f"a stage of the training recipe {reason}; it needs from_step and may set {', '.join(_STAGED)}.")
 
     @classmethod
-    def from_json(cls, path: str | Path) -> "RefineRecipe":
+    def from_json(cls, path: str | Path) -> "ClickNetRecipe":
         """Read a recipe; fields this version does not know are kept in `extra`.
 
         Raises:
@@ -110,10 +114,10 @@ class RefineRecipe:
         known = {f.name for f in fields(cls)} - {"extra"}
         values = {name: _frozen(value) for name, value in raw.items() if name in known}
         for part in ("training", "held_out", "evaluation_only"):
-            values[part] = tuple(RefineSource(**_frozen_fields(source)) for source in raw.get(part, []))
+            values[part] = tuple(_source(raw_source) for raw_source in raw.get(part, []))
         return cls(**values, extra={name: value for name, value in raw.items() if name not in known})
 
-    def at(self, step: int) -> "RefineRecipe":
+    def at(self, step: int) -> "ClickNetRecipe":
         """The recipe in force at a step: the last stage that has begun replaces the fields it names.
 
         Small views first and larger ones at the end cost less than large ones throughout.
@@ -130,8 +134,9 @@ class RefineRecipe:
         return {**values.pop("extra"), **values}
 
 
-def _frozen_fields(source: dict) -> dict:
-    return {name: _frozen(value) for name, value in source.items()}
+def _source(raw: dict) -> ClickNetSource:
+    values = {_OLD_FIELDS.get(name, name): _frozen(value) for name, value in raw.items()}
+    return ClickNetSource(**{**values, "kind": _OLD_KINDS.get(values["kind"], values["kind"])})
 
 
 def _frozen(value: object) -> object:

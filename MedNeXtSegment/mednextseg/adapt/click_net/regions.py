@@ -1,4 +1,4 @@
-"""Regions of unlabelled slices as pseudo-objects: the graph segmentation of Felzenszwalb and Huttenlocher (IJCV 2004)."""
+"""Regions of unlabeled slices as pseudo-objects: the graph segmentation of Felzenszwalb and Huttenlocher (IJCV 2004)."""
 
 import numpy as np
 from scipy import ndimage
@@ -9,7 +9,7 @@ _TINY = 1e-6  # csgraph reads a zero weight as no edge
 
 
 def felzenszwalb_regions(image_rc: np.ndarray, scale: float, sigma_px: float = 0.7, min_size_px: int = 40) -> np.ndarray:
-    """Segment a slice into regions whose inner variation is smaller than the step to their neighbours.
+    """Segment a slice into regions whose inner variation is smaller than the step to their neighbors.
 
     The paper's greedy pass joins components only along edges of the minimum spanning tree (Kruskal's order), so the tree is
     built first in compiled code and only its N - 1 edges are visited: the same result, some ten times faster.
@@ -18,7 +18,7 @@ def felzenszwalb_regions(image_rc: np.ndarray, scale: float, sigma_px: float = 0
         image_rc: (H, W), intensities in [0, 1].
         scale: the paper's k for intensities in [0, 255]; larger gives larger regions.
         sigma_px: smoothing before the gradients are taken.
-        min_size_px: smaller regions are joined to the neighbour across their weakest edge.
+        min_size_px: smaller regions are joined to the neighbor across their weakest edge.
     Returns:
         (H, W) int32 region numbers from 0.
     """
@@ -54,7 +54,7 @@ def felzenszwalb_regions(image_rc: np.ndarray, scale: float, sigma_px: float = 0
 
 
 def _grid_graph(image_rc: np.ndarray) -> coo_matrix:
-    """Neighbouring pixels (8 of them), weighted by their absolute difference."""
+    """Neighboring pixels (8 of them), weighted by their absolute difference."""
     index = np.arange(image_rc.size).reshape(image_rc.shape)
     views = (
         (slice(None), slice(None, -1), slice(None), slice(1, None)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mednextseg.adapt.click_net.clicks import SimulatedUser, drawn_box
-from mednextseg.adapt.click_net.views import View, ViewSampler
+from mednextseg.adapt.click_net.views import TrainingView, ViewSampler
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
 
 _BOX_JITTER = 0.08  # mean of the exponential law from which the jitter of a drawn box is taken
@@ -23,7 +23,7 @@ class Session:
         rounds: predictions made so far.
     """
 
-    view: View
+    view: TrainingView
     points_rc: list[tuple[int, int, int]] = field(default_factory=list)
     box_rc: tuple[float, float, float, float] | None = None
     previous_rc: np.ndarray | None = None
@@ -77,12 +77,12 @@ class SessionPool:
         if start == "clicks":
             self._add_scattered_clicks(session)
         if start in ("mask", "mask_and_clicks"):
-            session.previous_rc = view.neighbour_rc
-            if start == "mask" and self.generator.random() < 0.4 and view.neighbour_rc.max() > 0.5:
+            session.previous_rc = view.neighbor_rc
+            if start == "mask" and self.generator.random() < 0.4 and view.neighbor_rc.max() > 0.5:
                 # Propagation sends the previous slice's box along with its mask.
-                session.box_rc = drawn_box(view.neighbour_rc > 0.5, 0.06, self.generator)
+                session.box_rc = drawn_box(view.neighbor_rc > 0.5, 0.06, self.generator)
         if start == "mask_and_clicks":
-            self._add_correction(session, view.neighbour_rc > 0.5)
+            self._add_correction(session, view.neighbor_rc > 0.5)
         return session
 
     def advance(self, probabilities: np.ndarray) -> None:

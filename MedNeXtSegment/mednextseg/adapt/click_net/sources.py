@@ -1,11 +1,11 @@
 """Reading the slices that ClickNet learns from and is measured on: 2D sets and cuts through volumes.
 
-Layouts, by RefineSource.kind:
+Layouts, by ClickNetSource.kind:
     images_2d         images/NAME.*, labels/NAME.png (index image), split.json with the lists "train" and "val"
     instances_2d      the same; the labels number single objects
     binary_masks_2d   images/NAME.*, masks/NAME_*.png, one structure a file; no split: all of it is training
     volumes           pairs of image and labelmap on the same grid, or an nnU-Net raw folder (dataset.json, imagesTr, labelsTr)
-    unlabelled_volumes, label_maps   volumes without labels, labels without images
+    unlabeled_volumes, label_maps   volumes without labels, labels without images
 """
 
 import json
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mednextseg.adapt.click_net.recipe import RefineSource
+from mednextseg.adapt.click_net.recipe import ClickNetSource
 from mednextseg.adapt.click_net.synthetic import stretched
 from mednextseg.volume_io import read_volume
 
@@ -30,27 +30,27 @@ class SourceSlice:
 
     Attributes:
         image_rc: (H, W) float32 in [0, 1]; None for a label map without an image.
-        labels_rc: (H, W) integers, 0 is background; None where the image is unlabelled.
-        neighbour_rc: labels of a slice up to 3 further on in the same volume, in the same numbers; None for a 2D image.
+        labels_rc: (H, W) integers, 0 is background; None where the image is unlabeled.
+        neighbor_rc: labels of a slice up to 3 further on in the same volume, in the same numbers; None for a 2D image.
         case: patient or image, for statistics by patient.
         instances: whether each label is one object of many alike.
     """
 
     image_rc: np.ndarray | None
     labels_rc: np.ndarray | None
-    neighbour_rc: np.ndarray | None
+    neighbor_rc: np.ndarray | None
     case: str
     instances: bool = False
 
 
-def read_slices(source: RefineSource, data_folder: Path, part: str, generator: np.random.Generator) -> Iterator[SourceSlice]:
+def read_slices(source: ClickNetSource, data_folder: Path, part: str, generator: np.random.Generator) -> Iterator[SourceSlice]:
     """All slices of one part of a set.
 
     Args:
         source: the set.
         data_folder: where source.folder lies.
         part: "train", "val" or "all".
-        generator: draws CT windows and the distance of the neighbour slice.
+        generator: draws CT windows and the distance of the neighbor slice.
     Raises:
         ValueError: for a part that is none of these.
     """
@@ -66,8 +66,8 @@ def read_slices(source: RefineSource, data_folder: Path, part: str, generator: n
             yield from _cuts(source, image, label, case, generator)
 
 
-def grey_image(path: Path) -> np.ndarray:
-    """A stored picture as float32 in [0, 1] by its percentiles; colours by luminance."""
+def gray_image(path: Path) -> np.ndarray:
+    """A stored picture as float32 in [0, 1] by its percentiles; colors by luminance."""
     return stretched(np.asarray(Image.open(path).convert("L"), dtype=np.float32))
 
 
@@ -77,7 +77,7 @@ def _images_2d(folder: Path, part: str, instances: bool) -> Iterator[SourceSlice
     files = {path.stem: path for path in (folder / "images").iterdir()}
     for name in names:
         labels = np.asarray(Image.open(folder / "labels" / f"{name}.png"))
-        image = grey_image(files[name])
+        image = gray_image(files[name])
         if image.shape == labels.shape and labels.any():
             yield SourceSlice(image, labels.astype(np.int32), None, name, instances)
 
@@ -87,14 +87,14 @@ def _binary_masks_2d(folder: Path) -> Iterator[SourceSlice]:
         masks = sorted((folder / "masks").glob(f"{path.stem}_*.png"))
         if not masks:
             continue
-        image = grey_image(path)
+        image = gray_image(path)
         labels = np.zeros(image.shape, np.int32)
         for value, mask in enumerate(masks, start=1):
             labels[np.asarray(Image.open(mask).convert("L")) > 0] = value
         yield SourceSlice(image, labels, None, path.stem)
 
 
-def _volume_files(source: RefineSource, folder: Path, part: str) -> Iterator[tuple[Path | None, Path | None, str]]:
+def _volume_files(source: ClickNetSource, folder: Path, part: str) -> Iterator[tuple[Path | None, Path | None, str]]:
     if source.pairs:
         for image, label in source.pairs if part != "val" else ():
             if source.kind == "label_maps":
@@ -111,7 +111,7 @@ def _volume_files(source: RefineSource, folder: Path, part: str) -> Iterator[tup
 
 
 def _cuts(
-    source: RefineSource, image: Path | None, label: Path | None, case: str, generator: np.random.Generator
+    source: ClickNetSource, image: Path | None, label: Path | None, case: str, generator: np.random.Generator
 ) -> Iterator[SourceSlice]:
     volume_kji, labels_kji = _isotropic(source, image, label)
     shape = (volume_kji if volume_kji is not None else labels_kji).shape
@@ -121,16 +121,18 @@ def _cuts(
         stops = min(source.slices_per_axis, shape[axis])
         for index in np.unique(np.linspace(0, shape[axis] - 1, stops + 2)[1:-1].round().astype(int)):
             labels = None if labels_kji is None else _upright(labels_kji.take(index, axis))
-            picture = None if volume_kji is None else _windowed(_upright(volume_kji.take(index, axis)), source, generator)
+            picture = (
+                None if volume_kji is None else _in_display_range(_upright(volume_kji.take(index, axis)), source, generator)
+            )
             if picture is not None and picture.max() <= 0:
                 continue
             step = int(generator.integers(1, 4)) * (1 if generator.random() < 0.5 else -1)
             beyond = min(max(index + step, 0), shape[axis] - 1)
-            neighbour = None if labels_kji is None else _upright(labels_kji.take(beyond, axis))
-            yield SourceSlice(picture, labels, neighbour, case)
+            neighbor = None if labels_kji is None else _upright(labels_kji.take(beyond, axis))
+            yield SourceSlice(picture, labels, neighbor, case)
 
 
-def _isotropic(source: RefineSource, image: Path | None, label: Path | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _isotropic(source: ClickNetSource, image: Path | None, label: Path | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Both arrays, brought to the finest spacing where cuts along several axes would be stretched otherwise."""
     volume_kji, geometry = read_volume(image) if image is not None else (None, None)
     labels_kji, label_geometry = read_volume(label) if label is not None else (None, None)
@@ -145,11 +147,11 @@ def _isotropic(source: RefineSource, image: Path | None, label: Path | None) -> 
 
 
 def _upright(slice_rc: np.ndarray) -> np.ndarray:
-    return slice_rc[::-1]  # most files count from below; training flips both axes anyway
+    return slice_rc[::-1]  # most files count from below; training mirrors both axes anyway
 
 
-def _windowed(slice_rc: np.ndarray, source: RefineSource, generator: np.random.Generator) -> np.ndarray:
-    if not source.windows_hu:
+def _in_display_range(slice_rc: np.ndarray, source: ClickNetSource, generator: np.random.Generator) -> np.ndarray:
+    if not source.display_ranges_hu:
         return stretched(slice_rc)
-    low, high = source.windows_hu[generator.integers(len(source.windows_hu))]
+    low, high = source.display_ranges_hu[generator.integers(len(source.display_ranges_hu))]
     return np.clip((slice_rc.astype(np.float32) - low) / (high - low), 0.0, 1.0)

@@ -42,7 +42,7 @@ def random_shapes(shape_rc: tuple[int, int], generator: np.random.Generator) -> 
 
 
 def warp(labels_rc: np.ndarray, generator: np.random.Generator, strength_px: float) -> np.ndarray:
-    """The label map under a smooth random displacement of about `strength_px`; nearest neighbour."""
+    """The label map under a smooth random displacement of about `strength_px`; nearest neighbor."""
     rows, columns = np.indices(labels_rc.shape)
     sigma = max(labels_rc.shape) * generator.uniform(0.04, 0.12)
     shift = [strength_px * smooth_field(labels_rc.shape, sigma, generator) for _ in range(2)]

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from mednextseg.adapt.click_net.cache import open_cache
-from mednextseg.adapt.click_net.recipe import RefineRecipe
+from mednextseg.adapt.click_net.recipe import ClickNetRecipe
 from mednextseg.adapt.click_net.sessions import SessionPool
 from mednextseg.adapt.click_net.validation import ValidationView, validate
 from mednextseg.adapt.click_net.views import ViewSampler
@@ -22,7 +22,7 @@ _CLICK_WEIGHT = 10.0  # of a pixel under a click in the cross-entropy, so that c
 _QUALITY_WEIGHT = 0.1
 
 
-class RefineTrainer(ResumableTraining):
+class ClickNetTrainer(ResumableTraining):
     """One training run in one folder; a second run in the same folder goes on where the first one stopped.
 
     The schedule is taken from the recipe at each start, so that a run may be continued with a larger max_steps: the cosine is
@@ -39,7 +39,7 @@ class RefineTrainer(ResumableTraining):
 
     def __init__(
         self,
-        recipe: RefineRecipe,
+        recipe: ClickNetRecipe,
         cache_folder: Path,
         validation: list[ValidationView],
         folder: Path,
@@ -90,7 +90,7 @@ class RefineTrainer(ResumableTraining):
             logits, quality = self.network(channels)
         logits, quality = logits.float(), quality.float()
         dice = hard_dice_of(logits.detach(), truth)
-        loss = refine_loss(logits, truth, obeyed)
+        loss = click_loss(logits, truth, obeyed)
         loss = loss + _QUALITY_WEIGHT * F.binary_cross_entropy_with_logits(quality[:, 0], dice)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -112,7 +112,7 @@ class RefineTrainer(ResumableTraining):
         self._record(entry, scores["val"]["mean"])
 
 
-def refine_loss(logits: torch.Tensor, truth: torch.Tensor, obeyed: torch.Tensor) -> torch.Tensor:
+def click_loss(logits: torch.Tensor, truth: torch.Tensor, obeyed: torch.Tensor) -> torch.Tensor:
     """Cross-entropy, heavier under clicks, plus soft Dice of each sample.
 
     Args:
@@ -133,7 +133,7 @@ def hard_dice_of(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return 2.0 * (mask * truth).sum(dim=(1, 2, 3)) / (mask.sum(dim=(1, 2, 3)) + truth.sum(dim=(1, 2, 3)) + 1e-6)
 
 
-def learning_rate_at(step: int, recipe: RefineRecipe) -> float:
+def learning_rate_at(step: int, recipe: ClickNetRecipe) -> float:
     """Linear warm-up, then half a cosine down to 1 % at max_steps."""
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps

@@ -7,8 +7,8 @@ import torch
 
 import mednextseg
 from mednextseg.adapt.click_net.cache import build_cache
-from mednextseg.adapt.click_net.recipe import RefineRecipe
-from mednextseg.adapt.click_net.trainer import RefineTrainer
+from mednextseg.adapt.click_net.recipe import ClickNetRecipe
+from mednextseg.adapt.click_net.trainer import ClickNetTrainer
 from mednextseg.adapt.click_net.validation import validation_views
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
@@ -17,9 +17,9 @@ from mednextseg.models.weights import write_safetensors
 CACHE_FOLDER, PACKAGE_FOLDER = "cache", "package"
 
 
-def train_refine(
+def train_click_net(
     data_folder: Path,
-    recipe: RefineRecipe,
+    recipe: ClickNetRecipe,
     folder: Path,
     device: str = "cpu",
     on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
@@ -36,15 +36,15 @@ def train_refine(
     folder = Path(folder)
     build_cache(recipe, data_folder, folder / CACHE_FOLDER)
     views = validation_views(recipe.at(recipe.max_steps), data_folder)
-    RefineTrainer(recipe, folder / CACHE_FOLDER, views, folder, device, on_step).run()
+    ClickNetTrainer(recipe, folder / CACHE_FOLDER, views, folder, device, on_step).run()
     return package_click_net(folder / BEST_CHECKPOINT, recipe, folder / PACKAGE_FOLDER)
 
 
-def package_click_net(checkpoint: Path, recipe: RefineRecipe, package: Path, metrics: tuple[dict, ...] = ()) -> ModelCard:
+def package_click_net(checkpoint: Path, recipe: ClickNetRecipe, package: Path, metrics: tuple[dict, ...] = ()) -> ModelCard:
     """Write card.json, weights.safetensors and LICENSE.
 
     Args:
-        checkpoint: of a RefineTrainer.
+        checkpoint: of a ClickNetTrainer.
         recipe: it was trained by; the section "card" may give further fields of the card.
         package: folder to write.
         metrics: as measured, for the card.
@@ -74,7 +74,7 @@ def package_click_net(checkpoint: Path, recipe: RefineRecipe, package: Path, met
             "disk_radius_px": recipe.disk_radius_px,
         },
         "training_steps": state["step"],
-        "training_data": [{"name": source.name, "licence": source.licence} for source in recipe.training],
+        "training_data": [{"name": source.name, "licence": source.license} for source in recipe.training],
         "metrics": list(metrics),
         "weights_license": "CC-BY-SA-4.0",
         "minimum_engine_version": mednextseg.__version__,

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from mednextseg.adapt.click_net.clicks import SimulatedUser, bounding_box
-from mednextseg.adapt.click_net.recipe import RefineRecipe, RefineSource
+from mednextseg.adapt.click_net.recipe import ClickNetRecipe, ClickNetSource
 from mednextseg.adapt.click_net.sessions import Session, hard_dice
 from mednextseg.adapt.click_net.sources import read_slices
-from mednextseg.adapt.click_net.views import MIN_TARGET_PX, View
+from mednextseg.adapt.click_net.views import MIN_TARGET_PX, TrainingView
 
 _OBJECTS_PER_SET = 10
 _CLICKS = 5
@@ -22,12 +22,12 @@ _CLICKS = 5
 class ValidationView:
     """A view with the set it comes from, and whether it belongs to a `val` list or to a held-out set."""
 
-    view: View
+    view: TrainingView
     name: str
     group: str
 
 
-def validation_views(recipe: RefineRecipe, data_folder: Path) -> list[ValidationView]:
+def validation_views(recipe: ClickNetRecipe, data_folder: Path) -> list[ValidationView]:
     """Up to ten objects of each `val` list and of each held-out set, fixed by the recipe's seed.
 
     Whole slices, or a square of at least 2.5 times the object's length around it where the object would be too small.
@@ -42,7 +42,7 @@ def validation_views(recipe: RefineRecipe, data_folder: Path) -> list[Validation
     return views
 
 
-def _objects_of(source: RefineSource, part: str, folder: Path, size: int, generator: np.random.Generator):
+def _objects_of(source: ClickNetSource, part: str, folder: Path, size: int, generator: np.random.Generator):
     for item in read_slices(source, folder, part, generator):
         if item.labels_rc is None or item.image_rc is None:
             continue
@@ -56,7 +56,7 @@ def _objects_of(source: RefineSource, part: str, folder: Path, size: int, genera
                 yield view
 
 
-def _view_of(image_rc: np.ndarray, truth_rc: np.ndarray, size: int) -> View:
+def _view_of(image_rc: np.ndarray, truth_rc: np.ndarray, size: int) -> TrainingView:
     side = max(image_rc.shape)
     if truth_rc.sum() * (size / side) ** 2 < 2 * MIN_TARGET_PX:
         r0, c0, r1, c1 = (int(n) for n in bounding_box(truth_rc))
@@ -67,7 +67,7 @@ def _view_of(image_rc: np.ndarray, truth_rc: np.ndarray, size: int) -> View:
     for target, part in zip(square, (image_rc, truth_rc), strict=True):
         target[: part.shape[0], : part.shape[1]] = part
     image, truth = (np.asarray(Image.fromarray(part).resize((size, size), Image.Resampling.BILINEAR)) for part in square)
-    return View(image, truth > 0.5, np.zeros((size, size), np.float32))
+    return TrainingView(image, truth > 0.5, np.zeros((size, size), np.float32))
 
 
 @torch.no_grad()

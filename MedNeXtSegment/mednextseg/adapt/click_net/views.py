@@ -1,4 +1,4 @@
-"""Training views: a square cut of a cached slice around one object, turned, flipped and with its contrast changed."""
+"""Training views: a square cut of a cached slice around one object, turned, mirrored and with its contrast changed."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,18 @@ _COUNTED_SLICES = (20, 250)  # a set counts at least and at most as one of so ma
 
 
 @dataclass(frozen=True)
-class View:
+class TrainingView:
     """What a session is about.
 
     Attributes:
         image_rc: (S, S) float32 in [0, 1].
         truth_rc: (S, S) bool; empty where the object is not in the slice.
-        neighbour_rc: (S, S) float32, the object in a slice nearby, or a degraded copy of the truth; None unless asked for.
+        neighbor_rc: (S, S) float32, the object in a slice nearby, or a degraded copy of the truth; None unless asked for.
     """
 
     image_rc: np.ndarray
     truth_rc: np.ndarray
-    neighbour_rc: np.ndarray | None = None
+    neighbor_rc: np.ndarray | None = None
 
 
 class ViewSampler:
@@ -34,7 +34,7 @@ class ViewSampler:
 
     Args:
         sets: the opened cache.
-        group_shares: as in RefineRecipe.
+        group_shares: as in ClickNetRecipe.
         view_size_px: side S of the views.
         generator: source of randomness.
     """
@@ -52,8 +52,8 @@ class ViewSampler:
             shares[members] = share * roots / roots.sum()
         self.shares = shares / shares.sum()
 
-    def draw(self, with_neighbour: bool = False, may_be_absent: bool = False) -> View:
-        """One view; with `may_be_absent` the object may be in the neighbouring slice only."""
+    def draw(self, with_neighbor: bool = False, may_be_absent: bool = False) -> TrainingView:
+        """One view; with `may_be_absent` the object may be in the neighboring slice only."""
         for _ in range(_ATTEMPTS):
             cached = self.sets[self.generator.choice(len(self.sets), p=self.shares)]
             number = int(self.generator.integers(len(cached.sizes_rc)))
@@ -61,20 +61,20 @@ class ViewSampler:
             if not len(objects):
                 continue
             entry = objects[self.generator.integers(len(objects))]
-            view = self._cut(cached, entry, with_neighbour, may_be_absent)
+            view = self._cut(cached, entry, with_neighbor, may_be_absent)
             if view is not None:
                 return view
         raise RuntimeError("no view with a large enough object was found; the cache's objects are too small.")
 
-    def _cut(self, cached: CachedSet, entry: np.ndarray, with_neighbour: bool, may_be_absent: bool) -> View | None:
+    def _cut(self, cached: CachedSet, entry: np.ndarray, with_neighbor: bool, may_be_absent: bool) -> TrainingView | None:
         number, label, *box = (int(n) for n in entry)
         rows, cols = cached.sizes_rc[number]
         labels = cached.labels[number, :rows, :cols]
         truth = labels == label
         if not cached.instances and self.generator.random() < 0.25:
             truth = _one_component(truth, self.generator)
-        neighbour = cached.neighbours[number, :rows, :cols] == label if cached.neighbours is not None else None
-        area = max(int(truth.sum()), int(neighbour.sum()) if neighbour is not None else 0)
+        neighbor = cached.neighbors[number, :rows, :cols] == label if cached.neighbors is not None else None
+        area = max(int(truth.sum()), int(neighbor.sum()) if neighbor is not None else 0)
         side = self._side_px(box, area, max(rows, cols))
         if side is None:
             return None
@@ -84,18 +84,18 @@ class ViewSampler:
             image = ndimage.gaussian_filter(image, 0.4 * side / self.size)
         image = self._resampled(image, matrix, offset)
         truth = self._resampled(truth.astype(np.float32), matrix, offset) > 0.5
-        if truth.sum() < MIN_TARGET_PX and not (may_be_absent and neighbour is not None and not truth.any()):
+        if truth.sum() < MIN_TARGET_PX and not (may_be_absent and neighbor is not None and not truth.any()):
             return None
         if truth.mean() > 0.85:
             return None
         start = None
-        if with_neighbour and neighbour is not None and (not truth.any() or self.generator.random() < 0.6):
-            start = self._resampled(neighbour.astype(np.float32), matrix, offset)
+        if with_neighbor and neighbor is not None and (not truth.any() or self.generator.random() < 0.6):
+            start = self._resampled(neighbor.astype(np.float32), matrix, offset)
             if start.sum() < MIN_TARGET_PX / 2:
                 return None
-        elif with_neighbour:
+        elif with_neighbor:
             start = degraded_mask(truth, self.generator)
-        return View(self._other_contrast(image), truth, start)
+        return TrainingView(self._other_contrast(image), truth, start)
 
     def _side_px(self, box: list[int], area_px: int, slice_side_px: int) -> float | None:
         """Side of the view in slice pixels: the whole slice, or log-uniform from just around the object to the whole slice."""
@@ -111,14 +111,14 @@ class ViewSampler:
         return float(np.exp(self.generator.uniform(np.log(smallest), np.log(largest))))
 
     def _placement(self, box: list[int], side_px: float, shape_rc: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Affine of ndimage (slice index = matrix @ view index + offset) with a random turn and flip; object inside."""
+        """Affine of ndimage (slice index = matrix @ view index + offset) with a random turn and mirroring; object inside."""
         r0, c0, r1, c1 = box
-        centre = np.array([(r0 + r1 - 1) / 2, (c0 + c1 - 1) / 2])
+        center = np.array([(r0 + r1 - 1) / 2, (c0 + c1 - 1) / 2])
         slack = np.maximum(side_px - np.array([r1 - r0, c1 - c0]), 0.15 * side_px) / 2
-        centre = centre + self.generator.uniform(-slack, slack)
+        center = center + self.generator.uniform(-slack, slack)
         middle = (np.array(shape_rc) - 1) / 2
         beyond = np.maximum((np.array(shape_rc) - side_px) / 2, 0) + 0.1 * side_px
-        centre = np.clip(centre, middle - beyond, middle + beyond)
+        center = np.clip(center, middle - beyond, middle + beyond)
         angle = np.pi / 2 * self.generator.integers(4)
         if self.generator.random() < 0.5:
             angle += self.generator.uniform(-0.5, 0.5)
@@ -127,13 +127,13 @@ class ViewSampler:
             turn[:, 0] *= -1
         stretch = np.diag(np.exp(self.generator.uniform(-0.12, 0.12, 2)))
         matrix = turn @ stretch * side_px / self.size
-        return matrix, centre - matrix @ np.full(2, (self.size - 1) / 2)
+        return matrix, center - matrix @ np.full(2, (self.size - 1) / 2)
 
     def _resampled(self, part_rc: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
         return ndimage.affine_transform(part_rc, matrix, offset, (self.size, self.size), order=1, mode="constant")
 
     def _other_contrast(self, image_rc: np.ndarray) -> np.ndarray:
-        """Another display window, gamma, inversion, blur, bias field and noise, each now and then."""
+        """Another displayed range, gamma, inversion, blur, bias field and noise, each now and then."""
         draw, image = self.generator, image_rc
         if draw.random() < 0.5:
             low, high = draw.uniform(-0.15, 0.2), draw.uniform(0.75, 1.25)

@@ -3,17 +3,17 @@
 import numpy as np
 from monai import transforms as mt
 
-from mednextseg.adapt.mednext.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 
 # Rotated and shrunk patches reach beyond their own edges: crop this much more than is kept.
 _CROP_MARGIN = 1.25
 
 
-def training_transforms(recipe: TrainingRecipe) -> mt.Compose:
-    """A labelled case ("image", "label"; channel first) -> a random, augmented patch of recipe.patch_size_kji.
+def training_transforms(recipe: MedNeXtRecipe) -> mt.Compose:
+    """A labeled case ("image", "label"; channel first) -> a random, augmented patch of recipe.patch_size_kji.
 
-    Rotation to 17 degrees, scaling to 20 %, shear, flips along the recipe's axes, then noise, blur, lower resolution, brightness,
-    contrast and gamma in the manner of nnU-Net. Two of three patches are centred on a labelled voxel.
+    Rotation to 17 degrees, scaling to 20 %, shear, mirroring along the recipe's axes, then noise, blur, lower resolution, brightness,
+    contrast and gamma in the manner of nnU-Net. Two of three patches are centered on a labeled voxel.
     """
     both, crop = ["image", "label"], tuple(int(np.ceil(n * _CROP_MARGIN)) for n in recipe.patch_size_kji)
     return mt.Compose(
@@ -32,7 +32,7 @@ def training_transforms(recipe: TrainingRecipe) -> mt.Compose:
                 padding_mode=("zeros", "zeros"),
             ),
             mt.CenterSpatialCropd(both, recipe.patch_size_kji),
-            *(mt.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in recipe.flip_axes_kji),
+            *(mt.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in recipe.mirror_axes_kji),
             mt.RandGaussianNoised("image", prob=0.2, std=0.15),
             mt.RandGaussianSmoothd("image", prob=0.15, sigma_x=(0.4, 1.0), sigma_y=(0.4, 1.0), sigma_z=(0.4, 1.0)),
             mt.RandSimulateLowResolutiond("image", prob=0.15, zoom_range=(0.5, 1.0)),

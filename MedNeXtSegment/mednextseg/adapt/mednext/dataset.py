@@ -1,4 +1,4 @@
-"""Labelled cases in nnU-Net's raw layout (dataset.json, imagesTr, labelsTr, splits_final.json) as arrays for training."""
+"""Labeled cases in nnU-Net's raw layout (dataset.json, imagesTr, labelsTr, splits_final.json) as arrays for training."""
 
 import json
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mednextseg.adapt.mednext.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.geometry import axis_map
 from mednextseg.segment.prepare.intensity import normalize
 from mednextseg.volume_io import read_volume
 
 
 @dataclass(frozen=True)
-class LabelledCase:
+class LabeledCase:
     """Files of one case: an image a channel, one labelmap."""
 
     name: str
@@ -22,7 +22,7 @@ class LabelledCase:
 
 
 @dataclass(frozen=True)
-class LabelledDataset:
+class LabeledDataset:
     """A data set folder.
 
     Attributes:
@@ -33,11 +33,11 @@ class LabelledDataset:
     name: str
     channels: tuple[str, ...]
     labels: dict[str, int]
-    training: tuple[LabelledCase, ...]
-    validation: tuple[LabelledCase, ...]
+    training: tuple[LabeledCase, ...]
+    validation: tuple[LabeledCase, ...]
 
 
-def open_dataset(folder: str | Path) -> LabelledDataset:
+def open_dataset(folder: str | Path) -> LabeledDataset:
     """Read a data set's tables; no image is read.
 
     Raises:
@@ -52,15 +52,15 @@ def open_dataset(folder: str | Path) -> LabelledDataset:
     channels = tuple(table["channel_names"].values())
     ending = table["file_ending"]
 
-    def case(name: str) -> LabelledCase:
+    def case(name: str) -> LabeledCase:
         images = tuple(folder / "imagesTr" / f"{name}_{channel:04d}{ending}" for channel in range(len(channels)))
-        found = LabelledCase(name, images, folder / "labelsTr" / f"{name}{ending}")
+        found = LabeledCase(name, images, folder / "labelsTr" / f"{name}{ending}")
         for path in (*found.images, found.label):
             if not path.is_file():
                 raise FileNotFoundError(f"case {name} of {folder} lacks {path.name}; add the file or remove the case.")
         return found
 
-    return LabelledDataset(
+    return LabeledDataset(
         name=table.get("name", folder.name),
         channels=channels,
         labels={name: int(value) for name, value in table["labels"].items()},
@@ -69,8 +69,8 @@ def open_dataset(folder: str | Path) -> LabelledDataset:
     )
 
 
-def load_case(case: LabelledCase, recipe: TrainingRecipe) -> dict[str, np.ndarray]:
-    """Read, turn and normalise one case for training.
+def load_case(case: LabeledCase, recipe: MedNeXtRecipe) -> dict[str, np.ndarray]:
+    """Read, turn and normalize one case for training.
 
     Returns:
         "image": float32 (channels, K, J, I) and "label": uint8 (1, K, J, I), both in the recipe's orientation.

@@ -1,25 +1,25 @@
-"""A finished training -> a model package: the best averaged weights, a card that says how they were made, the licence."""
+"""A finished training -> a model package: the best averaged weights, a card that says how they were made, the license."""
 
 from pathlib import Path
 
 import torch
 
 import mednextseg
-from mednextseg.adapt.mednext.dataset import LabelledDataset
-from mednextseg.adapt.mednext.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.dataset import LabeledDataset
+from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors
 
-# Distinct colours for labels whose recipe names none: the start of Slicer's generic palette idea, evenly spaced hues.
+# Distinct colors for labels whose recipe names none: the start of Slicer's generic palette idea, evenly spaced hues.
 _COLORS = ((230, 90, 70), (70, 140, 220), (90, 190, 90), (240, 190, 60), (160, 100, 200), (80, 200, 200))
 _HEADS_FOR_TRAINING_ONLY = ("out_1.", "out_2.", "out_3.", "out_4.")
 
 
-def package_training(training_folder: Path, recipe: TrainingRecipe, dataset: LabelledDataset, package: Path) -> ModelCard:
+def package_training(training_folder: Path, recipe: MedNeXtRecipe, dataset: LabeledDataset, package: Path) -> ModelCard:
     """Write a model package from a training folder.
 
-    The recipe's `card` section may give any field of the card (title, labels' names, colours and codes, citation, licence, ...); what
+    The recipe's `card` section may give any field of the card (title, labels' names, colors and codes, citation, license, ...); what
     the training determines (architecture, grid, normalization, mirror axes, hash) is filled in here.
 
     Raises:
@@ -47,7 +47,7 @@ def package_training(training_folder: Path, recipe: TrainingRecipe, dataset: Lab
     return card
 
 
-def _determined_by_training(recipe: TrainingRecipe, dataset: LabelledDataset) -> dict:
+def _determined_by_training(recipe: MedNeXtRecipe, dataset: LabeledDataset) -> dict:
     modality = recipe.extra.get("modality", "MR")
     labels = [
         {"value": value, "name": name, "color": _COLORS[(value - 1) % len(_COLORS)]}
@@ -69,7 +69,7 @@ def _determined_by_training(recipe: TrainingRecipe, dataset: LabelledDataset) ->
         "spacing_kji_mm": recipe.spacing_kji_mm,
         "patch_size_kji": recipe.patch_size_kji,
         "orientation": recipe.orientation,
-        "mirror_axes_kji": recipe.flip_axes_kji,
+        "mirror_axes_kji": recipe.mirror_axes_kji,
         "weights_license": "as the training data",
         "minimum_engine_version": mednextseg.__version__,
     }

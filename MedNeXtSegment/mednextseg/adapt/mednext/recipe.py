@@ -6,9 +6,11 @@ from pathlib import Path
 
 from mednextseg.models.normalization import Normalization
 
+_OLD_FIELDS = {"flip_axes_kji": "mirror_axes_kji"}  # in recipes written before the field had its present name
+
 
 @dataclass(frozen=True)
-class TrainingRecipe:
+class MedNeXtRecipe:
     """Network, grid, augmentation and schedule of one training run.
 
     Attributes:
@@ -17,7 +19,7 @@ class TrainingRecipe:
         orientation: anatomical axes the network works in, letters for +I, +J, +K.
         spacing_kji_mm, patch_size_kji: grid of the network; the patch is divisible by 16.
         normalization: one for each channel.
-        flip_axes_kji: axes (0 K, 1 J, 2 I) along which a flipped patient is as likely as the original one.
+        mirror_axes_kji: axes (0 K, 1 J, 2 I) along which a mirrored patient is as likely as the original one.
         batch_size, max_steps: patches a step, steps of the whole schedule.
         learning_rate, weight_decay, adam_eps: of AdamW (the paper's trainers use 1e-3, 3e-5 and 1e-4).
         warmup_steps: linear rise before the polynomial decay (exponent 0.9, as in nnU-Net).
@@ -33,7 +35,7 @@ class TrainingRecipe:
     spacing_kji_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     patch_size_kji: tuple[int, int, int] = (64, 64, 64)
     normalization: tuple[Normalization, ...] = (Normalization("zscore"),)
-    flip_axes_kji: tuple[int, ...] = ()
+    mirror_axes_kji: tuple[int, ...] = ()
     batch_size: int = 2
     max_steps: int = 2000
     learning_rate: float = 1e-3
@@ -46,13 +48,13 @@ class TrainingRecipe:
     extra: dict = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, path: str | Path) -> "TrainingRecipe":
+    def from_json(cls, path: str | Path) -> "MedNeXtRecipe":
         """Read a recipe; fields this version does not know are kept in `extra`.
 
         Raises:
             ValueError: where a required field is missing.
         """
-        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        raw = {_OLD_FIELDS.get(name, name): value for name, value in json.loads(Path(path).read_text(encoding="utf-8")).items()}
         missing = [name for name in ("id", "title") if name not in raw]
         if missing:
             raise ValueError(f"{path}: the training recipe lacks {', '.join(missing)}; add them.")

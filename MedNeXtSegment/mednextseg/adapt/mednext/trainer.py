@@ -13,9 +13,9 @@ from monai.networks.utils import one_hot
 
 from mednextseg.adapt.mednext.augmentation import training_transforms
 from mednextseg.adapt.mednext.curves import draw_curves
-from mednextseg.adapt.mednext.dataset import LabelledDataset, load_case
+from mednextseg.adapt.mednext.dataset import LabeledDataset, load_case
 from mednextseg.adapt.mednext.losses import segmentation_loss
-from mednextseg.adapt.mednext.recipe import TrainingRecipe
+from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.resumable_training import LOG_FILE, ResumableTraining
 from mednextseg.networks.mednext import build_mednext
 
@@ -36,8 +36,8 @@ class Trainer(ResumableTraining):
 
     def __init__(
         self,
-        recipe: TrainingRecipe,
-        dataset: LabelledDataset,
+        recipe: MedNeXtRecipe,
+        dataset: LabeledDataset,
         folder: Path,
         device: str = "cpu",
         on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
@@ -105,7 +105,7 @@ class Trainer(ResumableTraining):
         draw_curves(self.folder / LOG_FILE, self.folder / CURVE_FILE)
 
 
-def learning_rate_at(step: int, recipe: TrainingRecipe) -> float:
+def learning_rate_at(step: int, recipe: MedNeXtRecipe) -> float:
     """Linear warm-up, then polynomial decay with exponent 0.9 to zero at max_steps."""
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps

@@ -98,8 +98,8 @@ def _measure(
         outcome.failed.update({f"{where} / {name}": error for name, error in failed.items()})
         cases = tuple(name for name in cases if name not in failed)
     matched, evaluation = match_cases(dataset.references, folder, only=cases)
-    settings = for_model(dataset, model)
-    evaluate_files(matched, evaluation, settings, output / "results" / dataset.name / model.name)
+    options = for_model(dataset, model)
+    evaluate_files(matched, evaluation, options, output / "results" / dataset.name / model.name)
     outcome.failed.update({f"{where} / {name}": error for name, error in evaluation.failed.items()})
     report(f"{where}: {len(evaluation.results)} case(s) measured")
     return evaluation.results

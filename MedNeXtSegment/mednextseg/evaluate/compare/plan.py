@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mednextseg.evaluate.settings import EvaluationSettings
+from mednextseg.evaluate.measure_options import MeasureOptions
 from mednextseg.segment.recipe import SegmentRecipe
 
 _DATASET_PLACEHOLDER = "{dataset}"
@@ -35,7 +35,7 @@ class DatasetEntry:
     name: str
     images: Path
     references: Path
-    settings: EvaluationSettings
+    options: MeasureOptions
     cases: tuple[str, ...] | None
 
 
@@ -76,9 +76,9 @@ def read_plan(path: Path, recipe: Path | None, device: str) -> TablePlan:
     return TablePlan(models, datasets, device)
 
 
-def for_model(dataset: DatasetEntry, model: ModelEntry) -> EvaluationSettings:
-    """The data set's settings with the model's spellings; a model's files bring their own names or follow the data set's table."""
-    return replace(dataset.settings, pairs={**dataset.settings.pairs, **model.pairs})
+def for_model(dataset: DatasetEntry, model: ModelEntry) -> MeasureOptions:
+    """The data set's options with the model's spellings; a model's files bring their own names or follow the data set's table."""
+    return replace(dataset.options, pairs={**dataset.options.pairs, **model.pairs})
 
 
 def prediction_folder(model: ModelEntry, dataset: DatasetEntry, output: Path) -> Path:
@@ -100,14 +100,14 @@ def _model(raw: Mapping, default: SegmentRecipe, base: Path) -> ModelEntry:
 
 
 def _dataset(raw: Mapping, tolerances_mm: Mapping[str, float], base: Path) -> DatasetEntry:
-    settings = EvaluationSettings.from_dict({
+    options = MeasureOptions.from_dict({
         "reference": raw.get("labels"),
         "prediction": raw.get("labels"),
         "pairs": raw.get("pairs", {}),
         "unions": raw.get("unions", ()),
         "tolerances_mm": {**tolerances_mm, **raw.get("tolerances_mm", {})},
     })  # fmt: skip
-    return DatasetEntry(raw["name"], base / raw["images"], base / raw["references"], settings, _cases(raw.get("cases"), base))
+    return DatasetEntry(raw["name"], base / raw["images"], base / raw["references"], options, _cases(raw.get("cases"), base))
 
 
 def _cases(raw: Sequence[str] | str | None, base: Path) -> tuple[str, ...] | None:

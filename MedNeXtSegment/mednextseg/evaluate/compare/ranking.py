@@ -1,4 +1,4 @@
-"""Installed models ranked by CCFV on a few labelled cases of one's own (see transferability.py); no source data is needed."""
+"""Installed models ranked by CCFV on a few labeled cases of one's own (see transferability.py); no source data is needed."""
 
 from collections.abc import Callable, Sequence
 
@@ -28,7 +28,7 @@ def rank_models(
     seed: int = 0,
     report: Callable[[str], None] = lambda text: None,
 ) -> dict[str, TransferabilityScore]:
-    """Score models on labelled cases.
+    """Score models on labeled cases.
 
     Args:
         models: with as many channels as the cases.
@@ -54,7 +54,7 @@ def rank_models(
 def case_features(
     model: LoadedModel, volume: np.ndarray, geometry: Geometry, labels: Segmentation, device: str = "cpu", seed: int = 0
 ) -> CaseFeatures:
-    """Sample a network's decoder features at labelled voxels and anywhere, on the network's own grid."""
+    """Sample a network's decoder features at labeled voxels and anywhere, on the network's own grid."""
     prepared = prepare(checked_channels(volume, geometry, model.card), geometry, model.card)
     labelmap_kji = resample_labels(labels.labelmap_kji, labels.geometry, prepared.network_geometry)
     patch_kji = tuple(model.card.patch_size_kji)
@@ -82,7 +82,7 @@ def sample_features(
     voxels_kji: np.ndarray,
     device: str = "cpu",
 ) -> list[np.ndarray]:
-    """Features of single voxels: each is looked up once, in the window whose centre is nearest, at its place on the stage's grid.
+    """Features of single voxels: each is looked up once, in the window whose center is nearest, at its place on the stage's grid.
 
     Args:
         image_ckji: float32, at least one patch large.

@@ -1,4 +1,4 @@
-"""Which model fits my data? CCFV: class consistency and feature variety of a network's decoder on a few labelled cases.
+"""Which model fits my data? CCFV: class consistency and feature variety of a network's decoder on a few labeled cases.
 
 Paper: Yang et al., "Pick the Best Pre-trained Model: Towards Transferability Estimation for Medical Image Segmentation", MICCAI 2023
 (arXiv:2307.11958). For every decoder stage i
@@ -63,7 +63,7 @@ class TransferabilityScore:
 def wasserstein2(first: np.ndarray, second: np.ndarray) -> float:
     """Wasserstein-2 distance between the Gaussians fitted to two (n, channels) samples, n >= 2 each.
 
-    The cross term tr((S1^1/2 S2 S1^1/2)^1/2) is the nuclear norm of X1 X2^T / sqrt((n1 - 1)(n2 - 1)) of the centred samples: real,
+    The cross term tr((S1^1/2 S2 S1^1/2)^1/2) is the nuclear norm of X1 X2^T / sqrt((n1 - 1)(n2 - 1)) of the centered samples: real,
     and only as large as the samples.
     """
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
@@ -93,10 +93,10 @@ def transferability(cases: Sequence[CaseFeatures]) -> TransferabilityScore:
         ValueError: for fewer than two cases, or no structure that two of them share.
     """
     if len(cases) < 2:
-        raise ValueError(f"ranking models needs at least two labelled cases, got {len(cases)}.")
+        raise ValueError(f"ranking models needs at least two labeled cases, got {len(cases)}.")
     classes = _shared_classes(cases)
     if not classes:
-        raise ValueError(f"no structure of at least {MIN_CLASS_VOXELS} voxels is labelled in two of the cases; label more.")
+        raise ValueError(f"no structure of at least {MIN_CLASS_VOXELS} voxels is labeled in two of the cases; label more.")
     distances = _pair_distances(cases, classes)
     variety = np.array([[1 / hyperspherical_energy(points) for points in case.anywhere] for case in cases])
     everyone = np.arange(len(cases))

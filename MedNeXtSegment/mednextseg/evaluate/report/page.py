@@ -1,4 +1,4 @@
-"""Pieces of a self-contained HTML page: tables that sort on a click, cells coloured by value, pictures inside the file."""
+"""Pieces of a self-contained HTML page: tables that sort on a click, cells colored by value, pictures inside the file."""
 
 import base64
 import html
@@ -36,7 +36,7 @@ document.querySelectorAll("th").forEach(function (head) {
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what it shows, what it sorts by, and how good it is (0 worst .. 1 best; None for no colour)."""
+    """One cell: what it shows, what it sorts by, and how good it is (0 worst .. 1 best; None for no color)."""
 
     text: str
     value: float | None = None

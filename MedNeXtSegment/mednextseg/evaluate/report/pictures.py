@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from mednextseg.evaluate.case import CaseResult, align
 from mednextseg.evaluate.folders import CaseFiles, predicted_names
+from mednextseg.evaluate.measure_options import MeasureOptions
 from mednextseg.evaluate.report.figures import error_views
 from mednextseg.evaluate.report.summary import worst
-from mednextseg.evaluate.settings import EvaluationSettings
 from mednextseg.segmentation_io import read_segmentation
 from mednextseg.volume_io import read_volume
 
 
 def worst_case_pictures(
-    cases: Sequence[CaseFiles], results: Sequence[CaseResult], settings: EvaluationSettings, count: int
+    cases: Sequence[CaseFiles], results: Sequence[CaseResult], options: MeasureOptions, count: int
 ) -> list[tuple[str, bytes]]:
     """(caption, PNG) of the cases with the lowest Dice, three planes through the largest error each."""
     files = {case.name: case for case in cases}
@@ -24,7 +24,7 @@ def worst_case_pictures(
         if place_ras is None:
             continue
         reference, prediction = read_segmentation(files[case].reference), read_segmentation(files[case].prediction)
-        aligned = align(reference, prediction, settings, names)
+        aligned = align(reference, prediction, options, names)
         pair = next(pair for pair in aligned.join.pairs if pair.name == label)
         image, geometry = read_volume(files[case].image) if files[case].image else (None, None)
         where = ", ".join(f"{mm:.1f}" for mm in place_ras)

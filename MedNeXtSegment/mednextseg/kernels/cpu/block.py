@@ -147,7 +147,7 @@ class Shortcut:
 
 
 def add_mlp(mlp: NormalizedMlp, rows: Tensor, target: Tensor) -> None:
-    """target += mlp(rows), normalised by the statistics of these rows; (V, C) and (V, C_out). May shift the rows."""
+    """target += mlp(rows), normalized by the statistics of these rows; (V, C) and (V, C_out). May shift the rows."""
     folded = mlp.normalize([rows])
     for voxels in chunks(rows.shape[0], mlp.hidden):
         target[voxels].add_(mlp(rows[voxels], *folded))

@@ -73,7 +73,7 @@ class TransposedDepthwise:
             first = (parity + kernel // 2) % 2
             taps = torch.arange(first, kernel, 2).flip(0)
             weight = weight.index_select(axis, taps)
-        # An even output has as many input neighbours on either side; an odd one sits half-way, its n - 1 outputs need one less.
+        # An even output has as many input neighbors on either side; an odd one sits half-way, its n - 1 outputs need one less.
         padding = tuple((taps - 1) // 2 for taps in weight.shape[2:])
         return Phase(parity_kji, channels_last(weight, weight.dtype), padding)
 

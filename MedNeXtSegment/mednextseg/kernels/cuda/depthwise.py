@@ -72,7 +72,7 @@ class CudaDepthwise:
 
 
 def taps_first(weight: Tensor, device: torch.device) -> Tensor:
-    """The weight (C, 1, k, k, k) of a depthwise convolution as (k*k*k, C) float32: neighbouring channels lie together."""
+    """The weight (C, 1, k, k, k) of a depthwise convolution as (k*k*k, C) float32: neighboring channels lie together."""
     return weight.detach().flatten(1).t().to(device, torch.float32, copy=True).contiguous()
 
 

@@ -1,6 +1,6 @@
 """Mean and variance of every channel of every sample on a graphics card, in two stages that always add in the same order.
 
-The kernels that write an activation summarise every tile of it while its values are still in registers: count, mean, sum and
+The kernels that write an activation summarize every tile of it while its values are still in registers: count, mean, sum and
 squares of the deviations from that mean. A second kernel combines the tiles in double precision (Chan, Golub and LeVeque 1979). No
 difference of large sums is taken anywhere, and there are no atomic additions, so a result does not change from run to run.
 """
@@ -122,7 +122,7 @@ def combine_statistics(tile_statistics: Tensor, counts: Tensor, norm: NormWeight
     Args:
         tile_statistics, counts: as `store_tile_statistics` left them.
     Returns:
-        (N, 3, C) float32: mean, scale = gamma / sqrt(variance + eps) with the biased variance, offset. The normalised value of x
+        (N, 3, C) float32: mean, scale = gamma / sqrt(variance + eps) with the biased variance, offset. The normalized value of x
         is (x - mean) * scale + offset.
     """
     samples, tiles, _, channels = tile_statistics.shape

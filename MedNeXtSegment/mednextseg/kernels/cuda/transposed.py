@@ -1,8 +1,8 @@
 """Transposed depthwise convolution of stride 2 in Triton, with the statistics of its output taken in the same pass.
 
 Output voxel o gets input voxel i through tap t = o + p - 2 i, where p = kernel // 2. With o = 2 m + parity, every output of a cell m
-sees the inputs i = m + shift of a small neighbourhood (3 x 3 x 3 for a kernel of 5), each through the tap parity + p - 2 shift. A
-program loads this neighbourhood for a tile of cells and adds to four outputs of every cell at the same time, those of one parity
+sees the inputs i = m + shift of a small neighborhood (3 x 3 x 3 for a kernel of 5), each through the tap parity + p - 2 shift. A
+program loads this neighborhood for a tile of cells and adds to four outputs of every cell at the same time, those of one parity
 along k: four, so that there are registers for two cells a thread and a weight that is loaded serves both.
 
 The outputs lie phase after phase: (N, 8 * K*J*I, C), phase 4 pk + 2 pj + pi, each with the grid of the input. An axis of n voxels

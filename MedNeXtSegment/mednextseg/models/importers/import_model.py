@@ -50,7 +50,7 @@ def import_model(
         The card, the folder and what the user should know.
     Raises:
         FileNotFoundError: where the path does not exist.
-        ValueError: for a layout that is not known, a damaged or hostile file, and everything that could not be honoured exactly.
+        ValueError: for a layout that is not known, a damaged or hostile file, and everything that could not be honored exactly.
     """
     path = Path(path).expanduser().absolute()
     if not path.exists():

@@ -125,7 +125,7 @@ def _normalization(target: str, arguments: Mapping[str, Any]) -> dict:
     if target == "NormalizeIntensityd":
         if arguments.get("subtrahend") is not None or not arguments.get("channel_wise", False):
             raise ValueError(
-                "the bundle normalises with numbers of its own or over all channels at once; import the weights with a card."
+                "the bundle normalizes with numbers of its own or over all channels at once; import the weights with a card."
             )
         return {"scheme": "zscore_nonzero" if arguments.get("nonzero") else "zscore"}
     if target == "ScaleIntensityd":

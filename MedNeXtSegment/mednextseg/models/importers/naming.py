@@ -1,4 +1,4 @@
-"""Names, colours and modalities for cards of models that come without them."""
+"""Names, colors and modalities for cards of models that come without them."""
 
 import re
 
@@ -28,6 +28,6 @@ def channel_fields(name: str, normalization: dict) -> dict:
 
 
 def label_fields(value: int, name: str) -> dict:
-    """A label as a card has it, with colour and codes where its name is known."""
+    """A label as a card has it, with color and codes where its name is known."""
     label = coded_label(value, name)
     return {"value": value, "name": name, "color": list(label.color), "terminology": label.terminology}

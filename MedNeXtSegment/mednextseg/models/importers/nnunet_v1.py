@@ -3,7 +3,7 @@
     .../3d_fullres/TaskNNN_Name/<Trainer>__<Plans>/{plans.pkl, postprocessing.json, fold_k/model_final_checkpoint.model(.pkl)}
 
 The rules that the card fields stand for are those of nnU-Net 1.7 (Isensee et al., Nature Methods 2021): crop to the nonzero box, resample
-by cubic splines, then normalise; probabilities are averaged over windows, mirror images and folds.
+by cubic splines, then normalize; probabilities are averaged over windows, mirror images and folds.
 """
 
 import json

@@ -3,7 +3,7 @@
     .../DatasetNNN_Name/<Trainer>__<Plans>__<configuration>/{plans.json, dataset.json, fold_k/checkpoint_final.pth}
 
 A checkpoint carries its plans and its data set's description, so a lone file is enough. The plans' `architecture` entry is not read:
-custom trainers leave it at the default U-Net. Rules: normalise, then resample; logits are averaged (nnU-Net 2.x).
+custom trainers leave it at the default U-Net. Rules: normalize, then resample; logits are averaged (nnU-Net 2.x).
 """
 
 import json

@@ -1,6 +1,6 @@
 """Fetching one file over the network: only when asked to, resumable, checked by its SHA-256 before anyone sees it.
 
-urllib honours the proxy settings of the system and of HTTP_PROXY, HTTPS_PROXY and NO_PROXY; SSL_CERT_FILE names certificates of an
+urllib honors the proxy settings of the system and of HTTP_PROXY, HTTPS_PROXY and NO_PROXY; SSL_CERT_FILE names certificates of an
 institution's own. Standard library only.
 """
 

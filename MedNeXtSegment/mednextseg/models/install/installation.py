@@ -38,14 +38,14 @@ def install(
     Args:
         source: a folder, a zip, or an http(s) address of a zip. The network is used for an address only.
         sha256: of the zip; needed for an address, checked for a file where given.
-        accept_license: the user has read and accepts the licence of the weights.
+        accept_license: the user has read and accepts the license of the weights.
         progress: called with the bytes so far and the bytes in all (None where a server does not say).
         cancelled: asked between blocks; returns True to stop.
     Returns:
         The package's folder in the library.
     Raises:
         FileNotFoundError: where there is no such path.
-        LicenseNotAcceptedError: where the licence restricts use and was not accepted yet.
+        LicenseNotAcceptedError: where the license restricts use and was not accepted yet.
         ValueError: for a package that is hostile, damaged or installed already.
         ConnectionError: where the server of an address cannot be reached or answers with an error.
         Cancelled: where the caller stopped; a download can be continued.
@@ -60,7 +60,7 @@ def install(
         try:
             folder = _install_zip(archive, library, accept_license, lambda fraction: _check(cancelled))
         except LicenseNotAcceptedError:
-            raise  # the file stays: the second try, with the licence accepted, finds it
+            raise  # the file stays: the second try, with the license accepted, finds it
         except ValueError:
             archive.unlink()
             raise

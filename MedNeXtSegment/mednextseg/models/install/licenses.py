@@ -1,4 +1,4 @@
-"""Licences of weights: which ones need the user's consent, and which consents were given. Standard library only."""
+"""Licenses of weights: which ones need the user's consent, and which consents were given. Standard library only."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from mednextseg.files import write_text
 from mednextseg.models.library import library_folder
 from mednextseg.models.model_card import LICENSE_FILE, ModelCard
 
-# Licences that allow any use as long as authors are named (and, for share-alike, the weights stay under the same terms).
+# Licenses that allow any use as long as authors are named (and, for share-alike, the weights stay under the same terms).
 _PERMISSIVE = (
     "apache-2.0",
     "mit",
@@ -26,7 +26,7 @@ _CONSENTS_FILE = "accepted_licenses.json"
 
 
 class LicenseNotAcceptedError(ValueError):
-    """The licence of the weights restricts their use; `text` is what the user has to read."""
+    """The license of the weights restricts their use; `text` is what the user has to read."""
 
     def __init__(self, message: str, text: str) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class LicenseNotAcceptedError(ValueError):
 
 
 def needs_consent(card: ModelCard) -> bool:
-    """Whether the licence of the weights is not one of the well-known permissive ones."""
+    """Whether the license of the weights is not one of the well-known permissive ones."""
     return card.weights_license.strip().lower() not in _PERMISSIVE
 
 
@@ -44,7 +44,7 @@ def is_accepted(card: ModelCard, folder: Path) -> bool:
 
 
 def license_text(card: ModelCard, folder: Path) -> str:
-    """The licence as the package has it, under its name on the card."""
+    """The license as the package has it, under its name on the card."""
     file = folder / LICENSE_FILE
     text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     return f"{card.weights_license}\n\n{text}".strip()
@@ -54,14 +54,14 @@ def check_license(card: ModelCard, folder: Path, accept: bool) -> None:
     """Remember a consent that is given, and insist on one where it is needed.
 
     Raises:
-        LicenseNotAcceptedError: with the licence's text.
+        LicenseNotAcceptedError: with the license's text.
     """
     if not needs_consent(card) or is_accepted(card, folder):
         return
     text = license_text(card, folder)
     if not accept:
         raise LicenseNotAcceptedError(
-            f"the weights of {card.id} are licensed as {card.weights_license!r}; read the licence and accept it.",
+            f"the weights of {card.id} are licensed as {card.weights_license!r}; read the license and accept it.",
             text,
         )
     consents = {**_consents(), card.id: _digest(text)}

@@ -11,7 +11,7 @@ from mednextseg.files import replacing
 from mednextseg.models.model_card import CARD_FILE
 
 _MAX_ENTRIES = 200
-# Weights hardly compress; cards and licences are small. More than this is a bomb.
+# Weights hardly compress; cards and licenses are small. More than this is a bomb.
 _MAX_RATIO, _SMALL_BYTES = 20, 50_000_000
 _BLOCK_BYTES = 1 << 20
 

@@ -20,7 +20,7 @@ from mednextseg.refine.prompter import (
     obey_clicks,
     scaled_to_display,
 )
-from mednextseg.refine.prompters.network_view import SliceView, view_around, whole_slice
+from mednextseg.refine.prompters.network_view import NetworkView, view_around, whole_slice
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
 from mednextseg.refine.prompts import Prompts
 
@@ -39,7 +39,7 @@ class ClickNetPrompter:
         disk_radius_px: radius of a click in that view.
         model_hash: SHA-256 of the weights.
         device: torch device name.
-        licence: of the weights.
+        license: of the weights.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class ClickNetPrompter:
         disk_radius_px: float,
         model_hash: str,
         device: str = "cpu",
-        licence: str = "",
+        license: str = "",
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last).eval()
         self.disk_radius_px, self.device = disk_radius_px, torch.device(device)
-        self.info = PrompterInfo("clicknet", model_hash, False, native_size_px=native_size_px, device=device, licence=licence)
+        self.info = PrompterInfo("clicknet", model_hash, False, native_size_px=native_size_px, device=device, license=license)
 
     @classmethod
     def from_folder(cls, folder: Path, device: str = "cpu") -> "ClickNetPrompter":
@@ -109,7 +109,7 @@ class ClickNetPrompter:
             raise PromptCancelledError("a newer prompt has arrived.")
         return self._look(embedding, again, closer)
 
-    def _look(self, embedding: Embedding, prompts: Prompts, view: SliceView) -> Result:
+    def _look(self, embedding: Embedding, prompts: Prompts, view: NetworkView) -> Result:
         box = None if prompts.box is None else tuple(view.box_to_view(prompts.box))
         previous = None if prompts.mask is None else view.cut(prompts.mask)
         points = view.points_to_view(prompts.points_rc)

@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
-class SliceView:
+class NetworkView:
     """A square of a slice, seen at size_px x size_px pixels. It may reach beyond the slice.
 
     Attributes:
-        top, left: edge coordinates of its upper left corner; the edge of pixel 0 is 0, its centre 0.5.
+        top, left: edge coordinates of its upper left corner; the edge of pixel 0 is 0, its center 0.5.
         side: length of its side in pixels of the slice.
         size_px: pixels of the network along each side.
     """
@@ -28,7 +28,7 @@ class SliceView:
         return self.size_px / self.side
 
     def points_to_view(self, points_rc: np.ndarray) -> np.ndarray:
-        """(N, 2) slice indices to view indices (pixel centres on whole numbers in both)."""
+        """(N, 2) slice indices to view indices (pixel centers on whole numbers in both)."""
         return (np.asarray(points_rc, float) + 0.5 - (self.top, self.left)) * self.scale - 0.5
 
     def points_to_slice(self, points_rc: np.ndarray) -> np.ndarray:
@@ -55,19 +55,19 @@ class SliceView:
         rows_in, cols_in = (rows > 0) & (rows < self.size_px), (cols > 0) & (cols < self.size_px)
         result = np.zeros(shape_rc, np.float32)
         if rows_in.any() and cols_in.any():
-            # Clamped to the outermost centres: the last half pixel continues the edge instead of fading to 0.
+            # Clamped to the outermost centers: the last half pixel continues the edge instead of fading to 0.
             rows, cols = (part.clamp(0.5, self.size_px - 0.5) for part in (rows[rows_in], cols[cols_in]))
             result[np.ix_(rows_in.numpy(), cols_in.numpy())] = _sampled(tensor, rows, cols)
         return result
 
 
-def whole_slice(shape_rc: tuple[int, int], size_px: int) -> SliceView:
-    """The smallest square around a slice, centred."""
+def whole_slice(shape_rc: tuple[int, int], size_px: int) -> NetworkView:
+    """The smallest square around a slice, centered."""
     side = float(max(shape_rc))
-    return SliceView((shape_rc[0] - side) / 2, (shape_rc[1] - side) / 2, side, size_px)
+    return NetworkView((shape_rc[0] - side) / 2, (shape_rc[1] - side) / 2, side, size_px)
 
 
-def view_around(box: np.ndarray, margin: float, least_side_px: float, shape_rc: tuple[int, int], size_px: int) -> SliceView:
+def view_around(box: np.ndarray, margin: float, least_side_px: float, shape_rc: tuple[int, int], size_px: int) -> NetworkView:
     """A square around a box, `margin` times as long as its longer side, shifted into the slice as far as it fits."""
     r0, c0, r1, c1 = box
     side = max(margin * max(r1 - r0, c1 - c0), least_side_px)
@@ -76,7 +76,7 @@ def view_around(box: np.ndarray, margin: float, least_side_px: float, shape_rc: 
     corner = [(r0 + r1 - side) / 2, (c0 + c1 - side) / 2]
     for axis, length in enumerate(shape_rc):
         corner[axis] = (length - side) / 2 if side >= length else min(max(corner[axis], 0.0), length - side)
-    return SliceView(corner[0], corner[1], side, size_px)
+    return NetworkView(corner[0], corner[1], side, size_px)
 
 
 def _sampled(tensor: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor) -> np.ndarray:

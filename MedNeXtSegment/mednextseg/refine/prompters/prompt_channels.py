@@ -15,7 +15,7 @@ def prompt_channels(
 
     Args:
         image_rc: (H, W) intensities in [0, 1].
-        points_rc: (N, 2) continuous (row, col), pixel centres on whole numbers.
+        points_rc: (N, 2) continuous (row, col), pixel centers on whole numbers.
         labels: (N,) 1 for object, 0 for background.
         box_rc: r0, c0, r1, c1, half-open pixel indices: a pixel is inside where r0 <= row + 0.5 <= r1, likewise for columns.
         previous_rc: (H, W) probability of the last result, or None.

@@ -13,7 +13,7 @@ from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import LinearOperator, cg
 
 from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, scaled_to_display
-from mednextseg.refine.prompters.network_view import SliceView, view_around, whole_slice
+from mednextseg.refine.prompters.network_view import NetworkView, view_around, whole_slice
 from mednextseg.refine.prompts import Prompts
 
 _SIZE_PX, _LEAST_SIZE_PX = 128, 32
@@ -23,7 +23,7 @@ _EDGE_FLOOR = 1e-5
 _SEED_RADIUS_PX = 1.5
 _BORDER_FREE_PX = 12.0  # border pixels are background seeds except this near to an object click
 # Weight of the earlier mask against the unit weight of a flat edge: with clicks, which make room for themselves, and without,
-# where only the image can correct it (a neighbouring slice's mask).
+# where only the image can correct it (a neighboring slice's mask).
 _PRIOR_WEIGHT, _LONE_PRIOR_WEIGHT = 0.1, 0.02
 _CLICK_REACH_PX = 14.0  # the prior fades near a click, which says that it was wrong there
 
@@ -123,7 +123,7 @@ def _laplacian(image_rc: np.ndarray):
     return (diags(np.asarray(adjacency.sum(axis=1)).ravel()) - adjacency).tocsr()
 
 
-def _seeds(view: SliceView, prompts: Prompts, prior: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _seeds(view: NetworkView, prompts: Prompts, prior: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Foreground and background seeds in the view: clicks, the border, the outside of a box, the middle of a lone mask."""
     size = view.size_px
     rows, cols = np.indices((size, size))
@@ -154,7 +154,7 @@ def _ellipse(box: np.ndarray, shape_rc: tuple[int, int]) -> np.ndarray:
     return (squared <= 0.25).astype(np.float32)
 
 
-def _prior_weight(view: SliceView, prompts: Prompts) -> np.ndarray:
+def _prior_weight(view: NetworkView, prompts: Prompts) -> np.ndarray:
     lone = not len(prompts.points_rc)
     weight = np.full((view.size_px, view.size_px), _LONE_PRIOR_WEIGHT if lone else _PRIOR_WEIGHT)
     rows, cols = np.indices(weight.shape)

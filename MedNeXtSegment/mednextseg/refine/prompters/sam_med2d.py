@@ -87,16 +87,16 @@ class SamPrompter:
         spacing_rc_mm: tuple[float, float] = (1.0, 1.0),
         display_range: tuple[float, float] | None = None,
     ) -> Embedding:
-        """Encode a slice; costly and worth caching. See Prompter.encode. Colours are given as RGB."""
-        grey = scaled_to_display(image_rc, display_range)
-        pixels = np.asarray(image_rc, np.float32) if np.ndim(image_rc) == 3 else np.repeat(grey[..., None] * 255.0, 3, axis=2)
+        """Encode a slice; costly and worth caching. See Prompter.encode. Colors are given as RGB."""
+        gray = scaled_to_display(image_rc, display_range)
+        pixels = np.asarray(image_rc, np.float32) if np.ndim(image_rc) == 3 else np.repeat(gray[..., None] * 255.0, 3, axis=2)
         if self.family == "sam_med2d":
             pixels = pixels[..., ::-1]  # its training read images with OpenCV, blue first
         # Inference mode: a cached embedding must not keep the encoder's graph alive.
         with torch.inference_mode():
             inputs, scale = network_input(pixels, self.family, self.network.image_size)
             embedding = self.network.image_encoder(inputs.to(self.device))
-        return Embedding(grey, tuple(spacing_rc_mm), SamFeatures(embedding.half().cpu(), scale))
+        return Embedding(gray, tuple(spacing_rc_mm), SamFeatures(embedding.half().cpu(), scale))
 
     def predict(self, embedding: Embedding, prompts: Prompts, state: Any = None, cancel: Cancel | None = None) -> Result:
         """Answer prompts; see Prompter.predict. `state` is the last low-resolution mask logits, (1, 1, 4 * grid, 4 * grid)."""

@@ -13,11 +13,11 @@ class SlicePlane:
     """A grid of pixels on a plane.
 
     Attributes:
-        origin_ras: (3,) mm, centre of pixel (0, 0).
+        origin_ras: (3,) mm, center of pixel (0, 0).
         row_direction_ras, col_direction_ras: (3,) unit vectors along which the row and the column number grow; at right angles.
-        spacing_rc_mm: distance of pixel centres.
+        spacing_rc_mm: distance of pixel centers.
         shape_rc: pixels.
-        thickness_mm: of the slab that the slice stands for; voxels whose centre lies within half of it belong to the slice.
+        thickness_mm: of the slab that the slice stands for; voxels whose center lies within half of it belong to the slice.
     Raises:
         ValueError: for directions that are not unit vectors at right angles, or a size that is not positive.
     """
@@ -64,7 +64,7 @@ class SlicePlane:
 
     def box_from_ras(self, corners_ras: np.ndarray) -> np.ndarray:
         """Two opposite corners (2, 3) in RAS to a half-open, sorted box r0, c0, r1, c1 whose edges pass through them."""
-        corners = self.rc_from_ras(corners_ras) + 0.5  # from centre to edge numbering
+        corners = self.rc_from_ras(corners_ras) + 0.5  # from center to edge numbering
         return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
 
     def shifted(self, distance_mm: float) -> "SlicePlane":
@@ -103,13 +103,13 @@ class SlicePlane:
 
 
 def slab_thickness_mm(geometry: Geometry, normal_ras: np.ndarray) -> float:
-    """Distance between neighbouring voxel layers across a plane: along each line of voxels nearest to the normal exactly one
-    centre lies within half of it, so that slices put side by side neither overlap nor leave gaps."""
+    """Distance between neighboring voxel layers across a plane: along each line of voxels nearest to the normal exactly one
+    center lies within half of it, so that slices put side by side neither overlap nor leave gaps."""
     return float(np.abs(geometry.ijk_to_ras[:3, :3].T @ np.asarray(normal_ras, float)).max())
 
 
 def cut_thickness_mm(geometry: Geometry, normal_ras: np.ndarray) -> float:
-    """Extent of a voxel across a plane: the centre of every voxel that the plane cuts lies within half of it. On a plane of the
+    """Extent of a voxel across a plane: the center of every voxel that the plane cuts lies within half of it. On a plane of the
     grid's own it is that of the slab, on oblique ones up to sqrt(3) times as much."""
     return float(np.abs(geometry.ijk_to_ras[:3, :3].T @ np.asarray(normal_ras, float)).sum())
 
@@ -170,7 +170,7 @@ def plane_through(
     along = corners @ np.stack([row, col], axis=1)
     low, high = along.min(axis=0), along.max(axis=0)
     shape = [max(1, int(np.ceil((high[n] - low[n] + 2 * half[n]) / steps[n] - 1e-6))) for n in range(2)]
-    # Centred on the volume: whole voxels of overhang are shared evenly, and a native plane falls on the voxel centres.
+    # Centered on the volume: whole voxels of overhang are shared evenly, and a native plane falls on the voxel centers.
     start = [(low[n] + high[n]) / 2 - steps[n] * (shape[n] - 1) / 2 for n in range(2)]
     on_plane = corners[0] + distance * normal
     origin = on_plane + (start[0] - on_plane @ row) * row + (start[1] - on_plane @ col) * col

@@ -34,7 +34,7 @@ class SliceEdit:
 def sample_slice(
     volume_kji: np.ndarray, geometry: Geometry, plane: SlicePlane, order: int = 1, outside: float | None = None
 ) -> np.ndarray:
-    """The volume's values at the plane's pixel centres.
+    """The volume's values at the plane's pixel centers.
 
     Args:
         volume_kji: (K, J, I).
@@ -54,7 +54,7 @@ def sample_slice(
     nearest = np.round(indices)
     indices = np.where(np.abs(indices - nearest) < 1e-6, nearest, indices)
     fill = float(volume_kji.min()) if outside is None else outside
-    # Up to half a voxel beyond the outermost centres the image still is: the edge is repeated there, not faded out.
+    # Up to half a voxel beyond the outermost centers the image still is: the edge is repeated there, not faded out.
     limits = np.array(volume_kji.shape)[:, None, None] - 1.0
     inside = ((indices >= -0.5 - 1e-6) & (indices <= limits + 0.5 + 1e-6)).all(axis=0)
     # The volume is read as it is: a copy in another type would cost more than the slice.
@@ -67,7 +67,7 @@ def slice_edit(
 ) -> SliceEdit | None:
     """The voxels of a segment's grid that a slice stands for, and what it says about them.
 
-    A voxel belongs to the slice where its centre projects onto the slice's pixels and lies within half a slice: half of the
+    A voxel belongs to the slice where its center projects onto the slice's pixels and lies within half a slice: half of the
     thicker of the plane's slab and the segment's own layers. Of two planes one layer apart each voxel belongs to one only.
 
     Args:
@@ -102,7 +102,7 @@ def slice_edit(
 
 
 def _slab_voxels(slope: np.ndarray, shift_mm: float, thickness_mm: float, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """(3, N) int IJK of the voxels of a block whose centres lie in the slab: slope @ ijk + shift_mm within half the thickness.
+    """(3, N) int IJK of the voxels of a block whose centers lie in the slab: slope @ ijk + shift_mm within half the thickness.
 
     Along the axis nearest to the normal a slab meets each line of voxels a few times at most, so only these are looked at.
     """
@@ -129,7 +129,7 @@ def _slab_voxels(slope: np.ndarray, shift_mm: float, thickness_mm: float, start:
 
 
 def _values_at(probability_rc: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Linear interpolation; where all the places are pixel centres, the pixels themselves."""
+    """Linear interpolation; where all the places are pixel centers, the pixels themselves."""
     nearest = np.round(rows), np.round(cols)
     rows, cols = (np.where(np.abs(x - n) < 1e-6, n, x) for x, n in zip((rows, cols), nearest, strict=True))
     if np.array_equal(rows, nearest[0]) and np.array_equal(cols, nearest[1]):

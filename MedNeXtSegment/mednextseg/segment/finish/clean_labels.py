@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from mednextseg.models.model_card import ComponentRule, ModelCard
 
-# Components and holes of a label are judged by shared faces (6 neighbours), so that a diagonal contact does not keep an island alive.
+# Components and holes of a label are judged by shared faces (6 neighbors), so that a diagonal contact does not keep an island alive.
 _FACES = ndimage.generate_binary_structure(3, 1)
 _STRUCTURES = {"faces": _FACES, "corners": ndimage.generate_binary_structure(3, 3)}
 

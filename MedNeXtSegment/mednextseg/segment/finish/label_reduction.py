@@ -136,7 +136,7 @@ class _Taps:
 
     @classmethod
     def linear(cls, length_in: int, length_out: int) -> "_Taps":
-        """Neighbours by position; edges go on beyond the outermost centres."""
+        """Neighbors by position; edges go on beyond the outermost centers."""
         position = np.clip((np.arange(length_out) + 0.5) * length_in / length_out - 0.5, 0, length_in - 1)
         lower = np.floor(position).astype(np.int64)
         share = (position - lower).astype(np.float32)
@@ -158,17 +158,17 @@ class _Taps:
         return _Taps(self.lower - first, self.upper - first, self.upper_share)
 
     def both(self, values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-        """The lower and the upper neighbour of every target index along an axis of a plane."""
+        """The lower and the upper neighbor of every target index along an axis of a plane."""
         lower = values.take(self.lower, axis=axis)
         return lower, values.take(self.upper, axis=axis) if self.upper_share.any() else lower
 
     def shares(self, target: int) -> tuple[np.float32, np.float32]:
-        """The shares of the lower and the upper neighbour."""
+        """The shares of the lower and the upper neighbor."""
         share = self.upper_share[target]
         return 1 - share, share
 
     def at(self, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(source index, share) of every target index: the lower neighbours, then the upper ones."""
+        """(source index, share) of every target index: the lower neighbors, then the upper ones."""
         share = self.upper_share[targets]
         yield self.lower[targets], 1 - share
         if share.any():

@@ -15,7 +15,7 @@ def checked_channels(volume: np.ndarray, geometry: Geometry, card: ModelCard) ->
     Args:
         volume: (K, J, I), or (channels, K, J, I) for models of several channels.
     Raises:
-        ValueError: for the wrong number of axes or channels, colour images, a grid that is not the geometry's, voxels that are not finite.
+        ValueError: for the wrong number of axes or channels, color images, a grid that is not the geometry's, voxels that are not finite.
     """
     volume_ckji = volume[None] if volume.ndim == 3 else volume
     names = ", ".join(channel.name for channel in card.channels)
@@ -57,7 +57,7 @@ def warnings_for(volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard) -
     for values, channel in zip(volume_ckji, card.channels, strict=True):
         low, high = float(values.min()), float(values.max())
         if low == high:
-            found.append(f"The channel {channel.name} is constant ({low:g}); nothing can be recognised in it.")
+            found.append(f"The channel {channel.name} is constant ({low:g}); nothing can be recognized in it.")
         elif channel.modality == "CT" and low >= 0:
             found.append(f"The channel {channel.name} has no negative values, so it does not look like CT in Hounsfield units.")
         elif channel.modality == "MR" and low <= -900:

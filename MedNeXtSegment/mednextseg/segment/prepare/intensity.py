@@ -50,7 +50,7 @@ def fit_scaling(volume_kji: np.ndarray, normalization: Normalization, mask_kji: 
     """
     if normalization.scheme == "clip_zscore":  # looks at the bounds, never at the mask
         lower, upper = normalization.lower, normalization.upper
-        return _standardising(volume_kji[(volume_kji > lower) & (volume_kji < upper)], lower, upper)
+        return _standardizing(volume_kji[(volume_kji > lower) & (volume_kji < upper)], lower, upper)
     if mask_kji is not None and mask_kji.any():
         volume_kji = volume_kji[mask_kji]
     if normalization.scheme == "ct":
@@ -58,18 +58,18 @@ def fit_scaling(volume_kji: np.ndarray, normalization: Normalization, mask_kji: 
         return IntensityScaling(normalization.lower, normalization.upper, normalization.mean, scale)
     if normalization.scheme == "percentile_zscore":
         lower, upper = np.percentile(volume_kji, _OUTER_PERCENTILES).tolist()
-        return _standardising(np.clip(volume_kji, lower, upper), lower, upper)
+        return _standardizing(np.clip(volume_kji, lower, upper), lower, upper)
     if normalization.scheme == "minmax":
         low, high = float(volume_kji.min()), float(volume_kji.max())
         return IntensityScaling(shift=low, scale=max(high - low, _SMALLEST_STD))
     if normalization.scheme == "none":
         return IntensityScaling()
     if normalization.scheme == "zscore_nonzero":
-        return replace(_standardising(volume_kji[volume_kji != 0]), nonzero_only=True)
-    return _standardising(volume_kji)
+        return replace(_standardizing(volume_kji[volume_kji != 0]), nonzero_only=True)
+    return _standardizing(volume_kji)
 
 
-def _standardising(values: np.ndarray, lower: float = -np.inf, upper: float = np.inf) -> IntensityScaling:
+def _standardizing(values: np.ndarray, lower: float = -np.inf, upper: float = np.inf) -> IntensityScaling:
     """Clip, then subtract the mean of these values and divide by their deviation; without values nothing but the clipping is done."""
     if values.size == 0:
         return IntensityScaling(lower, upper)

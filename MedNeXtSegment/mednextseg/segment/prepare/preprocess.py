@@ -70,7 +70,7 @@ class PreparedVolume:
 def prepare(
     volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard, roi: RegionOfInterest | None = None
 ) -> PreparedVolume:
-    """Turn, crop, normalise and resample a volume for a model.
+    """Turn, crop, normalize and resample a volume for a model.
 
     Args:
         volume_ckji: (channels, K, J, I), any real dtype; not changed.
@@ -119,7 +119,7 @@ def network_shape_kji(geometry: Geometry, card: ModelCard) -> tuple[int, int, in
 
 
 def resample_labels(labelmap_kji: np.ndarray, source: Geometry, target: Geometry) -> np.ndarray:
-    """Labels at the voxel centres of any other grid: each label's membership is interpolated linearly, the largest wins.
+    """Labels at the voxel centers of any other grid: each label's membership is interpolated linearly, the largest wins.
 
     Outside the source is background. Same dtype.
     """
@@ -234,7 +234,7 @@ def _fill_channel(
     card: ModelCard,
     grid: _NetworkGrid,
 ) -> None:
-    """Write one channel, normalised and on the network's grid; its mean and deviation come from the box `measured`."""
+    """Write one channel, normalized and on the network's grid; its mean and deviation come from the box `measured`."""
     seen = stored_kji[region.slices]
     statistics = stored_kji[measured.slices] if whole_source is None else whole_source
     statistics_mask = None if mask_kji is None or whole_source is not None else mask_kji[measured.slices]
@@ -242,10 +242,10 @@ def _fill_channel(
     if card.normalize_first:
         scaling = fit_scaling(statistics, normalization, statistics_mask)
 
-        def normalised(planes: slice) -> np.ndarray:
+        def normalized(planes: slice) -> np.ndarray:
             return scaling.apply(seen[planes], None if inside is None else inside[planes])
 
-        resize_planes(normalised, seen.shape, image_kji, grid.orders(3), card.clip_resampled)
+        resize_planes(normalized, seen.shape, image_kji, grid.orders(3), card.clip_resampled)
         return
     resize_planes(lambda planes: seen[planes].astype(np.float32), seen.shape, image_kji, grid.orders(3), card.clip_resampled)
     if inside is not None:

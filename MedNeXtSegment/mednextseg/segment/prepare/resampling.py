@@ -19,7 +19,7 @@ def axis_weights(length_in: int, length_out: int, order: int) -> np.ndarray:
     """(length_out, length_in) float32 matrix that resizes one axis by a spline of this order.
 
     The grids share their outer edges: output i lies at input (i + 0.5) * length_in / length_out - 0.5; beyond the first and last
-    voxel centre the edge voxel goes on. Spline interpolation is linear and separable, so applying scipy's own zoom to the unit vectors
+    voxel center the edge voxel goes on. Spline interpolation is linear and separable, so applying scipy's own zoom to the unit vectors
     yields its weights exactly (scikit-image's resize, which nnU-Net uses, is the same zoom).
     """
     unit = np.eye(length_in)
@@ -134,7 +134,7 @@ def resized_geometry(geometry: Geometry, shape_kji: Sequence[int]) -> Geometry:
 
 
 def resample_affine(volume_kji: np.ndarray, source: Geometry, target: Geometry, order: int) -> np.ndarray:
-    """Interpolate a volume at the voxel centres of any other grid (rotated, sheared, ...); float32.
+    """Interpolate a volume at the voxel centers of any other grid (rotated, sheared, ...); float32.
 
     Outside the source its edge voxels go on.
     """

@@ -47,29 +47,29 @@ def plan_memory(
     num_outputs: int,
     network_shape_kji: tuple,
     source_shape_kji: tuple,
-    settings: SlidingWindow,
+    sliding: SlidingWindow,
 ) -> MemoryPlan:
-    """Predict the peak of a run with these settings.
+    """Predict the peak of a run of this sliding window.
 
     Args:
         config: of the network.
         num_outputs: channels of the network's output.
         network_shape_kji, source_shape_kji: grids of the network and of the input volume.
-        settings: of the sliding window.
+        sliding: the sliding window.
     """
-    padded = [max(n, p) for n, p in zip(network_shape_kji, settings.patch_kji, strict=True)]
+    padded = [max(n, p) for n, p in zip(network_shape_kji, sliding.patch_kji, strict=True)]
     network_voxels, source_voxels = prod(network_shape_kji), prod(source_shape_kji)
     plane = padded[1] * padded[2]
     plane_bytes = _FLOAT_BYTES * num_outputs * plane
-    portion = min(max(plane_bytes, PORTION_BYTES), plane_bytes * settings.patch_kji[0])
-    depth = 0 if settings.sum_on == "disk" else settings.patch_kji[0]
+    portion = min(max(plane_bytes, PORTION_BYTES), plane_bytes * sliding.patch_kji[0])
+    depth = 0 if sliding.sum_on == "disk" else sliding.patch_kji[0]
     # A window's class values; twice more where views are added up or turned into probabilities.
-    copies = 3 if len(settings.views) > 1 or settings.average == "probabilities" else 1
-    outputs = _FLOAT_BYTES * num_outputs * prod(settings.patch_kji) * settings.batch_size * copies
+    copies = 3 if len(sliding.views) > 1 or sliding.average == "probabilities" else 1
+    outputs = _FLOAT_BYTES * num_outputs * prod(sliding.patch_kji) * sliding.batch_size * copies
     return MemoryPlan(
         image=config.in_channels * (_SOURCE_VOXEL_BYTES * source_voxels + _FLOAT_BYTES * network_voxels),
-        sums=depth * plane_bytes + _FLOAT_BYTES * settings.patch_kji[0] * plane + _PORTIONS_AT_ONCE * portion,
-        network=activation_bytes(config, settings) + outputs + int(_WEIGHT_COPIES * weight_bytes(config)),
+        sums=depth * plane_bytes + _FLOAT_BYTES * sliding.patch_kji[0] * plane + _PORTIONS_AT_ONCE * portion,
+        network=activation_bytes(config, sliding) + outputs + int(_WEIGHT_COPIES * weight_bytes(config)),
         labels=2 * source_voxels,
     )
 
@@ -82,20 +82,20 @@ def weight_bytes(config: MedNeXtConfig | STUNetConfig) -> int:
     return _FLOAT_BYTES * sum(weights.numel() for weights in network.parameters())
 
 
-def activation_bytes(config: MedNeXtConfig | STUNetConfig, settings: SlidingWindow) -> int:
+def activation_bytes(config: MedNeXtConfig | STUNetConfig, sliding: SlidingWindow) -> int:
     """Largest sum of tensors that are alive at once in a forward pass of one batch of windows, float32.
 
-    MedNeXt's peak is in the last up block: its input and normalised copy (2 x 64 channels of the full grid), the expanded rows before
+    MedNeXt's peak is in the last up block: its input and normalized copy (2 x 64 channels of the full grid), the expanded rows before
     and after the GELU, and the skip connections that wait. The processor's engine never holds the expanded rows of a whole window and
     takes the windows of a batch one by one: 3.25 times the base channels a voxel, 4 with the gaps that are left in the heap (measured).
     STU-Net's peak is in the last decoder block: the skip and the enlarged features, both once more concatenated, and the two
     convolutions' outputs with their norms: 8 times its first width, 12 with the copies in which oneDNN convolves (measured).
     bfloat16 counts as float32, because the first run that asks for it measures both.
     """
-    voxels, batch = prod(settings.patch_kji), settings.batch_size
+    voxels, batch = prod(sliding.patch_kji), sliding.batch_size
     if isinstance(config, STUNetConfig):
         return _FLOAT_BYTES * 12 * config.widths[0] * voxels * batch
-    if settings.device == "cpu" and config.dims == 3 and not config.global_response_norm:
+    if sliding.device == "cpu" and config.dims == 3 and not config.global_response_norm:
         return _FLOAT_BYTES * 4 * config.base_channels * voxels
     width, ratio = config.base_channels, config.expansion_ratios[2 * LEVELS]
     channels = 2 * (2 * width) + 2 * ratio * (2 * width) + 2 * width
@@ -117,19 +117,19 @@ def available_bytes() -> int:
     return available
 
 
-def fallbacks(settings: SlidingWindow) -> Iterator[tuple[SlidingWindow, str]]:
-    """The ladder: ever leaner settings, each with the sentence that tells the user what was done."""
-    if settings.batch_size > 1:
-        settings = replace(settings, batch_size=1)
-        yield settings, "Memory was short: one window at a time."
-    if settings.sum_on not in ("cpu", "disk"):
-        settings = replace(settings, sum_on="cpu")
-        yield settings, "Memory of the graphics card was short: results are added up in main memory."
-    if settings.device != "cpu":
-        settings = replace(settings, device="cpu")
-        yield settings, "Memory of the graphics card was short: the run continues on the processor."
-    if settings.sum_on != "disk":
-        yield replace(settings, sum_on="disk"), "Main memory was short: results are added up on disk, which is slower."
+def fallbacks(sliding: SlidingWindow) -> Iterator[tuple[SlidingWindow, str]]:
+    """The ladder: ever leaner sliding windows, each with the sentence that tells the user what was done."""
+    if sliding.batch_size > 1:
+        sliding = replace(sliding, batch_size=1)
+        yield sliding, "Memory was short: one window at a time."
+    if sliding.sum_on not in ("cpu", "disk"):
+        sliding = replace(sliding, sum_on="cpu")
+        yield sliding, "Memory of the graphics card was short: results are added up in main memory."
+    if sliding.device != "cpu":
+        sliding = replace(sliding, device="cpu")
+        yield sliding, "Memory of the graphics card was short: the run continues on the processor."
+    if sliding.sum_on != "disk":
+        yield replace(sliding, sum_on="disk"), "Main memory was short: results are added up on disk, which is slower."
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """Test-time augmentation (TTA): the turned copies of a window that a network sees, and the way back of what it says about them.
 
 The seven views of MedISeg (Zhang et al., Medical Image Segmentation Tricks, 2022) are the window itself, three mirror images and three
-quarter turns; a view has a name in recipes: "flip_i", "flip_kj", "rot90_ji", "rot270_ki".
+quarter turns; a view has a name in recipes: "mirror_i", "mirror_kj", "rot90_ji", "rot270_ki".
 """
 
 import re
@@ -14,56 +14,56 @@ from torch import Tensor
 from mednextseg.models.model_card import ModelCard
 
 _AXES = "kji"
-_FLIP_NAME = re.compile(r"^flip_([kji]{1,3})$")
+_MIRROR_NAME = re.compile(r"^(?:mirror|flip)_([kji]{1,3})$")  # "flip_": in recipes written before
 _TURN_NAME = re.compile(r"^rot(90|180|270)_([kji]{2})$")
 
 
 @dataclass(frozen=True)
-class View:
-    """A copy of a window, flipped along axes and then turned in a plane; without arguments the window itself.
+class MirroredView:
+    """A copy of a window, mirrored along axes and then turned in a plane; without arguments the window itself.
 
     Attributes:
-        flipped_axes_kji: 0 for K, 1 for J, 2 for I.
+        mirrored_axes_kji: 0 for K, 1 for J, 2 for I.
         quarter_turns: 0 to 3, from the first towards the second axis of the plane.
         plane_kji: the two axes of the turn.
     """
 
-    flipped_axes_kji: tuple[int, ...] = ()
+    mirrored_axes_kji: tuple[int, ...] = ()
     quarter_turns: int = 0
     plane_kji: tuple[int, int] = (1, 2)
 
     def apply(self, values: Tensor) -> Tensor:
         """The view of a tensor (..., K, J, I), contiguous where the tensor is."""
-        flipped = values.flip(_last(self.flipped_axes_kji)) if self.flipped_axes_kji else values
-        return flipped.rot90(self.quarter_turns, _last(self.plane_kji)).contiguous() if self.quarter_turns else flipped
+        mirrored = values.flip(_last(self.mirrored_axes_kji)) if self.mirrored_axes_kji else values
+        return mirrored.rot90(self.quarter_turns, _last(self.plane_kji)).contiguous() if self.quarter_turns else mirrored
 
     def undo(self, values: Tensor) -> Tensor:
         """A tensor (..., K, J, I) that belongs to the view, as it lies in the window."""
         turned = values.rot90(-self.quarter_turns, _last(self.plane_kji)) if self.quarter_turns else values
-        return turned.flip(_last(self.flipped_axes_kji)) if self.flipped_axes_kji else turned
+        return turned.flip(_last(self.mirrored_axes_kji)) if self.mirrored_axes_kji else turned
 
 
-def mirror_views(axes_kji: Sequence[int]) -> tuple[View, ...]:
+def mirror_views(axes_kji: Sequence[int]) -> tuple[MirroredView, ...]:
     """The window and its mirror images along every combination of axes."""
-    return tuple(View(flips) for count in range(len(axes_kji) + 1) for flips in combinations(tuple(axes_kji), count))
+    return tuple(MirroredView(axes) for count in range(len(axes_kji) + 1) for axes in combinations(tuple(axes_kji), count))
 
 
-def named_view(name: str) -> View:
+def named_view(name: str) -> MirroredView:
     """The view of this name.
 
     Raises:
         ValueError: for a name that no view has.
     """
-    if (flip := _FLIP_NAME.match(name)) and len(set(flip[1])) == len(flip[1]):
-        return View(tuple(sorted(_AXES.index(axis) for axis in flip[1])))
+    if (mirror := _MIRROR_NAME.match(name)) and len(set(mirror[1])) == len(mirror[1]):
+        return MirroredView(tuple(sorted(_AXES.index(axis) for axis in mirror[1])))
     if (turn := _TURN_NAME.match(name)) and len(set(turn[2])) == len(turn[2]):
-        return View((), int(turn[1]) // 90, (_AXES.index(turn[2][0]), _AXES.index(turn[2][1])))
+        return MirroredView((), int(turn[1]) // 90, (_AXES.index(turn[2][0]), _AXES.index(turn[2][1])))
     raise ValueError(
-        f'there is no view {name!r}; views are named "flip_" or "rot90_" (180, 270) and axes, such as flip_kj, rot90_ji.'
+        f'there is no view {name!r}; views are named "mirror_" or "rot90_" (180, 270) and axes, such as mirror_kj, rot90_ji.'
     )
 
 
-def views_for(card: ModelCard, names: Sequence[str] | None) -> tuple[View, ...]:
+def views_for(card: ModelCard, names: Sequence[str] | None) -> tuple[MirroredView, ...]:
     """The window itself and the views of these names; None for the mirror images that the card allows.
 
     Raises:
@@ -71,7 +71,7 @@ def views_for(card: ModelCard, names: Sequence[str] | None) -> tuple[View, ...]:
     """
     if names is None:
         return mirror_views(card.mirror_axes_kji)
-    views = tuple(dict.fromkeys((View(), *map(named_view, names))))
+    views = tuple(dict.fromkeys((MirroredView(), *map(named_view, names))))
     patch, spacing = card.patch_size_kji, card.spacing_kji_mm
     for first, second in (view.plane_kji for view in views if view.quarter_turns % 2):
         if patch[first] != patch[second] or spacing[first] != spacing[second]:
@@ -82,9 +82,9 @@ def views_for(card: ModelCard, names: Sequence[str] | None) -> tuple[View, ...]:
     return views
 
 
-def within_card(views: Sequence[View], card: ModelCard) -> bool:
+def within_card(views: Sequence[MirroredView], card: ModelCard) -> bool:
     """Whether the views do nothing but mirror along axes that the card allows."""
-    return all(view.quarter_turns == 0 and set(view.flipped_axes_kji) <= set(card.mirror_axes_kji) for view in views)
+    return all(view.quarter_turns == 0 and set(view.mirrored_axes_kji) <= set(card.mirror_axes_kji) for view in views)
 
 
 def _last(axes_kji: Sequence[int]) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mednextseg.segment.windows.mirrored_views import View
+from mednextseg.segment.windows.mirrored_views import MirroredView
 from mednextseg.segment.windows.policy import FullPolicy, Window, WindowPolicy
 from mednextseg.segment.windows.running_sum import RunningSum
 
@@ -27,7 +27,7 @@ class SlidingWindow:
 
     Attributes:
         patch_kji: window size, which the network must accept.
-        overlap: of neighbouring windows, in [0, 1).
+        overlap: of neighboring windows, in [0, 1).
         views: of every window, over which the outputs are averaged (TTA); by default the window itself.
         average: "logits" (nnU-Net v2) or "probabilities" (softmax before averaging, nnU-Net v1).
         activation: of those probabilities, "softmax" or "sigmoid".
@@ -39,7 +39,7 @@ class SlidingWindow:
 
     patch_kji: tuple[int, int, int]
     overlap: float = 0.5
-    views: tuple[View, ...] = (View(),)
+    views: tuple[MirroredView, ...] = (MirroredView(),)
     average: str = "logits"
     activation: str = "softmax"
     padding: str = "edge"
@@ -63,7 +63,7 @@ def predict_slabs(
     image_ckji: np.ndarray,
     networks: Sequence[Callable[[], Network]],
     num_outputs: int,
-    settings: SlidingWindow,
+    sliding: SlidingWindow,
     count: WindowCount,
     report: Callable[[float], None] = lambda fraction: None,
 ) -> Iterator[tuple[int, Tensor]]:
@@ -73,17 +73,17 @@ def predict_slabs(
         image_ckji: float32 (channels, K, J, I).
         networks: one loader for each member of the ensemble; one member is asked for at a time.
         num_outputs: channels of the networks' output.
-        settings: windows and averaging.
+        sliding: windows and averaging.
         count: receives the cost.
         report: called between windows with the done fraction; may raise to stop.
     Yields:
         (k, values): averaged logits or probabilities, float32 (num_outputs, planes, J, I) on the CPU, for the planes from k on, in order.
     """
-    padded_ckji, offset_kji = _padded(image_ckji, settings)
-    windows = settings.policy.plan(padded_ckji, settings.patch_kji, settings.overlap)
+    padded_ckji, offset_kji = _padded(image_ckji, sliding)
+    windows = sliding.policy.plan(padded_ckji, sliding.patch_kji, sliding.overlap)
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
     done, total = 0, max(1, len(windows) * len(networks))
-    with RunningSum(num_outputs, padded_ckji.shape[1:], settings.patch_kji, settings.sum_on) as sums:
+    with RunningSum(num_outputs, padded_ckji.shape[1:], sliding.patch_kji, sliding.sum_on) as sums:
         for k_start, row in groupby(windows, key=lambda window: window.start_kji[0]):
             yield from _within(sums.finish_before(k_start), offset_kji[0], image_ckji.shape[1], inside)
             row_windows = list(row)
@@ -91,22 +91,22 @@ def predict_slabs(
                 start = time.perf_counter()
                 network = load_network()
                 count.network_seconds += time.perf_counter() - start
-                for batch in _batches(row_windows, settings.batch_size):
+                for batch in _batches(row_windows, sliding.batch_size):
                     report(done / total)
-                    _add_windows(padded_ckji, batch, network, settings, sums, count)
+                    _add_windows(padded_ckji, batch, network, sliding, sums, count)
                     done += len(batch)
         report(1.0)
         yield from _within(sums.finish_before(padded_ckji.shape[1]), offset_kji[0], image_ckji.shape[1], inside)
 
 
-def _padded(image_ckji: np.ndarray, settings: SlidingWindow) -> tuple[np.ndarray, tuple[int, int, int]]:
+def _padded(image_ckji: np.ndarray, sliding: SlidingWindow) -> tuple[np.ndarray, tuple[int, int, int]]:
     """Pad to at least one patch, evenly on both sides; returns the offset of the image in the padded one."""
-    missing = [max(0, p - n) for p, n in zip(settings.patch_kji, image_ckji.shape[1:], strict=True)]
+    missing = [max(0, p - n) for p, n in zip(sliding.patch_kji, image_ckji.shape[1:], strict=True)]
     offset = tuple(m // 2 for m in missing)
     if not any(missing):
         return image_ckji, offset
     widths = [(0, 0), *((o, m - o) for o, m in zip(offset, missing, strict=True))]
-    return np.pad(image_ckji, widths, mode="edge" if settings.padding == "edge" else "constant"), offset
+    return np.pad(image_ckji, widths, mode="edge" if sliding.padding == "edge" else "constant"), offset
 
 
 def _within(
@@ -128,18 +128,18 @@ def _add_windows(
     padded_ckji: np.ndarray,
     batch: list[Window],
     network: Network,
-    settings: SlidingWindow,
+    sliding: SlidingWindow,
     sums: RunningSum,
     count: WindowCount,
 ) -> None:
-    decisions = [settings.policy.decide(padded_ckji, window, settings.patch_kji) for window in batch]
+    decisions = [sliding.policy.decide(padded_ckji, window, sliding.patch_kji) for window in batch]
     wanted = [window for window, decision in zip(batch, decisions, strict=True) if decision == "full"]
     count.full += len(wanted)
     count.skip += len(batch) - len(wanted)
     if not wanted:
         return
-    patches = torch.stack([torch.from_numpy(_patch(padded_ckji, window, settings.patch_kji)) for window in wanted])
-    values = _average_over_views(patches.to(settings.device), network, settings, count)
+    patches = torch.stack([torch.from_numpy(_patch(padded_ckji, window, sliding.patch_kji)) for window in wanted])
+    values = _average_over_views(patches.to(sliding.device), network, sliding, count)
     for window, value in zip(wanted, values, strict=True):
         sums.add(window.start_kji, value)
 
@@ -149,17 +149,17 @@ def _patch(padded_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) ->
     return np.ascontiguousarray(padded_ckji[(slice(None), *part)])
 
 
-def _average_over_views(patches: Tensor, network: Network, settings: SlidingWindow, count: WindowCount) -> Tensor:
-    """(N, outputs, K, J, I): the mean over the settings' views, in the settings' domain."""
+def _average_over_views(patches: Tensor, network: Network, sliding: SlidingWindow, count: WindowCount) -> Tensor:
+    """(N, outputs, K, J, I): the mean over the mirrored views, as logits or probabilities."""
     total = None
     with torch.inference_mode():
-        for view in settings.views:
+        for view in sliding.views:
             start = time.perf_counter()
             values = network(view.apply(patches))
             count.network_seconds += time.perf_counter() - start
             count.forward_passes += 1
-            if settings.average == "probabilities":
-                values = values.softmax(dim=1) if settings.activation == "softmax" else values.sigmoid()
+            if sliding.average == "probabilities":
+                values = values.softmax(dim=1) if sliding.activation == "softmax" else values.sigmoid()
             values = view.undo(values)
             total = values if total is None else total + values
-    return total / len(settings.views) if len(settings.views) > 1 else total
+    return total / len(sliding.views) if len(sliding.views) > 1 else total

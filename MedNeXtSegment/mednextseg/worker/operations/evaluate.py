@@ -84,8 +84,8 @@ def review_slices(parameters: dict, context: Context) -> dict:
 
     model = opened_model(model_name, context.state)
     volume, geometry = opened_channels(volume_ids, context.state)
-    settings = SegmentRecipe.from_dict(recipe or {})
-    found = predict_review_slices(volume, geometry, model, region_of(roi), settings, device or "auto", forward)
+    segment_recipe = SegmentRecipe.from_dict(recipe or {})
+    found = predict_review_slices(volume, geometry, model, region_of(roi), segment_recipe, device or "auto", forward)
     return {"slices": [asdict(item) for item in worst_first_with_gap(found, count, gap_mm)]}
 
 

@@ -31,7 +31,7 @@ def import_model(parameters: dict, context: Context) -> dict:
             optional "card_file" with the fields of a model card for weights without a description, "accept_license" of a package.
         context: of the request; a cancel takes back what was imported.
     Returns:
-        "model" id, "version", "folder", "notes" [sentences]; or, where the licence has to be accepted first, "license_text" alone.
+        "model" id, "version", "folder", "notes" [sentences]; or, where the license has to be accepted first, "license_text" alone.
     """
     path_text, card_file, accept_license = required(parameters, ["path"], ["card_file", "accept_license"])
     path, timer = Path(path_text), _Timer("import", context)

@@ -21,7 +21,7 @@ from .slice_view import SliceView
 from .three_d_view import ThreeDView
 from .view import View
 
-# Slicer's colours for the three standard slice views.
+# Slicer's colors for the three standard slice views.
 SLICE_COLORS = {"Axial": (0.95, 0.29, 0.20), "Sagittal": (0.93, 0.84, 0.29), "Coronal": (0.43, 0.69, 0.29)}
 THREE_D_COLOR = (0.45, 0.45, 0.90)
 # Axis of the slice offset, and the patient's sides at the left and right border of each picture (radiological display).
@@ -112,7 +112,7 @@ def add_caption(view: View, text: str, color, left: str = "", right: str = "") -
 
 
 def segmented_points_ras(segmentation_node) -> np.ndarray:
-    """Centres of all segmented voxels.
+    """Centers of all segmented voxels.
 
     Args:
         segmentation_node: vtkMRMLSegmentationNode with binary labelmaps, under any parent transform.

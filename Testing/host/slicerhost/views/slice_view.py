@@ -62,14 +62,14 @@ class SliceView(View):
         self.logic.ResizeSliceNode(width, height)
 
     def show_volume(self, volume_node) -> None:
-        """Show the volume as background, whole, at a voxel centre."""
+        """Show the volume as background, whole, at a voxel center."""
         self.logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume_node.GetID())
         self.logic.ResizeSliceNode(*self.size)
         self.logic.FitSliceToBackground()
         self.logic.SnapSliceOffsetToIJK()
 
     def center_on(self, ras, field_of_view_mm: float | None = None) -> None:
-        """Move the slice and its centre to a point, and zoom.
+        """Move the slice and its center to a point, and zoom.
 
         Args:
             ras: (R, A, S) in mm, world.
@@ -87,7 +87,7 @@ class SliceView(View):
 
         Args:
             normal_ras, right_ras: unit vectors in RAS; right_ras points to the right side of the view.
-            center_ras: (R, A, S) in mm, world, at the centre of the view.
+            center_ras: (R, A, S) in mm, world, at the center of the view.
         """
         self.node.SetSliceToRASByNTP(*normal_ras, *right_ras, *center_ras, 0)
 
@@ -108,7 +108,7 @@ class SliceView(View):
             ras: (R, A, S) in mm, world; on the slice and inside the view.
 
         Returns:
-            RAS of the pixel's centre, at most half a pixel away.
+            RAS of the pixel's center, at most half a pixel away.
 
         Raises:
             ValueError: the point lies outside the view.

@@ -1,4 +1,4 @@
-"""QUiLoader that makes the stand-in widgets and honours the .ui file's scene connections."""
+"""QUiLoader that makes the stand-in widgets and honors the .ui file's scene connections."""
 
 from xml.etree import ElementTree
 

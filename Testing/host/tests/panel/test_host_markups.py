@@ -57,8 +57,8 @@ def test_a_click_places_a_point_at_the_ras_under_the_mouse(make_slice_view, volu
 def test_known_anatomical_directions_of_the_axial_view(make_slice_view, volume_node, points):
     view = look(make_slice_view(), "Axial", volume_node)
     start_placing(points, persistent=True)
-    view.mouse.click(300, 200)  # right of the centre: patient's left
-    view.mouse.click(200, 300)  # above the centre: anterior
+    view.mouse.click(300, 200)  # right of the center: patient's left
+    view.mouse.click(200, 300)  # above the center: anterior
     placed_ras = slicer.util.arrayFromMarkupsControlPoints(points)
     np.testing.assert_allclose(placed_ras - CENTER_RAS, [[-20, 0, 0], [0, 20, 0]], atol=0.11)
 

@@ -1,4 +1,4 @@
-"""Four-up pictures: what is segmented is seen, where it is, in its colour; and the scene stays as it was."""
+"""Four-up pictures: what is segmented is seen, where it is, in its color; and the scene stays as it was."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SIZE = (404, 324)  # tiles of 200 x 160
 
 @pytest.fixture
 def volume_node():
-    """100 mm cube of grey voxels around the origin, 2 mm apart."""
+    """100 mm cube of gray voxels around the origin, 2 mm apart."""
     ijk_to_ras = np.diag([2.0, 2.0, 2.0, 1.0])
     ijk_to_ras[:3, 3] = -49
     return slicer.util.addVolumeFromArray(np.random.default_rng(0).normal(100, 10, (50, 50, 50)), ijkToRAS=ijk_to_ras)
@@ -61,7 +61,7 @@ def node_ids():
     return {node.GetID() for node in slicer.mrmlScene.GetNodes()}
 
 
-def test_every_view_shows_the_segments_in_their_colours_and_places(volume_node, segmentation_node, tmp_path):
+def test_every_view_shows_the_segments_in_their_colors_and_places(volume_node, segmentation_node, tmp_path):
     picture = four_up_picture(volume_node, segmentation_node, tmp_path / "picture.png", size=SIZE)
     assert picture.shape == (324, 404, 3)
     views = tiles(picture)
@@ -75,7 +75,7 @@ def test_every_view_shows_the_segments_in_their_colours_and_places(volume_node, 
     assert min(one, other) == 0
 
 
-def test_without_segments_shown_there_is_no_colour(volume_node, segmentation_node, tmp_path):
+def test_without_segments_shown_there_is_no_color(volume_node, segmentation_node, tmp_path):
     segmentation_node.CreateDefaultDisplayNodes()
     for segment_id in ("right", "left"):
         segmentation_node.GetDisplayNode().SetSegmentVisibility(segment_id, False)

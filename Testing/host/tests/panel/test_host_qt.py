@@ -65,7 +65,7 @@ def test_an_attribute_that_qt_does_not_know_is_found():
     button.objectName = "applyButton"
     window.layout().addWidget(button)
     assert qt_shim.stray_attributes(window) == {}
-    button.txet = "misspelt"
+    button.txet = "misspelled"
     assert qt_shim.stray_attributes(window) == {"applyButton": ["txet"]}
 
 

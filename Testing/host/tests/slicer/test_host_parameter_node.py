@@ -109,7 +109,7 @@ def test_a_bool_is_no_number(node):
 
 
 @stricter_than_slicer
-def test_a_misspelt_parameter_is_refused(node):
+def test_a_misspelled_parameter_is_refused(node):
     with pytest.raises(AttributeError, match="overlapp"):
         Parameters(node).overlapp = 0.5
 

@@ -120,6 +120,6 @@ def test_a_scripted_module_loads_without_qt(host, tmp_path):
     assert TinyScripted.TinyScriptedLogic().getParameterNode() is node
     assert node.GetSingletonTag() == "TinyScripted"
     with pytest.raises(AttributeError):
-        module.titel = "misspelt"
+        module.titel = "misspelled"
     host.unload_modules()
     assert not hasattr(slicer.modules, "tinyscripted")
