@@ -9,8 +9,10 @@ from slicer.i18n import tr as _
 
 
 class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
-    """Args:
-    scriptedEffect: the qSlicerSegmentEditorScriptedEffect that calls this object's methods.
+    """The effect as Slicer knows it: hands every call on to RefineEffect.
+
+    Args:
+        scriptedEffect: the qSlicerSegmentEditorScriptedEffect that calls this object's methods.
     """
 
     def __init__(self, scriptedEffect):

@@ -16,11 +16,13 @@ from MedNeXtSegmentLib.Setup.SetupPanel import SetupPanel
 
 
 class ModulePanel:
-    """Args:
-    layout: of the module's widget.
-    resourcePath: file name -> path under Resources/.
-    logic: MedNeXtSegmentLogic.
-    installer: of missing packages; None for Slicer's own ways.
+    """Builds the whole panel and keeps its parts.
+
+    Args:
+        layout: of the module's widget.
+        resourcePath: file name -> path under Resources/.
+        logic: MedNeXtSegmentLogic.
+        installer: of missing packages; None for Slicer's own ways.
     """
 
     def __init__(self, layout, resourcePath, logic, installer: Installer | None = None) -> None:

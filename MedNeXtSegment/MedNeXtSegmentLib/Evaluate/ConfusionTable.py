@@ -14,8 +14,10 @@ _WHITE, _WRONG_COLOR = (255, 255, 255), (240, 128, 128)
 
 
 class ConfusionTable:
-    """Args:
-    table: QTableWidget.
+    """Shows, for each reference segment, which test segments its voxels were given.
+
+    Args:
+        table: QTableWidget.
     """
 
     def __init__(self, table) -> None:

@@ -18,10 +18,12 @@ from MedNeXtSegmentLib.Widgets.ProgressRow import ProgressRow
 
 
 class EvaluatePanel(NodePanel):
-    """Args:
-    widget: loaded from Evaluate.ui.
-    logic: compares.
-    whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
+    """Shows the Evaluate tab and starts its comparisons.
+
+    Args:
+        widget: loaded from Evaluate.ui.
+        logic: compares.
+        whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
     """
 
     def __init__(self, widget, logic: EvaluateLogic, whatIsMissing: Callable[[], str]) -> None:

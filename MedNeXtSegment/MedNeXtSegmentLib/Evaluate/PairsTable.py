@@ -12,9 +12,11 @@ _HEIGHT_PX = 150
 
 
 class PairsTable:
-    """Args:
-    table: QTableWidget.
-    onChanged: called when the user chose another segment.
+    """Lets the user say which test segment belongs to which reference segment.
+
+    Args:
+        table: QTableWidget.
+        onChanged: called when the user chose another segment.
     """
 
     def __init__(self, table, onChanged: Callable[[], None]) -> None:

@@ -34,9 +34,11 @@ def _columns() -> list[_Column]:
 
 
 class ScoresTable:
-    """Args:
-    table: QTableWidget.
-    onRow: called with the StructureResult of a row that the user clicked.
+    """Shows the measured numbers, a row for each structure.
+
+    Args:
+        table: QTableWidget.
+        onRow: called with the StructureResult of a row that the user clicked.
     """
 
     def __init__(self, table, onRow: Callable[[StructureResult], None]) -> None:

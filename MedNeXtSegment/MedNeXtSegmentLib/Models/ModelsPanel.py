@@ -19,10 +19,12 @@ _SHA256_DIGITS = 64
 
 
 class ModelsPanel:
-    """Args:
-    widget: loaded from Models.ui.
-    logic: of the library.
-    onChanged: called after the library has changed, with the id of a model that came in, else with "".
+    """Shows the Models tab and makes its changes to the library.
+
+    Args:
+        widget: loaded from Models.ui.
+        logic: of the library.
+        onChanged: called after the library has changed, with the id of a model that came in, else with "".
     """
 
     def __init__(self, widget, logic: ModelsLogic, onChanged: Callable[[str], None]) -> None:

@@ -14,12 +14,14 @@ from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, displaye
 
 
 class RefinedNodes:
-    """Args:
-    volumeNode, segmentationNode, segmentId: what is corrected, on which image.
-    prompter: the network that turns prompts into a mask.
-    history: where the state before each action is kept.
-    settingsNode: as in SegmentWriter.
-    useDisplayedWindow: see the attribute.
+    """Keeps one Refinement and the nodes of the scene equal.
+
+    Args:
+        volumeNode, segmentationNode, segmentId: what is corrected, on which image.
+        prompter: the network that turns prompts into a mask.
+        history: where the state before each action is kept.
+        settingsNode: as in SegmentWriter.
+        useDisplayedWindow: see the attribute.
 
     Attributes:
         refinement: the Refinement; another one after the nodes were changed by somebody else.

@@ -11,9 +11,11 @@ from MedNeXtSegmentLib.Refine.RefineTools import RefineTarget, RefineTools
 
 
 class RefineEffect:
-    """Args:
-    scriptedEffect: qSlicerSegmentEditorScriptedEffect.
-    uiPath: of RefineTools.ui.
+    """Runs the Refine tools on the Segment Editor's own segment.
+
+    Args:
+        scriptedEffect: qSlicerSegmentEditorScriptedEffect.
+        uiPath: of RefineTools.ui.
 
     Attributes:
         tools: the RefineTools.

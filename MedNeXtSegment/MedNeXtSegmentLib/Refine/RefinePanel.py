@@ -12,11 +12,13 @@ from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
 
 
 class RefinePanel(NodePanel):
-    """Args:
-    widget: loaded from Refine.ui.
-    toolsWidget: loaded from RefineTools.ui; it is put below.
-    logic: of refinement.
-    whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
+    """Shows the Refine tab: what is corrected on which volume, and the tools below.
+
+    Args:
+        widget: loaded from Refine.ui.
+        toolsWidget: loaded from RefineTools.ui; it is put below.
+        logic: of refinement.
+        whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
 
     Attributes:
         tools: the RefineTools.

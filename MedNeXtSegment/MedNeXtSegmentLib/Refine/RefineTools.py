@@ -51,12 +51,14 @@ class RefineTarget:
 
 
 class RefineTools(VTKObservationMixin):
-    """Args:
-    widget: loaded from RefineTools.ui.
-    logic: of refinement; asked for when the first session starts.
-    clicks: where clicks come from.
-    target: says what is to be corrected.
-    hidden: names of buttons that have no place here.
+    """Turns buttons, clicks and boxes into actions of a RefineSession.
+
+    Args:
+        widget: loaded from RefineTools.ui.
+        logic: of refinement; asked for when the first session starts.
+        clicks: where clicks come from.
+        target: says what is to be corrected.
+        hidden: names of buttons that have no place here.
     """
 
     def __init__(

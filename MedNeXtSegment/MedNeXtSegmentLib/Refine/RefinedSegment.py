@@ -24,10 +24,12 @@ class _Step:
 
 
 class RefinedSegment:
-    """Args:
-    volumeNode, segmentationNode, segmentId: the segment, and the source volume of the editor.
-    history: where the state before each action is kept.
-    settingsNode: as in SegmentWriter.
+    """Writes what a refinement shows into a segment, and notices what others do to it.
+
+    Args:
+        volumeNode, segmentationNode, segmentId: the segment, and the source volume of the editor.
+        history: where the state before each action is kept.
+        settingsNode: as in SegmentWriter.
 
     Attributes:
         writer: the SegmentWriter.

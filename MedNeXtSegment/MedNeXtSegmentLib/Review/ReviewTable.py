@@ -12,9 +12,11 @@ _HEIGHT_PX = 200
 
 
 class ReviewTable:
-    """Args:
-    table: QTableWidget.
-    onRow: called with the ReviewSlice of a row that the user clicked.
+    """Shows the slices most worth a look, a row for each.
+
+    Args:
+        table: QTableWidget.
+        onRow: called with the ReviewSlice of a row that the user clicked.
     """
 
     def __init__(self, table, onRow: Callable[[ReviewSlice], None]) -> None:

@@ -10,9 +10,11 @@ from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 
 
 class ResultsPanel:
-    """Args:
-    ui: widgets of Segment.ui.
-    history: of the module's edits.
+    """Shows what the last run gave, and the buttons that work on it.
+
+    Args:
+        ui: widgets of Segment.ui.
+        history: of the module's edits.
     """
 
     def __init__(self, ui, history: EditHistory) -> None:

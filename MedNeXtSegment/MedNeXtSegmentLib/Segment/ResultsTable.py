@@ -13,8 +13,10 @@ _HEIGHT_PX = 130
 
 
 class ResultsTable:
-    """Args:
-    table: QTableWidget.
+    """Shows the volume of each segment, and exports it.
+
+    Args:
+        table: QTableWidget.
     """
 
     def __init__(self, table) -> None:

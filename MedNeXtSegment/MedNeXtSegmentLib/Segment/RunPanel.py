@@ -13,10 +13,12 @@ _LOG_LINES = 2000
 
 
 class RunPanel:
-    """Args:
-    ui: widgets of Segment.ui.
-    onApply: called when the user starts a run.
-    onCancel: called when the user stops it.
+    """Shows a run: Apply or Cancel, progress, status and log.
+
+    Args:
+        ui: widgets of Segment.ui.
+        onApply: called when the user starts a run.
+        onCancel: called when the user stops it.
     """
 
     def __init__(self, ui, onApply: Callable[[], None], onCancel: Callable[[], None]) -> None:

@@ -20,10 +20,12 @@ from MedNeXtSegmentLib.Widgets.Texts import durationText
 
 
 class SegmentPanel(NodePanel):
-    """Args:
-    widget: loaded from Segment.ui.
-    logic: MedNeXtSegmentLogic.
-    whatIsMissing: says in one sentence why this computer cannot run a network; empty where it can.
+    """Shows the Segment tab and starts automatic runs.
+
+    Args:
+        widget: loaded from Segment.ui.
+        logic: MedNeXtSegmentLogic.
+        whatIsMissing: says in one sentence why this computer cannot run a network; empty where it can.
     """
 
     def __init__(self, widget, logic, whatIsMissing: Callable[[], str]) -> None:

@@ -16,11 +16,13 @@ _TABLE_HEIGHT_PX = 130
 
 
 class SetupPanel:
-    """Args:
-    widget: loaded from Setup.ui.
-    installer: installs packages.
-    worker: WorkerClient; stopped for an installation. None where nothing runs in a worker.
-    onChanged: called when what is missing may have changed.
+    """Shows what is missing on this computer, and installs it.
+
+    Args:
+        widget: loaded from Setup.ui.
+        installer: installs packages.
+        worker: WorkerClient; stopped for an installation. None where nothing runs in a worker.
+        onChanged: called when what is missing may have changed.
     """
 
     def __init__(self, widget, installer: Installer, worker, onChanged: Callable[[], None]) -> None:

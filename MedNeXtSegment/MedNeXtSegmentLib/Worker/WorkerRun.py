@@ -6,10 +6,12 @@ from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
 
 
 class WorkerRun:
-    """Args:
-    nodes: what it needs; it ends when one of them goes.
-    cancelRequest: stops what the worker does for this run.
-    onFinished: called once, with the run, when it is over.
+    """One request to the worker that takes a while.
+
+    Args:
+        nodes: what it needs; it ends when one of them goes.
+        cancelRequest: stops what the worker does for this run.
+        onFinished: called once, with the run, when it is over.
 
     Attributes:
         error: a RunFailure where the run did not come to its end, else None.

@@ -12,8 +12,10 @@ from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
 
 class WorkerRunLogic(VTKObservationMixin):
-    """Args:
-    worker: computes; shared with whatever else asks it.
+    """Keeps the runs that the worker has been asked for.
+
+    Args:
+        worker: computes; shared with whatever else asks it.
 
     Attributes:
         runs: those that are not over.

@@ -19,10 +19,12 @@ _RESAMPLED = "The test segment lies on another voxel grid; it was resampled onto
 
 @dataclass(frozen=True)
 class StructureComparison:
-    """Attributes:
-    result: metrics, the place of the largest error and notes of the one structure.
-    errors_kji: uint8, 1 false positive, 2 false negative; on the reference's lattice, extended to hold both masks.
-    geometry: of errors_kji.
+    """What was measured on one structure, and where its errors lie.
+
+    Attributes:
+        result: metrics, the place of the largest error and notes of the one structure.
+        errors_kji: uint8, 1 false positive, 2 false negative; on the reference's lattice, extended to hold both masks.
+        geometry: of errors_kji.
     """
 
     result: CaseResult
