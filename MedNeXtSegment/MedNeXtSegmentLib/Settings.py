@@ -4,7 +4,7 @@ import os
 
 import slicer
 
-from mednextseg.models.library import HOME_VARIABLE
+from mednextseg.machine import HOME_VARIABLE
 
 HOME_KEY = "MedNeXtSegment/Home"
 WORKER_PYTHON_KEY = "MedNeXtSegment/WorkerPython"

@@ -1,23 +1,13 @@
-"""What this Python and this machine offer: packages, devices, memory, threads."""
+"""What this machine offers: devices, threads, memory, a home folder. Light: torch is imported only by those who ask for devices."""
 
 import os
 import platform
-from importlib import import_module, metadata
-from importlib.util import find_spec
+import sys
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
-import mednextseg
-from mednextseg.worker.protocol import PROTOCOL_VERSION
-
-# Package name -> what it is needed for.
-PACKAGES = {
-    "torch": "networks",
-    "numpy": "arrays",
-    "scipy": "resampling and clean-up",
-    "SimpleITK": "reading and writing files",
-    "safetensors": "reading weights",
-    "tqdm": "the command line",
-}
+HOME_VARIABLE = "MEDNEXTSEG_HOME"
 _MINIMUM_CORES_TO_SPARE_ONE = 4
 
 
@@ -29,22 +19,9 @@ def import_torch() -> tuple[ModuleType | None, str]:
         return None, f"PyTorch cannot be imported ({error})."
 
 
-def environment_report() -> dict:
-    """JSON values: versions, devices, what is missing; the body of the worker's hello."""
-    torch, problem = import_torch()
-    versions = {name: _version(name) for name in PACKAGES}
-    return {
-        "protocol_version": PROTOCOL_VERSION,
-        "engine_version": mednextseg.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": versions,
-        "missing_packages": [name for name, version in versions.items() if version is None],
-        "torch": None if torch is None else torch.__version__,
-        "torch_problem": problem,
-        "devices": [] if torch is None else devices(torch),
-        "threads": thread_count() if torch is None else torch.get_num_threads(),
-    }
+def home_folder() -> Path:
+    """Where installed models and remembered measurements lie: $MEDNEXTSEG_HOME, or .mednextseg in the user's home folder."""
+    return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".mednextseg")
 
 
 def devices(torch: ModuleType) -> list[dict]:
@@ -54,15 +31,25 @@ def devices(torch: ModuleType) -> list[dict]:
         properties = torch.cuda.get_device_properties(number)
         found.append({"id": f"cuda:{number}", "name": properties.name, "memory_bytes": properties.total_memory})
     if torch.backends.mps.is_available():
-        found.append({"id": "mps", "name": f"{_processor_name()} (Metal)", "memory_bytes": _memory_bytes()})
-    found.append({"id": "cpu", "name": f"{_processor_name()} ({_cores()} cores)", "memory_bytes": _memory_bytes()})
+        found.append({"id": "mps", "name": f"{processor_name()} (Metal)", "memory_bytes": _memory_bytes()})
+    found.append({"id": "cpu", "name": f"{processor_name()} ({_cores()} cores)", "memory_bytes": _memory_bytes()})
     return found
 
 
-def default_device() -> str:
-    """What "auto" means: the first graphics card of NVIDIA, else the processor."""
+def resolve_device(device: str) -> str:
+    """The torch device to run on; "auto" takes the first graphics card of NVIDIA, else the processor.
+
+    Raises:
+        ValueError: for a device that this machine does not have.
+    """
     torch, _ = import_torch()
-    return "cuda:0" if torch is not None and torch.cuda.is_available() else "cpu"
+    cards = [] if torch is None else [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if device == "auto":
+        return cards[0] if cards else "cpu"
+    allowed = ["cpu", *cards, *(["mps"] if torch is not None and torch.backends.mps.is_available() else [])]
+    if device not in allowed:
+        raise ValueError(f"this machine has no device {device!r}; it has: auto, {', '.join(allowed)}.")
+    return device
 
 
 def thread_count() -> int:
@@ -72,6 +59,31 @@ def thread_count() -> int:
         return int(asked)
     cores = _cores()
     return cores - 1 if cores >= _MINIMUM_CORES_TO_SPARE_ONE else cores
+
+
+def processor_name() -> str:
+    """The processor as its maker calls it, as far as the system tells."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def peak_memory_mb() -> float | None:
+    """The most main memory this process has held so far; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux: unlike ru_maxrss, this does not count what the parent held before the process was started
+        line = next(
+            line for line in status.read_text(encoding="ascii", errors="replace").splitlines() if line.startswith("VmHWM")
+        )
+        return int(line.split()[1]) / 1024
+    if sys.platform == "darwin":
+        import resource  # noqa: PLC0415  (not on Windows)
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return None
 
 
 def _cores() -> int:
@@ -95,24 +107,7 @@ def _physical_cores() -> int | None:
     return len(cores) or None
 
 
-def _processor_name() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def _memory_bytes() -> int | None:
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
-
-
-def _version(package: str) -> str | None:
-    """The installed version, "unknown" for a package without metadata, None where it is absent."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "unknown" if find_spec(package) else None

@@ -40,7 +40,7 @@ class WorkerClient:
         arguments: that start the worker in it; the option --folder is added.
         environment: variables for the process; None for those of this process. A Python outside Slicer needs
             slicer.util.startupEnvironment().
-        onReady: called with the worker's hello (versions, devices, what is missing; see mednextseg.machine).
+        onReady: called with the worker's hello (versions, devices, what is missing; see mednextseg.worker.operations.environment).
         onFailure: called once, with a WorkerError, when the worker failed while something was pending: the message for the user.
         onLog: called with text for the log pane.
         startTimeoutSeconds, hangTimeoutSeconds: silence after which a worker is taken to hang, before and after its hello.

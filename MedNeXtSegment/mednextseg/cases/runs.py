@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from mednextseg.cases.folders import CASE_ERRORS, case_files
 from mednextseg.files import write_text
 from mednextseg.geometry import Geometry
+from mednextseg.machine import peak_memory_mb
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.segment.auto_segmenter import segment
 from mednextseg.segment.prepare.resampling import resample_affine
@@ -115,18 +115,3 @@ def read_channels(files: Sequence[Path]) -> tuple[np.ndarray, Geometry]:
         same = grid.matches(geometry, _SAME_GRID_MM)
         channels.append(other.astype(np.float32) if same else resample_affine(other, grid, geometry, order=1))
     return np.stack(channels), geometry
-
-
-def peak_memory_mb() -> float | None:
-    """The most main memory this process has held so far; None where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux: unlike ru_maxrss, this does not count what the parent held before the process was started
-        line = next(
-            line for line in status.read_text(encoding="ascii", errors="replace").splitlines() if line.startswith("VmHWM")
-        )
-        return int(line.split()[1]) / 1024
-    if sys.platform == "darwin":
-        import resource  # noqa: PLC0415  (not on Windows)
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return None

@@ -22,6 +22,7 @@ def run_ranking(options: argparse.Namespace, only: Sequence[str] | None) -> int:
     from mednextseg.cases.runs import image_files, read_channels  # noqa: PLC0415
     from mednextseg.evaluate.compare.ranking import rank_models  # noqa: PLC0415
     from mednextseg.files import write_text  # noqa: PLC0415
+    from mednextseg.machine import resolve_device  # noqa: PLC0415
     from mednextseg.models.loaded_model import load_model  # noqa: PLC0415
     from mednextseg.segmentation_io import read_segmentation  # noqa: PLC0415
 
@@ -35,7 +36,7 @@ def run_ranking(options: argparse.Namespace, only: Sequence[str] | None) -> int:
         raise ValueError(f"no image or no reference is there for: {', '.join(missing)}.")
     cases = [(*read_channels(images[case]), read_segmentation(references[case])) for case in wanted]
     models = [load_model(model) for model in options.rank]
-    device = models[0].resolve_device(options.device)
+    device = resolve_device(options.device)
     scores = rank_models(models, cases, device, report=lambda text: print(text, file=sys.stderr, flush=True))
     ranking = {"cases": wanted, "ranking": {model: asdict(score) for model, score in scores.items()}}
     write_text(options.output / RANKING_FILE, json.dumps(ranking, indent=1))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mednextseg.geometry import Geometry
+from mednextseg.machine import resolve_device
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.segment.auto_segmenter import sliding_window_for
 from mednextseg.segment.prepare.input_check import checked_channels
@@ -82,7 +83,7 @@ def predict_review_slices(
     """
     recipe = replace(recipe or SegmentRecipe(), tta=True)
     card = recipe.applied_to(model.card)
-    device = model.resolve_device(device)
+    device = resolve_device(device)
     prepared = prepare(checked_channels(volume, geometry, card), geometry, card, roi)
     sliding = replace(sliding_window_for(card, recipe, device), average="probabilities")
     networks = model.network_loaders(device, recipe.precision)[: None if recipe.ensemble else 1]

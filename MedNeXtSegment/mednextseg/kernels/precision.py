@@ -6,8 +6,6 @@ chosen unless the caller allows inexact results.
 """
 
 import json
-import os
-import platform
 import time
 from pathlib import Path
 from statistics import median
@@ -16,9 +14,9 @@ import torch
 
 from mednextseg.files import write_text
 from mednextseg.kernels.cpu.engine import MedNeXtEngine
+from mednextseg.machine import home_folder, processor_name
 from mednextseg.networks.mednext import build_mednext
 
-HOME_VARIABLE = "MEDNEXTSEG_HOME"
 WORTHWHILE_SPEEDUP = 1.2
 _PATCH_KJI = (32, 32, 32)
 _REPEATS = 5
@@ -64,20 +62,11 @@ def _seconds(dtype: torch.dtype) -> float:
 
 
 def _machine() -> str:
-    return f"{_processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return f"{processor_name()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
 
 
 def _memory_file() -> Path:
-    return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".mednextseg") / "precision.json"
+    return home_folder() / "precision.json"
 
 
 def _read(file: Path) -> dict[str, dict[str, float]]:

@@ -4,13 +4,11 @@ Light on purpose (standard library only): Slicer's process lists models too.
 """
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
+from mednextseg.machine import home_folder
 from mednextseg.models.model_card import CARD_FILE, read_card
-
-HOME_VARIABLE = "MEDNEXTSEG_HOME"
 
 
 def bundled_models_folder() -> Path:
@@ -22,7 +20,7 @@ def bundled_models_folder() -> Path:
 
 def library_folder() -> Path:
     """Where the user's installed models lie: $MEDNEXTSEG_HOME/models, or .mednextseg/models in the home folder."""
-    return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".mednextseg") / "models"
+    return home_folder() / "models"
 
 
 def installed_models() -> dict[str, Path]:

@@ -49,20 +49,6 @@ class LoadedModel:
         """One loader for each weights file (fold); the fold loaded last stays in memory, the others are read again."""
         return [lambda file=file: self._network(file, device, precision) for file in self.card.weights_files]
 
-    def resolve_device(self, device: str) -> str:
-        """The torch device to run on; "auto" takes the first graphics card there is.
-
-        Raises:
-            ValueError: for a device that this machine does not have.
-        """
-        if device == "auto":
-            return "cuda:0" if torch.cuda.is_available() else "cpu"
-        allowed = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
-        allowed += ["mps"] if torch.backends.mps.is_available() else []
-        if device not in allowed:
-            raise ValueError(f"this machine has no device {device!r}; it has: auto, {', '.join(allowed)}.")
-        return device
-
     def _network(self, file: str, device: str, precision: str) -> Callable[[Tensor], Tensor]:
         key = (file, device, precision)
         if key not in self._networks:

@@ -1,7 +1,6 @@
 """The automatic run on one screen: volume -> checked -> prepared -> windows -> labels -> cleaned -> the volume's own grid."""
 
 import logging
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ import numpy as np
 
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
+from mednextseg.machine import processor_name, resolve_device
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.finish.clean_labels import clean_labels
@@ -46,7 +46,7 @@ class SegmentReport:
     weights_sha256: tuple[str, ...]
     recipe: dict
     device: str
-    processor: str = field(default_factory=platform.processor)
+    processor: str = field(default_factory=processor_name)
     seconds_by_phase: dict[str, float] = field(default_factory=dict)
     windows: WindowCount = field(default_factory=WindowCount)
     memory: MemoryPlan | None = None
@@ -95,7 +95,7 @@ def segment(
     reporter = ProgressReporter(progress, cancelled)
     reporter.report("prepare", 0.0)
     volume_ckji = checked_channels(volume, geometry, card)
-    report = SegmentReport(card.id, card.version, card.weights_sha256, recipe.to_dict(), model.resolve_device(device))
+    report = SegmentReport(card.id, card.version, card.weights_sha256, recipe.to_dict(), resolve_device(device))
     report.warnings = warnings_for(volume_ckji, geometry, card)
     prepared = prepare(volume_ckji, geometry, card, roi)
     sliding = sliding_window_for(card, recipe, report.device)

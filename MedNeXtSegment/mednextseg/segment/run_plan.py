@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from mednextseg.geometry import Geometry
+from mednextseg.machine import resolve_device
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.segment.auto_segmenter import sliding_window_for
 from mednextseg.segment.prepare.preprocess import network_grid
@@ -39,7 +40,7 @@ def plan_run(
         ValueError: where the region lies outside the volume, or the machine lacks the device.
     """
     card = model.card
-    sliding = sliding_window_for(card, recipe, model.resolve_device(device))
+    sliding = sliding_window_for(card, recipe, resolve_device(device))
     grid = network_grid(geometry, card, roi)
     padded = [max(n, p) for n, p in zip(grid.shape_kji, sliding.patch_kji, strict=True)]
     windows = prod(len(window_starts(n, p, sliding.overlap)) for n, p in zip(padded, sliding.patch_kji, strict=True))

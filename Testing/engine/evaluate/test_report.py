@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from conftest import tiny_mednext, write_package
 
-from mednextseg.cases.runs import image_files, peak_memory_mb
+from mednextseg.cases.runs import image_files
 from mednextseg.evaluate.compare.models_by_datasets import TableOutcome, run_plan
 from mednextseg.evaluate.compare.plan import read_plan
 from mednextseg.evaluate.report.models_report import table_csv, table_page
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
+from mednextseg.machine import peak_memory_mb
 from mednextseg.segmentation_io import write_segmentation
 from mednextseg.volume_io import image_of, write_image
 

@@ -243,9 +243,9 @@ def test_the_cache_keeps_within_its_bytes_and_forgets_the_oldest():
     for name in ("a", "b", "a", "c", "a", "b"):
         cache.get_or_make(name, make(name))
     assert made == ["a", "b", "c", "b"]
-    assert cache.nbytes <= 1000 and "c" not in cache and len(cache) == 2
+    assert cache.size <= 1000 and "c" not in cache and len(cache) == 2
     cache.clear()
-    assert cache.nbytes == 0 and len(cache) == 0
+    assert cache.size == 0 and len(cache) == 0
 
 
 def test_a_segment_on_another_grid_is_corrected_there(prompter, volume, geometry, truth):

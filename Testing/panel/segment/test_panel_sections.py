@@ -15,7 +15,7 @@ import slicer
 from PySide6 import QtTest
 
 from mednextseg.labels.label import Label
-from mednextseg.models.library import HOME_VARIABLE
+from mednextseg.machine import HOME_VARIABLE
 from mednextseg.segment.recipe import SegmentRecipe
 from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.ParameterNode import recipeOf

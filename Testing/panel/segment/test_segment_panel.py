@@ -11,7 +11,7 @@ import pytest
 import qt
 import slicer
 
-from mednextseg.models.library import HOME_VARIABLE
+from mednextseg.machine import HOME_VARIABLE
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 from MedNeXtSegmentLib.Segment.InProcessEngine import segmentInProcess
 from panel_tools import MODULE, TickRecorder, addVolume, segmentNames, voxelsOf, writeTinyLibrary

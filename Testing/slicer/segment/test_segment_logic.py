@@ -10,7 +10,7 @@ from conftest import tiny_mednext, write_package
 from scipy.spatial.transform import Rotation
 from vtk.util.numpy_support import vtk_to_numpy
 
-from mednextseg.models.library import HOME_VARIABLE
+from mednextseg.machine import HOME_VARIABLE
 from mednextseg.models.model_card import card_from_dict, read_card, write_card
 from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
 from MedNeXtSegmentLib.Scene.Segmentations import setSegmentMask

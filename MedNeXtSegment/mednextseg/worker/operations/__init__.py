@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mednextseg.models.model_card import CARD_FILE
+from mednextseg.recently_used import RecentlyUsed
 from mednextseg.worker.arrays import ArrayFolder
-from mednextseg.worker.serving.stores import RecentlyUsed, VolumeStore
+from mednextseg.worker.serving.stores import VolumeStore
 
 # Two networks are what one session works with, an automatic one and a prompt one, each with a spare.
 _MODELS_KEPT = 2

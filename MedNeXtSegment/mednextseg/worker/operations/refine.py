@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict
 
-from mednextseg.machine import default_device
+from mednextseg.machine import resolve_device
 from mednextseg.refine import Prompts, load_prompter
 from mednextseg.refine.prompter import Prompter
 from mednextseg.worker.operations import Context, Operation, WorkerState, required
@@ -65,7 +65,7 @@ def forget_slice(parameters: dict, context: Context) -> dict:
 
 
 def _opened_prompter(name: str, device: str, family: str | None, state: WorkerState) -> Prompter:
-    device = default_device() if device == "auto" else device
+    device = resolve_device(device)
     return state.prompters.get_or_make((name, device, family), lambda: load_prompter(name, device, family))
 
 

@@ -18,10 +18,11 @@ from typing import BinaryIO
 import numpy as np
 
 from mednextseg.errors import Cancelled
-from mednextseg.machine import environment_report, import_torch, thread_count
+from mednextseg.machine import import_torch, thread_count
 from mednextseg.worker import protocol
 from mednextseg.worker.arrays import ArrayFolder, is_description
 from mednextseg.worker.operations import Context, Operation, WorkerState
+from mednextseg.worker.operations.environment import environment_report
 from mednextseg.worker.protocol import MAX_LINE_BYTES, ProtocolError, Request
 from mednextseg.worker.serving.lifetime import lead_process_group, process_ender
 from mednextseg.worker.serving.request_queue import Job, RequestQueue

@@ -1,59 +1,10 @@
-"""What the worker keeps between requests: volumes, opened models, embeddings of slices."""
-
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import Generic, TypeVar
+"""The volumes that the worker keeps between requests."""
 
 import numpy as np
 
 from mednextseg.geometry import Geometry
 from mednextseg.worker.arrays import ArrayFolder
 from mednextseg.worker.protocol import UNKNOWN_VOLUME, ProtocolError
-
-Kept = TypeVar("Kept")
-
-
-class RecentlyUsed(Generic[Kept]):
-    """Keeps the most recently used values by key.
-
-    Args:
-        capacity: how many; the one unused for longest goes first.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._values: OrderedDict[object, Kept] = OrderedDict()
-
-    def get(self, key: object) -> Kept | None:
-        """The value, now the most recently used; None where it is not kept."""
-        if key not in self._values:
-            return None
-        self._values.move_to_end(key)
-        return self._values[key]
-
-    def put(self, key: object, value: Kept) -> Kept:
-        """Keep a value; returns it."""
-        self._values[key] = value
-        self._values.move_to_end(key)
-        while len(self._values) > self._capacity:
-            self._values.popitem(last=False)
-        return value
-
-    def get_or_make(self, key: object, make: Callable[[], Kept]) -> Kept:
-        """The value of the key, made where it is not kept."""
-        value = self.get(key)
-        return self.put(key, make()) if value is None else value
-
-    def discard(self, key: object) -> None:
-        """Forget a value, if it is kept."""
-        self._values.pop(key, None)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._values.clear()
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 class VolumeStore:

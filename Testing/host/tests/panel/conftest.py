@@ -113,7 +113,7 @@ def home(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def worker(host, home):
     """One real worker process for all tests of a file; it outlives the panels."""
-    from mednextseg.models.library import HOME_VARIABLE
+    from mednextseg.machine import HOME_VARIABLE
     from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
     class LastingWorker(WorkerClient):
