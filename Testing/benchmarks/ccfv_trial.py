@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
-from mednextseg.cases.folders import case_files
-from mednextseg.cases.runs import image_files, read_channels
+from mednextseg.cases.channels import read_channels
+from mednextseg.cases.folders import case_files, image_files
 from mednextseg.evaluate.compare.models_by_datasets import run_plan
 from mednextseg.evaluate.compare.plan import DatasetEntry, ModelEntry, TablePlan, read_plan
 from mednextseg.evaluate.compare.ranking import case_features

@@ -1,18 +1,93 @@
-"""Folders of cases by file name, and what counts as a failing case. Light: the processes that only run models need no metrics."""
+"""Folders of cases: which files are images, which case and channel they are of, and what counts as a failing case.
 
+Standard library only: processes that only run models need no metrics.
+"""
+
+import re
 from pathlib import Path
 
-SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+SUFFIXES = (".seg.nrrd", *IMAGE_SUFFIXES)
 CASE_ERRORS = (ValueError, OSError, MemoryError, RuntimeError)
 
 
-def case_files(path: Path) -> dict[str, Path]:
-    """Case name -> file in a folder, by file name without its suffix; .seg.nrrd goes before a plain volume of the same name."""
-    found: dict[str, Path] = {}
+def suffix_of(file_name: str) -> str | None:
+    """The one of SUFFIXES that a name ends in, in any case; None for other files, and hidden ones such as macOS's ._copies."""
+    if file_name.startswith("."):
+        return None
+    return next((suffix for suffix in SUFFIXES if file_name.lower().endswith(suffix)), None)
+
+
+def case_name(file: Path) -> str:
+    """The name of a file without its suffix, a double one such as .nii.gz included."""
+    suffix = suffix_of(file.name)
+    return file.stem if suffix is None else file.name[: -len(suffix)]
+
+
+def channel_name(case: str, channel: int) -> str:
+    """What nnU-Net calls the file of one channel, without suffix: CASE_0000, CASE_0001, ..."""
+    return f"{case}_{channel:04d}"
+
+
+def case_files(folder: Path) -> dict[str, Path]:
+    """Case name -> file in a folder; .seg.nrrd goes before a plain volume of the same name."""
+    files, found = sorted(folder.iterdir()), {}
     for suffix in SUFFIXES:
-        for file in sorted(path.iterdir()):
-            name = file.name[: -len(suffix)]
-            is_plain_nrrd = suffix == ".nrrd" and file.name.endswith(".seg.nrrd")
-            if file.name.endswith(suffix) and name and not is_plain_nrrd and not file.name.startswith("."):
-                found.setdefault(name, file)
+        for file in files:
+            if suffix_of(file.name) == suffix:
+                found.setdefault(case_name(file), file)
     return dict(sorted(found.items()))
+
+
+def is_folder_of_cases(path: Path) -> bool:
+    """A folder with image files, rather than one with the slices of a DICOM series."""
+    return path.is_dir() and any(suffix_of(file.name) in IMAGE_SUFFIXES for file in path.iterdir())
+
+
+def image_files(folder: Path, channels: int | None = None) -> dict[str, list[Path]]:
+    """Case name -> image file of each channel, by nnU-Net's names; without numbers, one file a case. Segmentations are no images.
+
+    Four digits are a channel only where there is a channel 0000: amos_0001 and amos_0004 alone are two cases.
+
+    Args:
+        folder: where the files lie.
+        channels: how many every case must have; None for any number.
+    Raises:
+        ValueError: for two files of one channel, a channel that is missing, or a case with another number of channels.
+    """
+    numbered: dict[str, dict[int, Path]] = {}
+    cases: dict[str, list[Path]] = {}
+    for name, file in _images(folder).items():
+        parts = re.fullmatch(r"(.+)_(\d{4})", name)
+        if parts is None:
+            cases[name] = [file]
+        else:
+            numbered.setdefault(parts[1], {})[int(parts[2])] = file
+    for case, files in numbered.items():
+        if 0 not in files:
+            cases.update({case_name(file): [file] for file in files.values()})
+            continue
+        if case in cases:
+            raise ValueError(f"{folder} holds both {cases[case][0].name} and {files[0].name}; keep one of them.")
+        missing = [channel for channel in range(max(files)) if channel not in files]
+        if missing:
+            raise ValueError(f"the case {case} in {folder} lacks its channel {channel_name(case, missing[0])}; add the file.")
+        cases[case] = [files[channel] for channel in sorted(files)]
+    wrong = [name for name, files in sorted(cases.items()) if channels is not None and len(files) != channels]
+    if wrong:
+        raise ValueError(
+            f"the model needs {channels} file(s) a case, but {', '.join(wrong[:3])} has another number in {folder}."
+        )
+    return dict(sorted(cases.items()))
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """Name without suffix -> image file."""
+    found: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        if suffix_of(file.name) in IMAGE_SUFFIXES:
+            name = case_name(file)
+            if name in found:
+                raise ValueError(f"{folder} holds both {found[name].name} and {file.name}; keep one of them.")
+            found[name] = file
+    return found

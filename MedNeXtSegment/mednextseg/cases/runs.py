@@ -11,30 +11,14 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
-from mednextseg.cases.folders import CASE_ERRORS, case_files
+from mednextseg.cases.channels import read_channels
+from mednextseg.cases.folders import CASE_ERRORS
 from mednextseg.files import write_text
-from mednextseg.geometry import Geometry
 from mednextseg.machine import peak_memory_mb
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.segment.auto_segmenter import segment
-from mednextseg.segment.prepare.resampling import resample_affine
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segmentation_io import write_segmentation
-from mednextseg.volume_io import read_volume
-
-_SAME_GRID_MM = 1e-2
-
-
-def image_files(folder: Path) -> dict[str, list[Path]]:
-    """Case name -> its channels, by nnU-Net's names (CASE_0000, CASE_0001, ...); without numbers, one file a case."""
-    cases: dict[str, list[Path]] = {}
-    for name, file in case_files(folder).items():
-        number = name.rpartition("_")[2]
-        is_numbered = len(number) == 4 and number.isdigit() and name != number
-        cases.setdefault(name[:-5] if is_numbered else name, []).append(file)
-    return cases
 
 
 def run_model(
@@ -102,16 +86,3 @@ def _segment_one(model: str, recipe: dict, device: str, files: Sequence[Path], o
 @lru_cache(maxsize=1)
 def _loaded(model: str) -> LoadedModel:
     return load_model(model)
-
-
-def read_channels(files: Sequence[Path]) -> tuple[np.ndarray, Geometry]:
-    """One case from its channels: (K, J, I), or (channels, K, J, I) on the first one's grid."""
-    first, geometry = read_volume(files[0])
-    if len(files) == 1:
-        return first, geometry
-    channels = [first.astype(np.float32)]
-    for file in files[1:]:
-        other, grid = read_volume(file)
-        same = grid.matches(geometry, _SAME_GRID_MM)
-        channels.append(other.astype(np.float32) if same else resample_affine(other, grid, geometry, order=1))
-    return np.stack(channels), geometry

@@ -18,8 +18,8 @@ def run_ranking(options: argparse.Namespace, only: Sequence[str] | None) -> int:
     Raises:
         ValueError: without folders of images and references, or with a case that lacks one of them.
     """
-    from mednextseg.cases.folders import case_files  # noqa: PLC0415
-    from mednextseg.cases.runs import image_files, read_channels  # noqa: PLC0415
+    from mednextseg.cases.channels import read_channels  # noqa: PLC0415
+    from mednextseg.cases.folders import case_files, image_files  # noqa: PLC0415
     from mednextseg.evaluate.compare.ranking import rank_models  # noqa: PLC0415
     from mednextseg.files import write_text  # noqa: PLC0415
     from mednextseg.machine import resolve_device  # noqa: PLC0415

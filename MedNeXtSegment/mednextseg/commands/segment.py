@@ -6,13 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
+from mednextseg.cases.folders import CASE_ERRORS, image_files, is_folder_of_cases
 from mednextseg.commands.console_progress import ConsoleProgress
 from mednextseg.commands.review import print_review, review_of
-from mednextseg.geometry import Geometry
-
-_CASE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
 
 def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -43,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
     keep_freed_memory()
     model = load_model(options.model)
-    if len(options.inputs) == 1 and _is_folder_of_cases(options.inputs[0]):
+    if len(options.inputs) == 1 and is_folder_of_cases(options.inputs[0]):
         return _run_folder(options, model)
     report = _run_case(options, model, options.inputs, options.output)
     if options.json:
@@ -53,29 +49,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_channels(paths: list[Path]) -> tuple[np.ndarray, Geometry]:
-    """Read the channels of one case; channels on another grid are resampled onto the first one's.
-
-    Returns:
-        (channels, K, J, I) float32 for several channels, the file's own (K, J, I) for one; and the Geometry of the first.
-    """
-    from mednextseg.segment.prepare.resampling import resample_affine  # noqa: PLC0415
-    from mednextseg.volume_io import read_volume  # noqa: PLC0415
-
-    volume_kji, geometry = read_volume(paths[0])
-    if len(paths) == 1:
-        return volume_kji, geometry
-    channels = [volume_kji.astype(np.float32)]
-    for path in paths[1:]:
-        other_kji, other = read_volume(path)
-        aligned = other.matches(geometry, tolerance_mm=1e-2)
-        channels.append(other_kji.astype(np.float32) if aligned else resample_affine(other_kji, other, geometry, order=1))
-    return np.stack(channels), geometry
-
-
 def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], output: Path) -> dict:
     from dataclasses import replace  # noqa: PLC0415
 
+    from mednextseg.cases.channels import read_channels  # noqa: PLC0415
     from mednextseg.segment.auto_segmenter import segment  # noqa: PLC0415
     from mednextseg.segment.recipe import SegmentRecipe  # noqa: PLC0415
     from mednextseg.segmentation_io import write_segmentation  # noqa: PLC0415
@@ -103,7 +80,7 @@ def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], ou
 
 def _run_folder(options: argparse.Namespace, model: object) -> int:
     """Every case of a folder; finished ones are not done again, failing ones are listed and do not stop the rest."""
-    cases = _cases(options.inputs[0], len(model.card.channels))
+    cases = image_files(options.inputs[0], len(model.card.channels))
     options.output.mkdir(parents=True, exist_ok=True)
     results, failed = [], {}
     for number, (name, paths) in enumerate(cases.items(), start=1):
@@ -114,7 +91,7 @@ def _run_folder(options: argparse.Namespace, model: object) -> int:
         print(f"[{number}/{len(cases)}] {name}", file=sys.stderr)
         try:
             results.append(_run_case(options, model, paths, output))
-        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        except CASE_ERRORS as error:
             failed[name] = str(error)
             print(f"mednextseg: {name}: {error}", file=sys.stderr)
     if options.json:
@@ -122,30 +99,6 @@ def _run_folder(options: argparse.Namespace, model: object) -> int:
     if failed:
         print(f"mednextseg: {len(failed)} of {len(cases)} cases failed: {', '.join(failed)}.", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _is_folder_of_cases(path: Path) -> bool:
-    """A folder with image files, rather than one with the slices of a DICOM series."""
-    return path.is_dir() and any(file.name.endswith(_CASE_SUFFIXES) for file in path.iterdir())
-
-
-def _cases(folder: Path, channels: int) -> dict[str, list[Path]]:
-    """Case name -> channel files, by nnU-Net's names (CASE_0000.nii.gz, CASE_0001.nii.gz, ...); without numbers, one file a case."""
-    cases: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()):
-        suffix = next((s for s in _CASE_SUFFIXES if file.name.endswith(s)), None)
-        if suffix is None:
-            continue
-        stem = file.name[: -len(suffix)]
-        number = stem.rpartition("_")[2]
-        is_numbered = len(number) == 4 and number.isdigit()
-        cases.setdefault(stem[:-5] if is_numbered else stem, []).append(file)
-    wrong = [name for name, files in cases.items() if len(files) != channels]
-    if wrong:
-        raise ValueError(
-            f"the model needs {channels} file(s) a case, but {', '.join(wrong[:3])} has another number in {folder}."
-        )
-    return cases
 
 
 def _roi(text: str | None) -> object:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mednextseg.cases.folders import CASE_ERRORS, SUFFIXES, case_files
+from mednextseg.cases.folders import CASE_ERRORS, case_files, case_name, image_files
 from mednextseg.evaluate.case import CaseResult, evaluate_case
 from mednextseg.evaluate.measure_options import MeasureOptions
 from mednextseg.files import write_text
@@ -47,7 +47,7 @@ def match_cases(
     """Pair the files of two folders by case name, or two files.
 
     Args:
-        images: folder or file of the images, for pictures; channel numbers (_0000) are ignored.
+        images: folder or file of the images, for pictures; the first channel of each case is shown.
         only: cases that must be there; None for every case that has a prediction.
     Returns:
         The cases to measure; and an Evaluation that already lists what is missing.
@@ -61,10 +61,9 @@ def match_cases(
     if reference.is_dir() != prediction.is_dir():
         raise ValueError(f"give two files or two folders, got {reference} and {prediction}.")
     if not reference.is_dir():
-        name = next((reference.name[: -len(s)] for s in SUFFIXES if reference.name.endswith(s)), reference.stem)
-        return [CaseFiles(name, reference, prediction, images)], Evaluation()
+        return [CaseFiles(case_name(reference), reference, prediction, images)], Evaluation()
     references, predictions = case_files(reference), case_files(prediction)
-    backgrounds = {name.removesuffix("_0000"): file for name, file in case_files(images).items()} if images else {}
+    backgrounds = {name: files[0] for name, files in image_files(images).items()} if images else {}
     wanted = list(only) if only is not None else sorted(set(references) & set(predictions))
     cases, evaluation = [], Evaluation()
     for name in wanted:

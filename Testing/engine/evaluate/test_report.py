@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from conftest import tiny_mednext, write_package
 
-from mednextseg.cases.runs import image_files
 from mednextseg.evaluate.compare.models_by_datasets import TableOutcome, run_plan
 from mednextseg.evaluate.compare.plan import read_plan
 from mednextseg.evaluate.report.models_report import table_csv, table_page
@@ -140,13 +139,6 @@ def test_a_model_that_is_run_brings_its_cost_and_what_cannot_run_is_listed(plan_
     write_image(image_of(np.zeros(_GEOMETRY.shape_kji, np.float32), _GEOMETRY), tmp_path / "A" / "images" / "one_0000.nii.gz")
     assert {cell.model: cell.labels for cell in run(plan_file, tmp_path / "out", again).cells}["tiny"] == cells["tiny"].labels
     assert not any(line.startswith("tiny / A / one") for line in again), "finished cases are not run again"
-
-
-def test_channels_of_one_case_are_gathered_by_number(tmp_path: Path) -> None:
-    for name in ("a_0001.nii.gz", "a_0000.nii.gz", "b_0000.nii.gz", "2024.nii.gz", "notes.txt"):
-        (tmp_path / name).touch()
-    found = {name: [file.name for file in files] for name, files in image_files(tmp_path).items()}
-    assert found == {"a": ["a_0000.nii.gz", "a_0001.nii.gz"], "b": ["b_0000.nii.gz"], "2024": ["2024.nii.gz"]}
 
 
 def test_a_run_whose_command_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
+from mednextseg.cases.folders import channel_name
 from mednextseg.geometry import axis_map
 from mednextseg.segment.prepare.intensity import normalize
 from mednextseg.volume_io import read_volume
@@ -53,7 +54,7 @@ def open_dataset(folder: str | Path) -> LabeledDataset:
     ending = table["file_ending"]
 
     def case(name: str) -> LabeledCase:
-        images = tuple(folder / "imagesTr" / f"{name}_{channel:04d}{ending}" for channel in range(len(channels)))
+        images = tuple(folder / "imagesTr" / f"{channel_name(name, channel)}{ending}" for channel in range(len(channels)))
         found = LabeledCase(name, images, folder / "labelsTr" / f"{name}{ending}")
         for path in (*found.images, found.label):
             if not path.is_file():

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mednextseg.cases.folders import CASE_ERRORS
-from mednextseg.cases.runs import image_files, run_model, stored_costs
+from mednextseg.cases.folders import CASE_ERRORS, image_files
+from mednextseg.cases.runs import run_model, stored_costs
 from mednextseg.evaluate.case import CaseResult
 from mednextseg.evaluate.compare.plan import DatasetEntry, ModelEntry, TablePlan, for_model, prediction_folder
 from mednextseg.evaluate.folders import evaluate_files, match_cases
