@@ -1,22 +1,21 @@
 """Label names -> SNOMED CT codes and Slicer's colors; names that are not in the table stay plain.
 
-The table, terminology_codes.json, holds structures by their canonical name (`Structure` of TotalSegmentator, lower case, words joined by
-underscores), other spellings of data sets as synonyms, and the label order of the published STU-Net weights.
+The table, terminology_codes.json, holds structures as TotalSegmentator names them (lower case, words joined by underscores), names of data
+sets that mean the same as synonyms, and the label order of the published STU-Net weights. Spellings are `canonical_name`'s matter.
 """
 
 import colorsys
 import json
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mednextseg.labels.label import Label
+from mednextseg.labels.names import canonical_name
 
 _FILE = Path(__file__).with_name("terminology_codes.json")
 _ANATOMY = ("SCT", "123037004", "Anatomical Structure")
 _SIDES = {"left": ("SCT", "7771000", "Left"), "right": ("SCT", "24028007", "Right")}
-_SIDE_WORDS = {"left": "left", "l": "left", "lt": "left", "right": "right", "r": "right", "rt": "right"}
 # Successive hues this far apart stay distinct for any number of labels.
 _GOLDEN_RATIO = 0.618033988749895
 
@@ -41,20 +40,19 @@ def stu_net_labels() -> list[str]:
 
 def _find(name: str) -> tuple[dict[str, Any] | None, str | None]:
     """The structure a name means and its side: first the name as it is, then without a word for the side."""
-    table = _table()
-    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
-    if (whole := _structure(table, words)) is not None:
-        return whole, None
-    sides = [_SIDE_WORDS[word] for word in words if word in _SIDE_WORDS]
-    if len(sides) != 1:
-        return None, None
-    structure = _structure(table, [word for word in words if word not in _SIDE_WORDS])
-    return (structure, sides[0]) if structure is not None and structure.get("paired") else (None, None)
+    table, key = _table()["structures"], canonical_name(name)
+    if key in _structure_names():
+        return table[_structure_names()[key]], None
+    side, _, rest = key.partition(" ")
+    structure = table.get(_structure_names().get(rest, "")) if side in _SIDES else None
+    return (structure, side) if structure is not None and structure.get("paired") else (None, None)
 
 
-def _structure(table: dict[str, Any], words: list[str]) -> dict[str, Any] | None:
-    key = "_".join(words)
-    return table["structures"].get(table["synonyms"].get(key, key))
+@lru_cache(maxsize=1)
+def _structure_names() -> dict[str, str]:
+    """Canonical name -> entry of the table, for every structure and synonym."""
+    names = {canonical_name(synonym): structure for synonym, structure in _table()["synonyms"].items()}
+    return names | {canonical_name(structure): structure for structure in _table()["structures"]}
 
 
 def _distinct_color(value: int) -> tuple[int, int, int]:

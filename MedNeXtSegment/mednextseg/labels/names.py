@@ -117,7 +117,8 @@ class LabelJoin:
 
 def canonical_name(name: str) -> str:
     """One spelling for a structure: "kidney_right", "Right Kidney" and "kidney R" are all "right kidney"."""
-    words = [_WORDS.get(word, word) for word in re.findall(r"[a-z0-9]+", name.lower().replace("non-", "non"))]
+    words = [_WORDS.get(word, word) for word in re.findall(r"(?:non[^a-z0-9]+)?[a-z0-9]+", name.lower())]
+    words = ["".join(re.findall(r"[a-z0-9]+", word)) for word in words]
     sides = [word for word in words if word in _SIDES]
     if len(sides) == 1 and len(words) > 1:
         rest = " ".join(word for word in words if word not in _SIDES)

@@ -1,8 +1,12 @@
 """Label names of public data sets get SNOMED codes and colors; names that are not known stay as they are."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mednextseg.labels.codes import coded_label, stu_net_labels
+from mednextseg.labels.codes import _table, coded_label, stu_net_labels
+from mednextseg.labels.names import canonical_name
+from mednextseg.labels.tables import LABEL_TABLES
 from mednextseg.labels.terminology import terminology_entry
 
 # As the data sets spell them in their dataset.json, misspellings included.
@@ -76,3 +80,34 @@ def test_every_stu_net_label_has_codes_and_unknown_names_stay_plain() -> None:
         coded_label(value, name) for value, name in enumerate(("prostate/uterus", "label 1", "left left kidney", ""), start=1)
     ]
     assert all(not label.terminology for label in plain) and len({label.color for label in plain}) == 4
+
+
+@given(st.data())
+def test_spellings_that_are_compared_as_one_structure_have_one_code(data: st.DataObject) -> None:
+    """The same canonical name serves comparing and coding, whatever the case, the joints and the place of the side."""
+    entry = data.draw(st.sampled_from(sorted(_table()["structures"])))
+    words, side = entry.split("_"), None
+    if _table()["structures"][entry].get("paired"):
+        side = data.draw(st.sampled_from([["Left", "left", "L", "lt"], ["right", "RIGHT", "R", "Rt"]]))
+    spellings = []
+    for _ in range(2):
+        spelled = [data.draw(st.sampled_from([word, word.upper(), word.capitalize()])) for word in words]
+        if side is not None:
+            spelled.insert(data.draw(st.sampled_from([0, len(spelled)])), data.draw(st.sampled_from(side)))
+        spellings.append(data.draw(st.sampled_from([" ", "_", "-", ", "])).join(spelled))
+    one, other = (coded_label(1, name) for name in spellings)
+    assert canonical_name(spellings[0]) == canonical_name(spellings[1])
+    assert one.terminology == other.terminology and one.color == other.color and one.terminology
+    assert coded_label(1, canonical_name(spellings[0])).terminology == one.terminology
+
+
+def test_the_table_of_codes_says_nothing_twice() -> None:
+    names = [canonical_name(name) for name in (*_table()["structures"], *_table()["synonyms"])]
+    assert len(set(names)) == len(names)
+    assert set(_table()["synonyms"].values()) <= set(_table()["structures"])
+
+
+@pytest.mark.parametrize("table", ["TotalSegmentator-CT", "BTCV", "FLARE22"])
+def test_the_tables_for_comparing_are_coded_too(table: str) -> None:
+    plain = [name for name in LABEL_TABLES[table] if not coded_label(1, name).terminology]
+    assert plain == []
