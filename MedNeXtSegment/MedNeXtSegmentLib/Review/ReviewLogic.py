@@ -43,7 +43,7 @@ class ReviewLogic(WorkerRunLogic):
         parameters = {
             "volumes": keys,
             "model": str(model),
-            "roi": None if region is None else {"bounds_mm": list(region.bounds_mm), "box_to_ras": region.box_to_ras.tolist()},
+            "roi": None if region is None else region.to_dict(),
             "recipe": recipe or {},
             "device": device,
             "count": count,

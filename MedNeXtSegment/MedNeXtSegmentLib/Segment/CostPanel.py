@@ -91,7 +91,7 @@ def _parameters(volumeNode, card: ModelCard, roiNode, recipe: dict, device: str)
         region = None if roiNode is None else regionFromROINode(roiNode)
     except ValueError:
         return None
-    roi = None if region is None else {"bounds_mm": list(region.bounds_mm), "box_to_ras": region.box_to_ras.tolist()}
+    roi = None if region is None else region.to_dict()
     return {
         "panel": "segment",
         "shape_kji": list(geometry.shape_kji),

@@ -50,7 +50,7 @@ def _parameters(job: SegmentJob) -> dict:
     return {
         "volumes": list(job.volumeKeys),
         "model": job.model,
-        "roi": None if region is None else {"bounds_mm": list(region.bounds_mm), "box_to_ras": region.box_to_ras.tolist()},
+        "roi": None if region is None else region.to_dict(),
         "labels": job.labels,
         "recipe": job.recipe,
         "device": job.device,

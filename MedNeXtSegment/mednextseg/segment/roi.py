@@ -9,7 +9,7 @@ from mednextseg.geometry import Geometry
 
 @dataclass(frozen=True)
 class RegionOfInterest:
-    """A box.
+    """A box in space, possibly rotated.
 
     Args:
         bounds_mm: (x0, x1, y0, y1, z0, z1) in the box's own frame; each pair in either order.
@@ -27,6 +27,24 @@ class RegionOfInterest:
         lower, upper = self._limits()
         if (upper <= lower).any():
             raise ValueError(f"the region of interest {tuple(self.bounds_mm)} is empty; give it an extent along every axis.")
+
+    @classmethod
+    def from_dict(cls, raw: dict) -> "RegionOfInterest":
+        """The region that `to_dict` describes; without "box_to_ras" its bounds are RAS bounds.
+
+        Raises:
+            ValueError: for other fields, or numbers that make no box.
+        """
+        if not isinstance(raw, dict) or "bounds_mm" not in raw or set(raw) - {"bounds_mm", "box_to_ras"}:
+            raise ValueError(f'a region of interest has the fields "bounds_mm" and, if rotated, "box_to_ras"; got {raw!r}.')
+        box_to_ras = np.eye(4) if raw.get("box_to_ras") is None else np.array(raw["box_to_ras"], dtype=np.float64)
+        if box_to_ras.shape != (4, 4):
+            raise ValueError(f"box_to_ras of a region of interest must be a 4x4 matrix, got the shape {box_to_ras.shape}.")
+        return cls(tuple(raw["bounds_mm"]), box_to_ras)
+
+    def to_dict(self) -> dict:
+        """JSON-ready values, for requests and reports."""
+        return {"bounds_mm": list(self.bounds_mm), "box_to_ras": self.box_to_ras.tolist()}
 
     def _limits(self) -> tuple[np.ndarray, np.ndarray]:
         pairs = np.asarray(self.bounds_mm, dtype=float).reshape(3, 2)

@@ -21,8 +21,8 @@ def segment_volume(parameters: dict, context: Context) -> dict:
     """Run a model on volumes that were opened before.
 
     Args:
-        parameters: "volumes" [id of each channel, in the card's order], "model" id or folder; optional "roi" {"bounds_mm": 6 numbers,
-            "box_to_ras": 4x4 or absent}, "labels" [names], "recipe" {...}, "device".
+        parameters: "volumes" [id of each channel, in the card's order], "model" id or folder; optional "roi" (see
+            RegionOfInterest.to_dict), "labels" [names], "recipe" {...}, "device".
         context: of the request.
     Returns:
         "labelmap" array (K, J, I) on the first volume's grid, "labels" as in the card (those that were kept), "report".
@@ -79,11 +79,8 @@ def opened_channels(volume_ids: Sequence[str], state: WorkerState) -> tuple[np.n
 
 
 def region_of(roi: dict | None) -> RegionOfInterest | None:
-    """From the fields "bounds_mm" and "box_to_ras" of a request; None for None."""
-    if roi is None:
-        return None
-    bounds_mm, box_to_ras = required(roi, ["bounds_mm"], ["box_to_ras"])
-    return RegionOfInterest(tuple(bounds_mm), np.eye(4) if box_to_ras is None else np.array(box_to_ras, dtype=np.float64))
+    """The region of a request; None, the whole volume, for None."""
+    return None if roi is None else RegionOfInterest.from_dict(roi)
 
 
 def _forward(progress: Progress, context: Context) -> None:
