@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mednextseg.models.library import bundled_models_folder
 from mednextseg.refine.prompter import Prompter
 
 
@@ -23,9 +24,10 @@ def load_prompter(name: str | Path, device: str = "cpu", family: str | None = No
 
         return RandomWalkerPrompter()
     if str(name) == "clicknet" or Path(name).is_dir():
-        from mednextseg.refine.prompters.click_net import BUNDLED_FOLDER, ClickNetPrompter  # noqa: PLC0415
+        from mednextseg.refine.prompters.click_net import ClickNetPrompter  # noqa: PLC0415
 
-        return ClickNetPrompter.from_folder(BUNDLED_FOLDER if str(name) == "clicknet" else Path(name), device)
+        folder = bundled_models_folder() / "clicknet" if str(name) == "clicknet" else Path(name)
+        return ClickNetPrompter.from_folder(folder, device)
     if Path(name).is_file():
         from mednextseg.refine.prompters.sam_med2d import SamPrompter  # noqa: PLC0415
 

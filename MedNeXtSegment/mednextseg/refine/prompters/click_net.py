@@ -24,7 +24,6 @@ from mednextseg.refine.prompters.network_view import NetworkView, view_around, w
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
 from mednextseg.refine.prompts import Prompts
 
-BUNDLED_FOLDER = Path(__file__).resolve().parents[3] / "Resources" / "Models" / "clicknet"
 _MARGIN = 3.0  # side of the view over the longer side of what the prompts enclose; less hides what a small mask has missed
 _LEAST_SIDE_PX = 40.0  # magnifying less than this shows the network nothing but interpolation
 _LOOK_AGAIN_BELOW = 0.6  # a first answer that fits into this share of the whole slice is redone on a closer view
