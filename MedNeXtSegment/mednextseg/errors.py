@@ -1,4 +1,4 @@
-"""The one exception that is no error."""
+"""The exception that stands for a stop the caller asked for, not for a fault."""
 
 
 class Cancelled(Exception):  # noqa: N818  (not an error)

@@ -1,4 +1,4 @@
-"""Where to look first: a model's doubts about a volume, as a list of slices. No widgets; the worker computes."""
+"""The slices of a volume to review, where a model was least sure. No widgets; the worker computes."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from MedNeXtSegmentLib.Scene.Volumes import channelsOf, volumeKey
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 SLICES_LISTED = 20
-# Neighboring slices show the same doubt twice.
+# Neighboring slices are unsure in the same places.
 GAP_MM = 3.0
 
 

@@ -1,4 +1,4 @@
-"""Section "Where to look first": the slices a model doubts most, the way to them, and on to the Refine tab."""
+"""Section "Where to look first": the slices to review, the way to them, and on to the Refine tab."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Slices to look at first, from the caller's side: which ones, and how the search ended."""
+"""Slices to review, from the caller's side: which ones, and how the search ended."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class ReviewSlice:
 
     Attributes:
         segmentName: as the model names it.
-        centerRAS: where the doubt is, world RAS in mm.
+        centerRAS: where the model is least sure, world RAS in mm.
         uncertainMm2: so much of the slice is as good as undecided (entropy in bits, summed).
         segmentMm2: the segment's expected area in the slice.
     """

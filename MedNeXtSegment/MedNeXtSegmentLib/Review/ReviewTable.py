@@ -1,4 +1,4 @@
-"""The slices most worth a look, as rows to click."""
+"""The slices to review, as rows to click."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ _HEIGHT_PX = 200
 
 
 class ReviewTable:
-    """Shows the slices most worth a look, a row for each.
+    """Shows the slices to review, a row for each.
 
     Args:
         table: QTableWidget.

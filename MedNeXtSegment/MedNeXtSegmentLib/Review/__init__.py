@@ -1,1 +1,1 @@
-"""The Review section: where to look first, by how unsure the model was."""
+"""The review: the slices where the model was least sure, in the order to look at them."""

@@ -1,0 +1,1 @@
+"""Training networks on labeled cases, and measuring what the training gave."""

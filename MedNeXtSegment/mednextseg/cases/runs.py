@@ -1,4 +1,4 @@
-"""Models over folders of images, each model in a process of its own: its memory can be measured, and its death survived."""
+"""Models over folders of images, each model in a process of its own: its memory can be measured, and a crash ends that model only."""
 
 import json
 import multiprocessing

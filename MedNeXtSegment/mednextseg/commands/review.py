@@ -1,4 +1,4 @@
-"""`mednextseg segment --review N`: the slices a model is least sure of."""
+"""`mednextseg segment --review N`: the slices to review, where a model is least sure."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mednextseg.segment.recipe import SegmentRecipe
     from mednextseg.segment.roi import RegionOfInterest
 
-# Neighboring slices show the same doubt twice.
+# Neighboring slices are unsure in the same places.
 GAP_MM = 3.0
 
 

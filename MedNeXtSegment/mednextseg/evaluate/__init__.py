@@ -1,0 +1,1 @@
+"""Segmentations against references, models against each other, and the slices to review."""

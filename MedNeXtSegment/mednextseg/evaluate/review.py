@@ -1,4 +1,4 @@
-"""Where to look first: the uncertainty of averaged probabilities (mirror images, folds), reduced to slices worth a review.
+"""Slices to review: where a model was least sure, by the probabilities averaged over mirrored views and folds.
 
 The measure is the binary entropy of a segment's probability in bits: 0 where the network is sure, 1 at one half. Summed over a slice it
 is an area: so many square millimeters are as good as undecided.
@@ -74,7 +74,7 @@ def predict_review_slices(
 
     Args:
         volume, geometry, model, roi, device: as for `segment`.
-        recipe: of the run in doubt; mirror images are looked at whatever it says about them.
+        recipe: of the run to review; mirrored views are averaged whatever it says about them.
         progress: called with the done fraction; may raise to stop.
     Returns:
         Most uncertain first.

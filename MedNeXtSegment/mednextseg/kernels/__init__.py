@@ -1,4 +1,4 @@
-"""The fast path of the networks: the same results as the plain modules in networks/, sooner and in less memory."""
+"""The fast path of the networks: the results of the plain modules in networks/, in less time and less memory."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How far a runner is from the plain network on the processor, on a small random patch: asked before the runner is used."""
+"""How far a runner is from the plain network on the processor, on a small random patch: measured before the runner is used."""
 
 from collections.abc import Callable
 

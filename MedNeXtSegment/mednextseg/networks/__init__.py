@@ -1,0 +1,1 @@
+"""The networks in plain PyTorch: the definition that every faster path is compared with."""

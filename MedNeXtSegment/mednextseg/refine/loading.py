@@ -1,4 +1,4 @@
-"""The one door to the prompters: `load_prompter`."""
+"""Opening a prompter by name or path: `load_prompter`."""
 
 from pathlib import Path
 

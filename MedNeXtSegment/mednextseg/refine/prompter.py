@@ -18,7 +18,7 @@ class PromptCancelledError(Cancelled):
 
 @dataclass(frozen=True)
 class PrompterInfo:
-    """What a prompter is.
+    """Which network or method a prompter is, and what it understands.
 
     Attributes:
         name: "clicknet", "random_walker", "sam_med2d", ...
@@ -61,7 +61,7 @@ class Embedding:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One answer.
+    """What a prompter makes of the prompts on a slice.
 
     Attributes:
         probability: (H, W) float32 in [0, 1]; the mask is probability > 0.5.

@@ -1,4 +1,4 @@
-"""The automatic run on one screen: volume -> checked -> prepared -> windows -> labels -> cleaned -> the volume's own grid."""
+"""The automatic run from end to end: volume -> checked -> prepared -> windows -> labels -> cleaned -> the volume's own grid."""
 
 import logging
 import time

@@ -1,6 +1,6 @@
 """Measuring a prompter with the robot user: Dice after clicks, clicks to a Dice, boxes, and repairing a mask.
 
-The protocol is that of the interactive segmentation literature with its usual flattery taken out: failures at the cap are
+The protocol is that of the interactive segmentation literature made stricter: failures at the cap are
 counted apart, boxes are jittered, and baselines that need no network stand beside every figure.
 """
 

@@ -16,7 +16,7 @@ _COUNTED_SLICES = (20, 250)  # a set counts at least and at most as one of so ma
 
 @dataclass(frozen=True)
 class TrainingView:
-    """What a session is about.
+    """A square part of a slice, as the network sees it in training, with the object to find.
 
     Attributes:
         image_rc: (S, S) float32 in [0, 1].

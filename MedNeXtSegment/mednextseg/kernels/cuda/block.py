@@ -2,7 +2,7 @@
 
     depthwise convolution + statistics -> [norm -> expansion -> GELU -> projection -> add]
 
-As on the processor (block.py), a block adds its result to an activation that is there already, and only the output of the depthwise
+As on the processor (cpu/block.py), a block adds its result to an activation that is there already, and only the output of the depthwise
 convolution is allocated. The part in brackets is one kernel where the block is narrow and two where it is wide.
 """
 

@@ -2,7 +2,7 @@
 
 A program takes some rows through the whole chain. The expanded activation, r times as wide as the block, exists only in
 registers: a few of its columns are computed, activated, multiplied by their part of the projection, and forgotten.
-Wider blocks have few rows and large weights; cuda_products.py serves them.
+Wider blocks have few rows and large weights; products.py serves them.
 """
 
 # Constants of the compiler are in capitals, as in Triton's own code.
@@ -27,7 +27,7 @@ def fused_mlp(
     """residual.target = project(gelu(expand(norm(y)))) + shortcut (+ residual.target).
 
     Args:
-        y: output of the depthwise convolution, (N, rows, C). normalization: (N, 3, C), see cuda_statistics.py.
+        y: output of the depthwise convolution, (N, rows, C). normalization: (N, 3, C), see statistics.py.
         response: (N, hidden) float32 factors of the hidden channels, for global response norm.
     """
     samples, rows, channels = y.values.shape

@@ -30,7 +30,7 @@ def expand_rows(
     """gelu(expand(norm(y))), and the squares of every hidden channel summed over each tile of rows.
 
     Args:
-        y: (N, rows, C). normalization: (N, 3, C). resample: which rows exist, see cuda_addresses.py.
+        y: (N, rows, C). normalization: (N, 3, C). resample: which rows exist, see addresses.py.
         store: False leaves the first result empty, for a caller that needs the squares only.
     Returns:
         (N, rows, H') of the dtype of y, and (N, tiles, H') float32, filled for global response norm only.

@@ -14,7 +14,7 @@ class BatchRows:
 
     Attributes:
         values: (N, rows, C), contiguous; voxels in C order of (k, j, i). After a transposed convolution there are eight phases of
-            K*J*I rows each, one after the other, for the outputs 2 m + parity (see cuda_transposed.py).
+            K*J*I rows each, one after the other, for the outputs 2 m + parity (see transposed.py).
         grid_kji: (K, J, I).
     """
 
@@ -36,7 +36,7 @@ class Residual:
         target: written in place; (N, target rows, C_out).
         add_target: add to what is there, instead of overwriting it.
         source: rows that the shortcut convolution reads; any rows where the block has none.
-        resample: KEEP, DOWN or UP of cuda_addresses.py.
+        resample: KEEP, DOWN or UP of addresses.py.
     """
 
     target: BatchRows

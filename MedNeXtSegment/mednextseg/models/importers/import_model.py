@@ -1,4 +1,4 @@
-"""The one entrance: a path that someone points at -> which layout it is -> a package in the library."""
+"""Importing a model: find out which layout a path has, and make a package in the library of it."""
 
 import json
 from collections.abc import Callable

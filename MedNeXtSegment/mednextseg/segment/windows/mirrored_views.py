@@ -1,4 +1,5 @@
-"""Test-time augmentation (TTA): the turned copies of a window that a network sees, and the way back of what it says about them.
+"""Test-time augmentation (TTA): the mirrored and turned copies of a window that a network sees, and how its
+output is turned back.
 
 The seven views of MedISeg (Zhang et al., Medical Image Segmentation Tricks, 2022) are the window itself, three mirror images and three
 quarter turns; a view has a name in recipes: "mirror_i", "mirror_kj", "rot90_ji", "rot270_ki".

@@ -1,4 +1,4 @@
-"""Comparing a segment with its reference, and finding the slices where a model is in doubt."""
+"""Comparing a segment with its reference, and finding the slices to review."""
 
 from dataclasses import asdict
 
@@ -64,7 +64,7 @@ def confuse_structures(parameters: dict, context: Context) -> dict:
 
 
 def review_slices(parameters: dict, context: Context) -> dict:
-    """List the slices where a model is in doubt about volumes that were opened before.
+    """List the slices to review, where a model is least sure, of volumes that were opened before.
 
     Args:
         parameters: "volumes", "model", "roi", "recipe" and "device" as for "segment"; "count", how many slices at most; "gap_mm",
