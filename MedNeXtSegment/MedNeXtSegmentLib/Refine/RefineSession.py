@@ -184,7 +184,7 @@ class RefineSession:
         return self.propagationEnded
 
     def propagateBetween(self) -> None:
-        """Fill the gap between this slice and the one accepted last in the same view, as a preview."""
+        """Fill the gap between this slice and the one accepted last in the same slice view, as a preview."""
 
         def fill(refinement: Refinement, cancel: Cancel) -> tuple[str, str]:
             refinement.propagate_between(cancel)

@@ -63,10 +63,10 @@ class RefinedSegment:
         """A new action: what is shown changes at these voxels (flat indices, each once), and the segment with it."""
         before = self._stamp
         if len(changed):
-            wasShown = self.shown_kji.reshape(-1)[changed]
+            isAdded = ~self.shown_kji.reshape(-1)[changed]
             self._history.saveState(self._node)
             with slicer.util.NodeModify(self._node):
-                self.writer.write(changed[wasShown], changed[~wasShown])
+                self.writer.write(changed, isAdded)
         self._invert(changed)
         self._done.append(_Step(changed, before, self._stamp))
         self._undone.clear()

@@ -99,10 +99,16 @@ class SegmentWriter:
         mask_kji[tuple(target)] = voxels_kji[tuple(source)] == labelValue
         return mask_kji
 
-    def write(self, removed: np.ndarray, added: np.ndarray) -> None:
-        """Remove and add voxels, by their flat indices on the grid, as far as the user's editor settings allow it."""
+    def write(self, changed: np.ndarray, isAdded: np.ndarray) -> None:
+        """Add voxels to the segment or remove them from it, as far as the user's editor settings allow it.
+
+        Args:
+            changed: (N,) flat indices on the grid.
+            isAdded: (N,) bool; False removes the voxel.
+        """
         self._adoptSettings()
-        for mode, voxels in ((self._logic.ModificationModeRemove, removed), (self._logic.ModificationModeAdd, added)):
+        for mode, which in ((self._logic.ModificationModeRemove, ~isAdded), (self._logic.ModificationModeAdd, isAdded)):
+            voxels = changed[which]
             if not len(voxels):
                 continue
             box, places = self.boxOf(voxels)

@@ -23,6 +23,7 @@ ACTIONS = (
     "propagate",
     "propagate_between",
 )
+# What journals call "window" is what the code calls display_range; the files of users keep the word.
 _NEEDS = {
     "point": ("point_ras_mm", "positive", "plane"),
     "box": ("corners_ras_mm", "plane"),

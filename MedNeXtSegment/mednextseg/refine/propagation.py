@@ -129,7 +129,7 @@ def propagate_between(
     expected = plane.shifted(float(np.sign(distance)) * steps * plane.thickness_mm)
     same_grid = plane.shape_rc == other_plane.shape_rc and np.allclose(expected.origin_ras, other_plane.origin_ras, atol=1e-3)
     if not same_grid or not np.allclose(plane.normal_ras, other_plane.normal_ras, atol=1e-6):
-        raise ValueError("the two slices are not parallel slices of one grid; correct both in the same view.")
+        raise ValueError("the two slices are not parallel slices of one grid; correct both in the same slice view.")
     direction = 1 if distance > 0 else -1
     ahead = propagate(prompter, encode, plane, mask, steps - 1, direction, cancel=cancel).slices
     back = propagate(prompter, encode, other_plane, other_mask, steps - 1, -direction, cancel=cancel).slices

@@ -185,7 +185,7 @@ class Refinement:
         return ahead.ended, back.ended
 
     def propagate_between(self, cancel: Cancel | None = None) -> int:
-        """Fill the gap between the active slice and the slice accepted last in the same view; returns the number of slices.
+        """Fill the gap between the active slice and the slice accepted last in the same slice view; returns the number of slices.
 
         Raises:
             ValueError: where no parallel slice has been accepted.
@@ -195,7 +195,9 @@ class Refinement:
         gap_mm = active.plane.thickness_mm / 2
         others = [item for item in others if abs(active.plane.distance_mm(item.plane.origin_ras)) > gap_mm]
         if not others:
-            raise ValueError("correct and accept a second slice in the same view first; then fill the gap between the two.")
+            raise ValueError(
+                "correct and accept a second slice in the same slice view first; then fill the gap between the two."
+            )
         first = (others[-1].plane, others[-1].probability)
         slices = propagate_between(self.prompter, self._slices.on, first, (active.plane, active.probability), cancel)
         after = ActiveSlice(active.plane, active.session, active.state, slices)

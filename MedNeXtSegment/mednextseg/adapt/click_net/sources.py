@@ -50,7 +50,7 @@ def read_slices(source: ClickNetSource, data_folder: Path, part: str, generator:
         source: the set.
         data_folder: where source.folder lies.
         part: "train", "val" or "all".
-        generator: draws CT windows and the distance of the neighbor slice.
+        generator: draws displayed ranges of CT and the distance of the neighbor slice.
     Raises:
         ValueError: for a part that is none of these.
     """

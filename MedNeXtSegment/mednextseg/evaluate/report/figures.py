@@ -78,7 +78,7 @@ def error_views(
     if image_kji is not None and image_geometry is not None:
         background = resample_affine(image_kji, image_geometry, geometry, order=1)
     center = np.round(geometry.ijk_from_ras(place_ras)).astype(int)[::-1]
-    window = np.percentile(background, (1, 99))
+    display_range = np.percentile(background, (1, 99))
     figure = Figure(figsize=(9.0, 3.3), dpi=_DOTS_PER_INCH)
     for axes, (name, axis) in zip(figure.subplots(1, 3), (("axial", 0), ("coronal", 1), ("sagittal", 2)), strict=True):
         rows, columns = (other for other in range(3) if other != axis)
@@ -87,7 +87,12 @@ def error_views(
         shown = [volume.take(plane, axis=axis) for volume in (background, truth, guess)]
         # Rows run to posterior in the axial plane (shown downwards) and to the head in the others (shown upwards).
         axes.imshow(
-            shown[0], cmap="gray", vmin=window[0], vmax=window[1], aspect=aspect, origin="upper" if axis == 0 else "lower"
+            shown[0],
+            cmap="gray",
+            vmin=display_range[0],
+            vmax=display_range[1],
+            aspect=aspect,
+            origin="upper" if axis == 0 else "lower",
         )
         for mask, color in ((shown[1], _REFERENCE_COLOR), (shown[2], _PREDICTION_COLOR)):
             if mask.any() and not mask.all():
