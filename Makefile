@@ -3,9 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Off-screen rendering and Qt without a display; harmless where there is one.
-export QT_QPA_PLATFORM ?= offscreen
-export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
 
 .PHONY: setup demo test lint bench clean
 

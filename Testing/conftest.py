@@ -1,9 +1,15 @@
-"""What every layer of tests shares: where the data beside the checkout lies, and fixtures for tiny models."""
+"""What every layer of tests shares: where the data beside the checkout lies, hypothesis without a time limit, and --shuffle."""
 
+import itertools
 import os
+import random
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.load_profile("suite")
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SHARED = Path(os.environ.get("MEDNEXTSEG_SHARED", _ROOT.parent / "shared"))
@@ -14,6 +20,25 @@ def _folder(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the {name} folder beside the checkout is absent (or set MEDNEXTSEG_SHARED)")
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle", type=int, metavar="SEED", help="run the test files, and the tests of each file, in random order"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--shuffle")
+    if seed is None:
+        return
+    generator = random.Random(seed)
+    # File by file, because many files share one worker process that takes seconds to start.
+    files = [list(tests) for _, tests in itertools.groupby(items, key=lambda item: item.path)]
+    generator.shuffle(files)
+    for tests in files:
+        generator.shuffle(tests)
+    items[:] = itertools.chain.from_iterable(files)
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,13 @@
-"""Small real models and volumes for the engine's tests."""
+"""Small real networks in model packages, and a ball to be found in a volume: for the tests of every layer."""
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
-from hypothesis import HealthCheck, settings
 
-from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.model_card import card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
-
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-settings.load_profile("suite")
 
 
 def write_package(folder: Path, network: torch.nn.Module, labels: tuple[str, ...], **fields: object) -> Path:
@@ -62,20 +56,6 @@ class ThresholdNetwork(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         foreground = (x[:, :1] - self.threshold) * 4
         return torch.cat([-foreground, foreground], dim=1)
-
-
-@pytest.fixture
-def tiny_model(tmp_path: Path) -> LoadedModel:
-    """A random but real MedNeXt with the labels "left" and "right"."""
-    return load_model(write_package(tmp_path / "tiny", tiny_mednext(), ("left", "right")))
-
-
-@pytest.fixture
-def threshold_model(tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
-    """A model whose network labels voxels above half of the deviation: the geometry around it becomes visible."""
-    monkeypatch.setattr(LoadedModel, "network_loaders", lambda self, device, precision: [ThresholdNetwork])
-    card = card_from_dict({**tiny_model.card.to_dict(), "labels": [{"value": 1, "name": "bright", "color": [200, 80, 80]}]})
-    return LoadedModel(tiny_model.folder, card)
 
 
 def ball(shape_kji: tuple[int, int, int], center_kji: tuple[float, ...], radii_kji: tuple[float, ...]) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 from mednextseg.worker import protocol
 from mednextseg.worker.arrays import ArrayFolder
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[2]
 WORKER = ("-m", "mednextseg.worker")
 WORKER_WITH_TEST_OPERATIONS = (str(Path(__file__).with_name("worker_with_test_operations.py")),)
 PATIENCE_S = 120  # on a busy machine importing torch alone can take minutes

@@ -4,8 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from conftest import tiny_mednext
 from safetensors.torch import save_file
+from tiny_models import tiny_mednext
 
 TIMEOUT_S = 300
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import slicer
-from conftest import tiny_mednext, write_package
 from scipy.spatial.transform import Rotation
+from tiny_models import tiny_mednext, write_package
 
 from mednextseg.models.model_card import card_from_dict, read_card, write_card
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ball
+from tiny_models import ball
 
 from mednextseg import load_model, segment
 from mednextseg.adapt.mednext.augmentation import training_transforms

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_mednext, write_package
+from tiny_models import tiny_mednext, write_package
 
 from mednextseg.evaluate.compare.models_by_datasets import TableOutcome, run_plan
 from mednextseg.evaluate.compare.plan import read_plan

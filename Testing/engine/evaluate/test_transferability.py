@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_mednext, write_package
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
+from tiny_models import tiny_mednext, write_package
 
 from mednextseg.cli import main
 from mednextseg.evaluate.compare.ranking import case_features, rank_models, sample_features

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_mednext
 from nnunet_folders import v1_folder, v1_plans, v2_folder
 from scipy.spatial.transform import Rotation
 from test_importers_other import CARD, PUBLISHED_POOLS, TRANSFORMS, bundle, tiny_stu_net
+from tiny_models import tiny_mednext
 
 from mednextseg.cli import main
 from mednextseg.geometry import Geometry

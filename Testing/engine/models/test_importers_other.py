@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_mednext
 from monai.networks.nets import MedNeXt as MonaiMedNeXt
+from tiny_models import tiny_mednext
 
 from mednextseg.cli import main
 from mednextseg.models.catalogue import catalogue

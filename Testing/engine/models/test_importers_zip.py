@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_mednext, write_package
 from nnunet_folders import tiny, v1_folder, v2_folder
+from tiny_models import tiny_mednext, write_package
 
 from mednextseg.cli import main
 from mednextseg.errors import Cancelled

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import tiny_mednext, write_package
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import tiny_mednext, write_package
 
 from mednextseg.errors import Cancelled
 from mednextseg.models.install.installation import export_model, install, remove_model, size_bytes

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import tiny_mednext, write_package
+from tiny_models import tiny_mednext, write_package
 
 from mednextseg import load_model
 from mednextseg.labels.terminology import label_from_entry, terminology_entry

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_mednext, write_package
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from tiny_models import tiny_mednext, write_package
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import ModelCard, read_card

@@ -100,7 +100,7 @@ def test_an_input_of_the_wrong_size_is_refused_in_one_sentence() -> None:
 
 
 def test_a_stu_net_package_keeps_its_pooling_and_plans_its_memory(tmp_path: Path) -> None:
-    from conftest import write_package
+    from tiny_models import write_package
 
     network = tiny_stu_net()
     architecture = {"pool_sizes_kji": [list(pool) for pool in network.config.pool_sizes_kji]}

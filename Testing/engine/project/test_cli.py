@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_mednext, write_package
+from tiny_models import tiny_mednext, write_package
 
 from mednextseg.cli import main
 from mednextseg.geometry import Geometry

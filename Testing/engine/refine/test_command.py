@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ball
+from tiny_models import ball
 
 from mednextseg.cli import main
 from mednextseg.geometry import Geometry

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import ball
+from tiny_models import ball
 
 from mednextseg.geometry import Geometry
 from mednextseg.refine import load_prompter

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import ball
+from tiny_models import ball
 
 from mednextseg.geometry import Geometry
 from mednextseg.networks.click_net import build_click_net

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ball, tiny_mednext, write_package
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from test_geometry import CODES
+from tiny_models import ball, tiny_mednext, write_package
 
 from mednextseg import load_model, segment
 from mednextseg.errors import Cancelled

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_mednext, write_package
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
+from tiny_models import tiny_mednext, write_package
 
 from mednextseg.models.model_card import ComponentRule, ModelCard, Postprocessing, card_from_dict, read_card
 from mednextseg.segment.finish.clean_labels import clean_labels, keep_largest, remove_small

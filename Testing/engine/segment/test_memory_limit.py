@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import tiny_mednext, write_package
+from tiny_models import tiny_mednext, write_package
 
 LIMITED = """
 import json, resource, sys

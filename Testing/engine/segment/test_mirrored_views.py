@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import tiny_mednext
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import tiny_mednext
 
 from mednextseg import segment
 from mednextseg.geometry import Geometry

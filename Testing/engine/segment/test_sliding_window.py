@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import tiny_mednext
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
+from tiny_models import tiny_mednext
 
 from mednextseg.segment.finish.label_reduction import LabelReduction
 from mednextseg.segment.windows.mirrored_views import mirror_views

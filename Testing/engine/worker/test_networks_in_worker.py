@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ball, tiny_mednext, write_package
+from tiny_models import ball, tiny_mednext, write_package
 from worker_process import WORKER, WorkerByHand
 
 from mednextseg.geometry import Geometry

@@ -1,8 +1,15 @@
-"""Tests on a real MRML scene: slicer-core on the test host, without Qt and rendering; or a real Slicer where they run inside one."""
+"""What the conftest.py of a folder of scene tests imports: slicer-core on the test host, without Qt and rendering.
+
+Where the tests run inside a real Slicer, they get that one.
+"""
 
 import sys
 
 import pytest
+
+import slicerhost
+
+from . import pytest_layers
 
 
 def _runs_inside_slicer() -> bool:
@@ -30,13 +37,9 @@ class _Application:
 def pytest_pycollect_makemodule(module_path, parent):
     if _runs_inside_slicer():
         return None
-    from slicerhost import pytest_layers
-
     reason = pytest_layers.missing_for_scene()
     if reason:
         return pytest_layers.skipped_module(parent, module_path, reason)
-    import slicerhost
-
     slicerhost.start()  # here, so that test files may import slicer.ScriptedLoadableModule and the like at their top
     return None
 
@@ -46,8 +49,6 @@ def host():
     """The running host: slicer.mrmlScene, slicer.app and slicer.modules are real. See Testing/host/README.md."""
     if _runs_inside_slicer():
         return _Application()
-    import slicerhost
-
     return slicerhost.start()
 
 

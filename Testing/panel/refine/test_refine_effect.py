@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import slicer
-from refine_on_host import CENTER_RAS, TIMEOUT_S, Bench, dice, slabOf, useRandomWalker
 
+from refine_bench import CENTER_RAS, TIMEOUT_S, Bench, dice, slabOf, useRandomWalker
 from slicerhost.segment_editor import SegmentEditor
 
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import slicer
-from refine_on_host import TIMEOUT_S, useRandomWalker
 from scipy import ndimage
 
 from mednextseg.refine.slices.slice_plane import cut_thickness_mm
 from mednextseg.volume_io import read_volume
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
+from refine_bench import TIMEOUT_S, useRandomWalker
 
 MODEL, LABEL_VALUE = "hippocampus-mr", 1
 OBLIQUE_NORMAL = np.array([0.3, 0.5, 0.81])

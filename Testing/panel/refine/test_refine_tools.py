@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import slicer
-from refine_on_host import CENTER_RAS, TIMEOUT_S, Bench, dice, useRandomWalker
+
+from refine_bench import CENTER_RAS, TIMEOUT_S, Bench, dice, useRandomWalker
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from conftest import tiny_mednext, write_package
 from scipy.spatial.transform import Rotation
+from tiny_models import tiny_mednext, write_package
 from vtk.util.numpy_support import vtk_to_numpy
 
 from mednextseg.machine import HOME_VARIABLE

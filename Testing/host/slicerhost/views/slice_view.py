@@ -49,7 +49,7 @@ class SliceView(View):
         self.logic.SetMRMLApplicationLogic(application_logic)
         application_logic.GetSliceLogics().AddItem(self.logic)
         self.logic.SetMRMLScene(slicer.mrmlScene)
-        self.node = self.logic.AddSliceNode(name)
+        self.node = self._take_node(name)
         self.node.SetOrientation(orientation)
         self._logic_tag = self.logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_logic_modified)
         style = slicer.vtkMRMLSliceViewInteractorStyle()
@@ -135,6 +135,17 @@ class SliceView(View):
         for node in own_nodes:
             if node is not None:
                 slicer.mrmlScene.RemoveNode(node)
+
+    def _take_node(self, name: str):
+        """The scene's slice node of that layout name, as Slicer's layout manager takes it; a new one where there is none.
+
+        Slice nodes survive the closing of a scene. AddSliceNode beside such a node would leave the logic with one outside the scene.
+        """
+        node = slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode")
+        if node is None:
+            return self.logic.AddSliceNode(name)
+        self.logic.SetSliceNode(node)
+        return node
 
     def _add_overlay_renderer(self) -> None:
         # As qMRMLSliceView has it: markups are drawn on layer 1.

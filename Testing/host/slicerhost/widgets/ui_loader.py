@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 from PySide6 import QtCore, QtUiTools, QtWidgets
 
-from .stand_ins import UI_CLASSES
+from .ui_classes import UI_CLASSES
 
 _SCENE_SIGNAL = "mrmlSceneChanged"
 _FOREIGN_PREFIXES = ("ctk", "qMRML", "qSlicer")
