@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from geometries import geometries
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_geometry import geometries
 
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from foreign_models import CARD, PUBLISHED_POOLS, TRANSFORMS, bundle, tiny_stu_net
 from nnunet_folders import v1_folder, v1_plans, v2_folder
 from scipy.spatial.transform import Rotation
-from test_importers_other import CARD, PUBLISHED_POOLS, TRANSFORMS, bundle, tiny_stu_net
 from tiny_models import tiny_mednext
 
 from mednextseg.cli import main

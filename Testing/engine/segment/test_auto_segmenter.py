@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from geometries import CODES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from test_geometry import CODES
 from tiny_models import ball, tiny_mednext, write_package
 
 from mednextseg import load_model, segment
