@@ -1,10 +1,10 @@
-# make setup | demo | test | lint | bench: each works from a fresh clone, with nothing done before.
+# make setup | demo | test | lint | bench | pictures: each works from a fresh clone, with nothing done before.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench pictures clean
 
 setup: $(VENV)/.ready system-libraries
 
@@ -42,6 +42,17 @@ bench: setup build/bench/.ready
 	$(BIN)/python Testing/benchmarks/network_benchmark.py --quick --output build/bench_network.json
 	$(BIN)/python Testing/benchmarks/pipeline_benchmark.py --quick --output build/bench_pipeline.json
 	$(BIN)/python Testing/benchmarks/pipeline_phases.py --quick
+
+# Two of the pictures show data from the folder beside the checkout; make pictures MEDNEXTSEG_SHARED=... where it lies elsewhere.
+MEDNEXTSEG_SHARED ?= ../shared
+SCREENSHOTS ?= Resources/Screenshots
+PICTURE := PYTHONPATH=MedNeXtSegment:Testing/host $(BIN)/python -m pictures.
+
+pictures: setup
+	$(PICTURE)panel $(SCREENSHOTS)
+	$(PICTURE)refine $(SCREENSHOTS)/refine.png
+	$(PICTURE)evaluate $(MEDNEXTSEG_SHARED)/data/hippocampus hippocampus_286 $(SCREENSHOTS)
+	$(PICTURE)models $(MEDNEXTSEG_SHARED)/golden/nnunet_v1/nnUNet/3d_fullres/Task501_Phantom/* $(SCREENSHOTS)
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis

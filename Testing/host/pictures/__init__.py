@@ -1,1 +1,1 @@
-"""Pictures of the panel for README and docs: run one as `python -m pictures.panel` with Testing/host on the path."""
+"""Pictures of the panel for README and docs: `make pictures` draws all, `python -m pictures.panel` with Testing/host on the path one."""

@@ -1,7 +1,7 @@
 """Draws evaluate.png, the Evaluate tab beside slice and 3D views after a click on the worst row, and evaluate-review.png, the same
 after a search for the slices in doubt and a click on the first of them.
 
-    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/pictures/evaluate.py DATASET CASE Resources/Screenshots
+    PYTHONPATH=MedNeXtSegment:Testing/host python -m pictures.evaluate DATASET CASE Resources/Screenshots
 
 DATASET is the Medical Segmentation Decathlon's Task04 Hippocampus in nnU-Net's layout; CASE a case the model was not trained on. The
 prediction is made here, by the bundled model. The window around the panel is the test host, not 3D Slicer.

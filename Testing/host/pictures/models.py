@@ -1,6 +1,6 @@
 """Draws models.png: the Models tab after an import, and the model that came in on the Segment tab.
 
-    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/pictures/models.py MODEL Resources/Screenshots
+    PYTHONPATH=MedNeXtSegment:Testing/host python -m pictures.models MODEL Resources/Screenshots
 
 MODEL is the folder or file of any network that the importers know. It goes into a temporary library, not into yours. The window
 around the panel is the test host, not 3D Slicer.

@@ -1,6 +1,6 @@
 """Draws the pictures of docs/tutorial.md: the module's panel beside slice and 3D views, before, during and after a run.
 
-    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/pictures/panel.py Resources/Screenshots
+    PYTHONPATH=MedNeXtSegment:Testing/host python -m pictures.panel Resources/Screenshots
 
 The panel, the worker process, the scene and what the views show are real; the window around them is the test host, not 3D Slicer.
 """

@@ -1,6 +1,6 @@
 """Draws the picture of the Refine tab: an automatic result, a click in each of three planes (one oblique), a propagation as preview.
 
-    PYTHONPATH=MedNeXtSegment:Testing/host python Testing/host/pictures/refine.py Resources/Screenshots/refine.png [--prompter NAME]
+    PYTHONPATH=MedNeXtSegment:Testing/host python -m pictures.refine Resources/Screenshots/refine.png [--prompter NAME]
 
 The volume is the T1 template that the package nilearn carries, the model the bundled one. The panel, the worker process, the clicks and
 what the views show are real; the window around them is the test host, not 3D Slicer.
