@@ -103,12 +103,7 @@ def segment(
         report.notes.append("The views asked for go beyond those the model card allows; sides may be confused.")
     crop_kji, label_seconds = _predict(_Run(prepared, model, recipe, report, reporter), sliding)
     reporter.report("clean up", 0.0)
-    crop_kji = clean_labels(crop_kji, card, prepared.crop_geometry.voxel_volume_mm3)
-    if len(kept) < len(card.labels):
-        crop_kji[~np.isin(crop_kji, [label.value for label in kept])] = 0
-    labelmap_kji = prepared.restore(crop_kji)
-    if roi is not None:
-        labelmap_kji[~roi.mask(geometry)] = 0
+    labelmap_kji = _finished(crop_kji, prepared, card, kept, roi)
     report.volumes_ml = volumes_ml(labelmap_kji, kept, geometry)
     reporter.report("clean up", 1.0)
     reporter.finish()
@@ -208,6 +203,19 @@ def _reduced(run: _Run, sliding: SlidingWindow) -> tuple[np.ndarray, float]:
         reduction.add(k_start, values)
         label_seconds += time.perf_counter() - start
     return reduction.labelmap_kji, label_seconds
+
+
+def _finished(
+    crop_kji: np.ndarray, prepared: PreparedVolume, card: ModelCard, kept: Sequence[Label], roi: RegionOfInterest | None
+) -> np.ndarray:
+    """The labels that are kept, cleaned up and back on the grid the volume came on, only inside the region."""
+    crop_kji = clean_labels(crop_kji, card, prepared.crop_geometry.voxel_volume_mm3)
+    if len(kept) < len(card.labels):
+        crop_kji[~np.isin(crop_kji, [label.value for label in kept])] = 0
+    labelmap_kji = prepared.restore(crop_kji)
+    if roi is not None:
+        labelmap_kji[~roi.mask(prepared.source)] = 0
+    return labelmap_kji
 
 
 def _seconds_by_phase(reporter: ProgressReporter, windows: WindowCount, label_seconds: float) -> dict[str, float]:

@@ -25,6 +25,7 @@ from mednextseg.labels.label import Label
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.networks.stu_net import STUNet, STUNetConfig
+from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.windows.policy import FullPolicy
 from mednextseg.segmentation_io import Segmentation
 from mednextseg.volume_io import image_of, write_image
@@ -224,3 +225,23 @@ def test_the_command_ranks_models_on_folders_of_cases(tmp_path: Path, capsys: py
     assert json.loads((tmp_path / "out" / "ranking.json").read_text(encoding="utf-8")) == ranking
     assert main(["evaluate", "--rank", str(folders[0]), *where, "--cases", "case0,case9"]) != 0
     assert "no image or no reference is there for: case9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("padding", "mode"), [("edge", "edge"), ("zero", "constant")])
+def test_small_volumes_are_padded_as_the_card_says(tmp_path: Path, padding: str, mode: str) -> None:
+    network = tiny_mednext()
+    model = load_model(write_package(tmp_path / "model", network, ("left", "right"), padding=padding))
+    volume = np.random.default_rng(0).normal(5, 1, (10, 12, 20)).astype(np.float32)
+    geometry = Geometry(volume.shape, np.eye(4))
+    labelmap = np.zeros(volume.shape, np.uint8)
+    labelmap[1, 2, 3] = 1
+    found = case_features(model, volume, geometry, Segmentation(labelmap, geometry, (Label(1, "dot", (0,) * 3),)))
+    image_ckji = prepare(volume[None], geometry, model.card).image_ckji
+    turned = prepare(labelmap[None], geometry, model.card).image_ckji[0]
+    missing = [patch - n for patch, n in zip(model.card.patch_size_kji, image_ckji.shape[1:], strict=True)]
+    padded = np.pad(image_ckji, [(0, 0), *((m // 2, m - m // 2) for m in missing)], mode=mode)
+    place = np.unravel_index(turned.argmax(), turned.shape) + np.array([m // 2 for m in missing])
+    with FeatureTaps(decoder_stages(network)) as taps, torch.inference_mode():
+        network(torch.from_numpy(padded)[None])
+        expected = taps.features["dec_block_0"][(0, slice(None), *place)].numpy()
+    np.testing.assert_allclose(found.by_class["dot"][3][0], expected, rtol=1e-4, atol=1e-5)

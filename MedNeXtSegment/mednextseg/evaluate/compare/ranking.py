@@ -14,6 +14,7 @@ from mednextseg.models.weights import network_from_state_dict, read_safetensors
 from mednextseg.segment.prepare.input_check import checked_channels
 from mednextseg.segment.prepare.preprocess import prepare, resample_labels
 from mednextseg.segment.windows.policy import FullPolicy, Window
+from mednextseg.segment.windows.sliding_window import padded_to_patch
 from mednextseg.segmentation_io import Segmentation
 
 VOXELS_PER_CLASS = 200
@@ -58,8 +59,8 @@ def case_features(
     prepared = prepare(checked_channels(volume, geometry, model.card), geometry, model.card)
     labelmap_kji = resample_labels(labels.labelmap_kji, labels.geometry, prepared.network_geometry)
     patch_kji = tuple(model.card.patch_size_kji)
-    padded_ckji, offset_kji = _padded(prepared.image_ckji, patch_kji)
-    chosen_kji = {name: points + offset_kji for name, points in _chosen_voxels(labelmap_kji, labels, seed).items()}
+    padded_ckji, offset_kji = padded_to_patch(prepared.image_ckji, patch_kji, model.card.padding)
+    chosen_kji = {name: points + np.array(offset_kji) for name, points in _chosen_voxels(labelmap_kji, labels, seed).items()}
     state = read_safetensors(model.folder / model.card.weights_files[0])
     network = network_from_state_dict(state, model.card.architecture).eval().to(device)
     network.deep_supervision = False
@@ -116,10 +117,3 @@ def _chosen_voxels(labelmap_kji: np.ndarray, labels: Segmentation, seed: int) ->
     chosen = {name: random.permutation(voxels)[:VOXELS_PER_CLASS] for name, voxels in masks.items() if voxels.size}
     chosen[_ANYWHERE] = random.permutation(labelmap_kji.size)[:VOXELS_ANYWHERE]
     return {name: np.stack(np.unravel_index(v, labelmap_kji.shape), axis=1) for name, v in chosen.items()}
-
-
-def _padded(image_ckji: np.ndarray, patch_kji: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The image padded with its edge voxels to at least one patch; and where it starts in there."""
-    missing = [max(0, p - n) for p, n in zip(patch_kji, image_ckji.shape[1:], strict=True)]
-    offset = np.array([m // 2 for m in missing])
-    return np.pad(image_ckji, [(0, 0), *((o, m - o) for o, m in zip(offset, missing, strict=True))], mode="edge"), offset

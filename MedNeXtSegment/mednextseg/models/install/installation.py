@@ -53,19 +53,7 @@ def install(
     library = library_folder()
     library.mkdir(parents=True, exist_ok=True)
     if urlsplit(str(source)).scheme in ("http", "https"):
-        if sha256 is None:
-            raise ValueError("a model is installed from an address only with the SHA-256 of its file; give it too.")
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(urlsplit(str(source)).path).name) or "model.zip"
-        archive = download(str(source), library / DOWNLOADS / f"{sha256[:12]}-{name}", sha256, progress, cancelled)
-        try:
-            folder = _install_zip(archive, library, accept_license, lambda fraction: _check(cancelled))
-        except LicenseNotAcceptedError:
-            raise  # the file stays: the second try, with the license accepted, finds it
-        except ValueError:
-            archive.unlink()
-            raise
-        archive.unlink()
-        return folder
+        return _install_address(str(source), sha256, library, accept_license, progress, cancelled)
     path = Path(source)
 
     def report(done: int, total: int) -> None:
@@ -151,6 +139,30 @@ def size_bytes(folder: Path) -> int:
 def _check(cancelled: Callable[[], bool] | None) -> None:
     if cancelled is not None and cancelled():
         raise Cancelled("The installation was stopped; nothing was installed.")
+
+
+def _install_address(
+    address: str,
+    sha256: str | None,
+    library: Path,
+    accept_license: bool,
+    progress: Callable[[int, int | None], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> Path:
+    """Download a zip and install it; what was downloaded stays only where a second try can use it."""
+    if sha256 is None:
+        raise ValueError("a model is installed from an address only with the SHA-256 of its file; give it too.")
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(urlsplit(address).path).name) or "model.zip"
+    archive = download(address, library / DOWNLOADS / f"{sha256[:12]}-{name}", sha256, progress, cancelled)
+    try:
+        folder = _install_zip(archive, library, accept_license, lambda fraction: _check(cancelled))
+    except LicenseNotAcceptedError:
+        raise  # the file stays: the second try, with the license accepted, finds it
+    except ValueError:
+        archive.unlink()
+        raise
+    archive.unlink()
+    return folder
 
 
 def _install_zip(archive: Path, library: Path, accept_license: bool, report: Callable[[float], None]) -> Path:

@@ -79,7 +79,7 @@ def predict_slabs(
     Yields:
         (k, values): averaged logits or probabilities, float32 (num_outputs, planes, J, I) on the CPU, for the planes from k on, in order.
     """
-    padded_ckji, offset_kji = _padded(image_ckji, sliding)
+    padded_ckji, offset_kji = padded_to_patch(image_ckji, sliding.patch_kji, sliding.padding)
     windows = sliding.policy.plan(padded_ckji, sliding.patch_kji, sliding.overlap)
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
     done, total = 0, max(1, len(windows) * len(networks))
@@ -99,14 +99,14 @@ def predict_slabs(
         yield from _within(sums.finish_before(padded_ckji.shape[1]), offset_kji[0], image_ckji.shape[1], inside)
 
 
-def _padded(image_ckji: np.ndarray, sliding: SlidingWindow) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Pad to at least one patch, evenly on both sides; returns the offset of the image in the padded one."""
-    missing = [max(0, p - n) for p, n in zip(sliding.patch_kji, image_ckji.shape[1:], strict=True)]
+def padded_to_patch(image_ckji: np.ndarray, patch_kji: Sequence[int], padding: str) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Pad to at least one patch, evenly on both sides, with "edge" voxels or "zero"; also the offset of the image in there."""
+    missing = [max(0, p - n) for p, n in zip(patch_kji, image_ckji.shape[1:], strict=True)]
     offset = tuple(m // 2 for m in missing)
     if not any(missing):
         return image_ckji, offset
     widths = [(0, 0), *((o, m - o) for o, m in zip(offset, missing, strict=True))]
-    return np.pad(image_ckji, widths, mode="edge" if sliding.padding == "edge" else "constant"), offset
+    return np.pad(image_ckji, widths, mode="edge" if padding == "edge" else "constant"), offset
 
 
 def _within(
