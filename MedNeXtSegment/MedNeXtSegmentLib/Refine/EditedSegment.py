@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 from mednextseg.refine.prompter import Prompter
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.slices.slice_sampling import SliceEdit, slice_edit
-from MedNeXtSegmentLib.Refine.RefinedSegment import RefinedSegment
+from MedNeXtSegmentLib.Refine.WatchedVoxels import RefinedSegment
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, displayedRange, linearTransformToWorld
 
