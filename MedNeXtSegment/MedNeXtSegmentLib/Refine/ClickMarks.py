@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 GREEN, RED, YELLOW = (0.1, 0.8, 0.2), (0.95, 0.2, 0.2), (1.0, 0.85, 0.1)
 
 
-class RefineMarks:
-    """Shows nothing before `makeNodes`; nodes that a closing scene took are made again by the next call."""
+class ClickMarks:
+    """Clicks, box and preview in the views.
+
+    Shows nothing before `makeNodes`; nodes that a closing scene took are made again by the next call.
+    """
 
     def __init__(self) -> None:
         self._positiveNode = self._negativeNode = self._boxNode = self._previewNode = None

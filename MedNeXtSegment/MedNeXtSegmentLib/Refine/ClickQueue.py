@@ -25,7 +25,7 @@ class _Action:
     click: Click | None
 
 
-class RefineQueue:
+class ClickQueue:
     """Actions are done in their order. Clicks are latest-wins: of those that wait on one slice only the newest is answered.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Clicks in the views as Slicer's markups give them, for a panel that is no Segment Editor effect."""
+"""Where clicks come from: Slicer's markups in the Refine tab, the editor's own events in the Segment Editor effect."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 import qt
 import slicer
+import vtk
 from slicer.util import VTKObservationMixin
 
 from MedNeXtSegmentLib.Refine.ClickMarks import GREEN, RED, hiddenMarkups, isInScene, removeNode
@@ -71,6 +72,45 @@ class MarkupsClicks(VTKObservationMixin):
             self._node.RemoveAllControlPoints()
         if onClick is not None:
             onClick(pointRAS, view)
+
+
+class EffectClicks:
+    """A ClickSource: the editor's interaction events in slice views, while a tool is chosen."""
+
+    def __init__(self) -> None:
+        self._onClick: Callable[[np.ndarray, object], None] | None = None
+        self._isPressed = False
+
+    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None]) -> None:
+        """See ClickSource."""
+        self._onClick = onClick
+
+    def stop(self) -> None:
+        """See ClickSource."""
+        self._onClick, self._isPressed = None, False
+
+    def close(self) -> None:
+        """See ClickSource."""
+        self.stop()
+
+    def process(self, interactor, eventId: int, viewNode, isWanted: Callable[[], bool]) -> bool:
+        """A press and release of the left button, without Shift or Control, is a click; other events are the view's."""
+        if (
+            self._onClick is None
+            or not viewNode.IsA("vtkMRMLSliceNode")
+            or interactor.GetShiftKey()
+            or interactor.GetControlKey()
+        ):
+            return False
+        if eventId == vtk.vtkCommand.LeftButtonPressEvent:
+            self._isPressed = isWanted()
+            return self._isPressed
+        if eventId != vtk.vtkCommand.LeftButtonReleaseEvent or not self._isPressed:
+            return False
+        self._isPressed = False
+        pointRAS = viewNode.GetXYToRAS().MultiplyPoint((*interactor.GetEventPosition(), 0, 1))[:3]
+        self._onClick(np.array(pointRAS), viewNode)
+        return True
 
 
 def _sliceNodeUnderMouse():

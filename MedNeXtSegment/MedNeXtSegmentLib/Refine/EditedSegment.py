@@ -1,20 +1,20 @@
-"""A Refinement kept equal to nodes: what it shows is written into the segment, what others do to the nodes is followed."""
+"""The segment that is corrected: what a refinement shows is written into it, and what others do to it is followed."""
 
 from collections.abc import Callable
 
 import numpy as np
 from slicer.i18n import tr as _
 
-from mednextseg.refine.prompter import Prompter
+from mednextseg.refine.prompter import PromptCancelledError, Prompter
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.slices.slice_sampling import SliceEdit, slice_edit
-from MedNeXtSegmentLib.Refine.WatchedVoxels import RefinedSegment
+from MedNeXtSegmentLib.Refine.WatchedVoxels import WatchedVoxels
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, displayedRange, linearTransformToWorld
 
 
-class RefinedNodes:
-    """Keeps one Refinement and the nodes of the scene equal.
+class EditedSegment:
+    """A Refinement and the nodes it corrects, kept equal.
 
     Args:
         volumeNode, segmentationNode, segmentId: what is corrected, on which image.
@@ -42,36 +42,36 @@ class RefinedNodes:
         self._volumeNode, self._segmentationNode, self._segmentId = volumeNode, segmentationNode, segmentId
         self._prompter, self._history, self._settingsNode = prompter, history, settingsNode
         self.useDisplayedWindow, self.isReplaying = useDisplayedWindow, False
-        self._segment: RefinedSegment | None = None
+        self._voxels: WatchedVoxels | None = None
         self.begin(self._displayRangeNow())
 
     @property
     def canUndo(self) -> bool:
-        return self._segment.canUndo
+        return self._voxels.canUndo
 
     @property
     def canRedo(self) -> bool:
-        return self._segment.canRedo
+        return self._voxels.canRedo
 
     def close(self) -> None:
         """Nothing is written any more."""
-        self._segment.close()
+        self._voxels.close()
 
     def begin(self, displayRange: tuple[float, float] | None) -> None:
         """From the nodes as they are, with these intensities as black and white."""
-        if self._segment is not None:
-            self._segment.close()
+        if self._voxels is not None:
+            self._voxels.close()
         volume_kji, geometry = arrayAndGeometryFromVolume(self._volumeNode)
         self._volumeVersion = (self._volumeNode.GetImageData().GetMTime(), geometry)
-        self._segment = RefinedSegment(
+        self._voxels = WatchedVoxels(
             self._volumeNode, self._segmentationNode, self._segmentId, self._history, self._settingsNode
         )
-        writer = self._segment.writer
+        writer = self._voxels.writer
         self.refinement = Refinement(
             volume_kji,
             geometry,
             self._prompter,
-            self._segment.stored_kji,
+            self._voxels.stored_kji,
             writer.geometry,
             displayRange,
             writer.segment.GetName(),
@@ -82,8 +82,8 @@ class RefinedNodes:
     def preview(self) -> tuple[np.ndarray, np.ndarray] | None:
         """As RefineSession.preview."""
         if self._preview is None and self.refinement.has_propagated:
-            added_kji = self.refinement.preview_segment() & ~self._segment.shown_kji
-            writer = self._segment.writer
+            added_kji = self.refinement.preview_segment() & ~self._voxels.shown_kji
+            writer = self._voxels.writer
             self._preview = added_kji, np.linalg.inv(writer.toWorld) @ writer.geometry.ijk_to_ras
         return self._preview
 
@@ -95,14 +95,14 @@ class RefinedNodes:
         Raises:
             ValueError: where the segment was removed.
         """
-        if self._segment.writer.segment is None:
+        if self._voxels.writer.segment is None:
             raise ValueError(_("The segment was removed; choose another one."))
         version, geometry = self._volumeVersion
         now = arrayAndGeometryFromVolume(self._volumeNode)[1]
         isSame = version == self._volumeNode.GetImageData().GetMTime() and geometry.matches(now, tolerance_mm=1e-6)
         toWorld = linearTransformToWorld(self._segmentationNode)
-        isSame = isSame and np.allclose(toWorld, self._segment.writer.toWorld, atol=1e-9)
-        steps = self._segment.changesByOthers() if isSame else None
+        isSame = isSame and np.allclose(toWorld, self._voxels.writer.toWorld, atol=1e-9)
+        steps = self._voxels.changesByOthers() if isSame else None
         if steps is None:
             self.begin(self._displayRangeNow())
             return True
@@ -111,7 +111,7 @@ class RefinedNodes:
                 self.refinement.undo()
             else:
                 self.refinement.redo()
-            self._segment.follow(steps < 0, self._changedVoxels())
+            self._voxels.follow(steps < 0, self._changedVoxels())
         if steps:
             self._preview = None
         return bool(steps)
@@ -120,23 +120,28 @@ class RefinedNodes:
         """Change the refinement and write what it shows, where that is still wanted then."""
         if not self.isReplaying:
             self.refinement.set_display_range(self._displayRangeNow())
-        change(self.refinement)
+        try:
+            change(self.refinement)
+        except PromptCancelledError:
+            if isWanted():
+                raise
+            return  # the nodes may have gone while the worker computed
         if isWanted():
             self._preview = None
-            self._segment.show(self._changedVoxels())
+            self._voxels.show(self._changedVoxels())
 
     def undo(self) -> None:
         """Take the last action back, where there is one."""
         if self.canUndo:
             self.refinement.undo()
-            self._segment.undo(self._changedVoxels())
+            self._voxels.undo(self._changedVoxels())
             self._preview = None
 
     def redo(self) -> None:
         """Bring back what was undone last, where there is something."""
         if self.canRedo:
             self.refinement.redo()
-            self._segment.redo(self._changedVoxels())
+            self._voxels.redo(self._changedVoxels())
             self._preview = None
 
     def _displayRangeNow(self) -> tuple[float, float] | None:
@@ -145,9 +150,9 @@ class RefinedNodes:
     def _changedVoxels(self) -> np.ndarray:
         """Flat indices of the voxels in which what is shown must change: it is the segment with the slice worked on, but without
         what was propagated from it."""
-        refinement, shown = self.refinement, self._segment.shown_kji.reshape(-1)
+        refinement, shown = self.refinement, self._voxels.shown_kji.reshape(-1)
         plane = refinement.active_plane
-        grid = self._segment.writer.geometry
+        grid = self._voxels.writer.geometry
         edit = None if plane is None else slice_edit(refinement.probability, plane, grid, is_cut=True)
         candidates = [*refinement.take_changed(), *(e.voxels for e in (self._edit, edit) if e is not None)]
         if self._edit is not None and edit is not None and np.array_equal(self._edit.voxels, edit.voxels):

@@ -1,17 +1,15 @@
 """What the Segment Editor effect does: the Refine tools on the editor's own segment, with the editor's own clicks, undo and masking."""
 
-from collections.abc import Callable
-
-import numpy as np
 import slicer
-import vtk
 from slicer.i18n import tr as _
 
-from MedNeXtSegmentLib.Refine.RefineTools import RefineTarget, RefineTools
+from MedNeXtSegmentLib.Refine.ClickSources import EffectClicks
+from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
+from MedNeXtSegmentLib.Refine.RefineTools import RefineTools
 
 
 class RefineEffect:
-    """Runs the Refine tools on the Segment Editor's own segment.
+    """The tools in the Segment Editor, for the segment that is selected there.
 
     Args:
         scriptedEffect: qSlicerSegmentEditorScriptedEffect.
@@ -73,45 +71,6 @@ class RefineEffect:
             missing = _module().panel.setUp.whatIsMissing() if self.tools.session is None else ""
         options = (("history", self._history), ("settingsNode", editor))
         return RefineTarget(volume, segmentation, segmentId, missing, options)
-
-
-class EffectClicks:
-    """A ClickSource (MedNeXtSegmentLib.Refine.ClickSources): the editor's interaction events in slice views, while a tool is chosen."""
-
-    def __init__(self) -> None:
-        self._onClick: Callable[[np.ndarray, object], None] | None = None
-        self._isPressed = False
-
-    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None]) -> None:
-        """See ClickSource."""
-        self._onClick = onClick
-
-    def stop(self) -> None:
-        """See ClickSource."""
-        self._onClick, self._isPressed = None, False
-
-    def close(self) -> None:
-        """See ClickSource."""
-        self.stop()
-
-    def process(self, interactor, eventId: int, viewNode, isWanted: Callable[[], bool]) -> bool:
-        """A press and release of the left button, without Shift or Control, is a click; other events are the view's."""
-        if (
-            self._onClick is None
-            or not viewNode.IsA("vtkMRMLSliceNode")
-            or interactor.GetShiftKey()
-            or interactor.GetControlKey()
-        ):
-            return False
-        if eventId == vtk.vtkCommand.LeftButtonPressEvent:
-            self._isPressed = isWanted()
-            return self._isPressed
-        if eventId != vtk.vtkCommand.LeftButtonReleaseEvent or not self._isPressed:
-            return False
-        self._isPressed = False
-        pointRAS = viewNode.GetXYToRAS().MultiplyPoint((*interactor.GetEventPosition(), 0, 1))[:3]
-        self._onClick(np.array(pointRAS), viewNode)
-        return True
 
 
 class EffectHistory:

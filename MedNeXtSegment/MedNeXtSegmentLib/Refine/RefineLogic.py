@@ -63,17 +63,7 @@ class RefineLogic(VTKObservationMixin):
         # Imported here, because it needs scipy: the panel must open, and say so, where a package is missing.
         from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
 
-        for node, className, kind in (
-            (volumeNode, "vtkMRMLScalarVolumeNode", _("scalar volume")),
-            (segmentationNode, "vtkMRMLSegmentationNode", _("segmentation")),
-        ):
-            if node is None or not node.IsA(className):
-                raise ValueError(_("Refinement needs a {kind}; choose one.").format(kind=kind))
-        if segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
-            text = _("The segmentation {name} has no segment {segment}; choose one of its segments.")
-            raise ValueError(text.format(name=repr(segmentationNode.GetName()), segment=repr(segmentId)))
-        arrayAndGeometryFromVolume(volumeNode)
-        linearTransformToWorld(segmentationNode)
+        _checkNodes(volumeNode, segmentationNode, segmentId)
         opened = self._opened(str(prompter or defaultPrompter()))
         for other in list(self.sessions):
             if other.segmentationNode is segmentationNode and other.segmentId == segmentId:
@@ -115,6 +105,21 @@ class RefineLogic(VTKObservationMixin):
     def _onStartClose(self, caller=None, event=None) -> None:
         for session in list(self.sessions):
             self.endSession(session)
+
+
+def _checkNodes(volumeNode, segmentationNode, segmentId: str) -> None:
+    """Raise a ValueError for what cannot be refined."""
+    for node, className, kind in (
+        (volumeNode, "vtkMRMLScalarVolumeNode", _("scalar volume")),
+        (segmentationNode, "vtkMRMLSegmentationNode", _("segmentation")),
+    ):
+        if node is None or not node.IsA(className):
+            raise ValueError(_("Refinement needs a {kind}; choose one.").format(kind=kind))
+    if segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
+        text = _("The segmentation {name} has no segment {segment}; choose one of its segments.")
+        raise ValueError(text.format(name=repr(segmentationNode.GetName()), segment=repr(segmentId)))
+    arrayAndGeometryFromVolume(volumeNode)
+    linearTransformToWorld(segmentationNode)
 
 
 def defaultPrompter() -> str:

@@ -7,12 +7,14 @@ from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Refine.ClickSources import MarkupsClicks
 from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
-from MedNeXtSegmentLib.Refine.RefineTools import RefineTarget, RefineTools
+from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
+from MedNeXtSegmentLib.Refine.RefineTools import RefineTools
+from MedNeXtSegmentLib.Scene.SegmentationObserver import SegmentationObserver
 from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
 
 
 class RefinePanel(NodePanel):
-    """Shows the Refine tab: what is corrected on which volume, and the tools below.
+    """Chooses the segment and the volume, and shows the tools below.
 
     Args:
         widget: loaded from Refine.ui.
@@ -29,7 +31,8 @@ class RefinePanel(NodePanel):
         self._whatIsMissing = whatIsMissing
         widget.setMRMLScene(slicer.mrmlScene)
         widget.layout().addWidget(toolsWidget)
-        self._segmentation = None
+        events = slicer.vtkSegmentation
+        self._observer = SegmentationObserver((events.SegmentAdded, events.SegmentRemoved, events.SegmentModified), self.update)
         self._isUpdating = False
         self.tools = RefineTools(toolsWidget, lambda: logic, MarkupsClicks(), self._target)
         self.tools.ui.nextSegmentButton.clicked.connect(lambda *_args: self._nextSegment())
@@ -49,7 +52,7 @@ class RefinePanel(NodePanel):
         """Bind the widgets to these parameters; None unbinds them and ends the session."""
         super().setParameterNode(parameterNode)
         if parameterNode is None:
-            self._observeSegmentation(None)
+            self._observer.follow(None)
             self.tools.close()
         self.update()
 
@@ -59,7 +62,7 @@ class RefinePanel(NodePanel):
             return
         self._isUpdating = True
         parameters = self._parameterNode
-        self._observeSegmentation(parameters.outputSegmentation if parameters is not None else None)
+        self._observer.follow(parameters.outputSegmentation if parameters is not None else None)
         self._fillSegments()
         self.tools.ui.nextSegmentButton.enabled = self.ui.segmentSelector.count > 1
         if self.tools.session is not None and parameters is not None:
@@ -91,7 +94,7 @@ class RefinePanel(NodePanel):
     def _fillSegments(self) -> None:
         """The list of segments, with the choice kept where its segment still is."""
         chosen, selector = self._segmentId(), self.ui.segmentSelector
-        segmentation = self._segmentation
+        segmentation = self._observer.segmentation
         ids = [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())] if segmentation else []
         names = [segmentation.GetSegment(segmentId).GetName() for segmentId in ids]
         if [(selector.itemText(n), selector.itemData(n)) for n in range(selector.count)] == list(zip(names, ids, strict=True)):
@@ -100,18 +103,6 @@ class RefinePanel(NodePanel):
         for name, segmentId in zip(names, ids, strict=True):
             selector.addItem(name, segmentId)
         selector.setCurrentIndex(max(0, ids.index(chosen)) if chosen in ids else 0)
-
-    def _observeSegmentation(self, node) -> None:
-        segmentation = None if node is None else node.GetSegmentation()
-        if segmentation is self._segmentation:
-            return
-        events = slicer.vtkSegmentation
-        for event in (events.SegmentAdded, events.SegmentRemoved, events.SegmentModified):
-            if self._segmentation is not None:
-                self.removeObserver(self._segmentation, event, self._onParametersChanged)
-            if segmentation is not None:
-                self.addObserver(segmentation, event, self._onParametersChanged)
-        self._segmentation = segmentation
 
     def _nextSegment(self) -> None:
         selector = self.ui.segmentSelector

@@ -7,18 +7,18 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from mednextseg.refine.journal import PromptJournal
-from mednextseg.refine.prompter import Cancel, PromptCancelledError, Prompter, PrompterInfo
+from mednextseg.refine.prompter import Cancel, Prompter, PrompterInfo
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.replay import check_prompter, do_entry
 from mednextseg.refine.slices.slice_plane import SlicePlane
-from MedNeXtSegmentLib.Refine.ClickQueue import Click, RefineQueue
-from MedNeXtSegmentLib.Refine.EditedSegment import RefinedNodes
-from MedNeXtSegmentLib.Refine.SlicePlanes import isSameSlice, planeOf
+from MedNeXtSegmentLib.Refine.ClickQueue import Click, ClickQueue
+from MedNeXtSegmentLib.Refine.CurrentSlice import CurrentSlice
+from MedNeXtSegmentLib.Refine.EditedSegment import EditedSegment
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 
 
 class RefineSession:
-    """Given back by RefineLogic.startRefinement.
+    """Corrects one segment; given back by RefineLogic.startRefinement.
 
     Each point or box is written into the segment at once, as one step of undo; what is propagated is a preview until it is accepted.
     Clicks that come while another one is answered are all kept; of those on one slice the newest is answered, for all of them.
@@ -55,9 +55,12 @@ class RefineSession:
         self.isClosed = self.isPropagating = False
         self.propagationEnded = ("", "")
         self._prompter, self._onChanged = prompter, onChanged
-        self._queue = RefineQueue()
+        self._queue = ClickQueue()
         self._isCancelled = False
-        self._nodes = RefinedNodes(volumeNode, segmentationNode, segmentId, prompter, history, settingsNode, useDisplayedWindow)
+        self._edited = EditedSegment(
+            volumeNode, segmentationNode, segmentId, prompter, history, settingsNode, useDisplayedWindow
+        )
+        self._slice = CurrentSlice(self._edited, self._queue)
 
     @property
     def isBusy(self) -> bool:
@@ -68,24 +71,24 @@ class RefineSession:
     def useDisplayedWindow(self) -> bool:
         """Whether the prompter sees the intensities as the volume is displayed (window/level), else between the 0.5 and 99.5
         percentiles of each slice. May be changed at any time; the journal records it."""
-        return self._nodes.useDisplayedWindow
+        return self._edited.useDisplayedWindow
 
     @useDisplayedWindow.setter
     def useDisplayedWindow(self, isOn: bool) -> None:
-        self._nodes.useDisplayedWindow = isOn
+        self._edited.useDisplayedWindow = isOn
 
     @property
     def canUndo(self) -> bool:
-        return not self.isClosed and self._nodes.canUndo
+        return not self.isClosed and self._edited.canUndo
 
     @property
     def canRedo(self) -> bool:
-        return not self.isClosed and self._nodes.canRedo
+        return not self.isClosed and self._edited.canRedo
 
     @property
     def journal(self) -> PromptJournal:
         """Every action since the start; `journal.save(path)` writes it."""
-        return self._nodes.refinement.journal
+        return self._edited.refinement.journal
 
     @property
     def prompterInfo(self) -> PrompterInfo:
@@ -95,31 +98,20 @@ class RefineSession:
     @property
     def activePlane(self) -> SlicePlane | None:
         """The slice worked on, in world RAS."""
-        return self._nodes.refinement.active_plane
+        return self._slice.plane
 
     def clicksRAS(self) -> tuple[np.ndarray, np.ndarray]:
         """The clicks on the slice worked on and those not answered yet, mm, world: (N, 3) on the object, (M, 3) beside it."""
-        waiting = self._queue.clicks
-        positive, negative = ([c.pointRAS for c in waiting if c.isPositive is which] for which in (True, False))
-        plane, prompts = self.activePlane, self._nodes.refinement.active_prompts
-        if plane is not None:
-            points = plane.ras_from_rc(prompts.points_rc)
-            positive += list(points[prompts.labels == 1])
-            negative += list(points[prompts.labels == 0])
-        return np.reshape(positive, (-1, 3)), np.reshape(negative, (-1, 3))
+        return self._slice.clicksRAS()
 
     def boxRAS(self) -> np.ndarray | None:
         """(4, 3) corners of the box on the slice worked on, in turn, in mm, world; None for no box."""
-        prompts = self._nodes.refinement.active_prompts
-        if prompts is None or prompts.box is None:
-            return None
-        r0, c0, r1, c1 = prompts.box - 0.5
-        return self.activePlane.ras_from_rc([[r0, c0], [r0, c1], [r1, c1], [r1, c0]])
+        return self._slice.boxRAS()
 
     def preview(self) -> tuple[np.ndarray, np.ndarray] | None:
         """What `accept` would add from the propagated slices: (K, J, I) bool, and the 4x4 from its voxels to the segmentation
         node's own RAS; the same object until the next action. None where nothing was propagated."""
-        return self._nodes.preview()
+        return self._edited.preview()
 
     def addPoint(self, ras, positive: bool = True, plane=None) -> None:
         """A click: the object is here, or, not positive, it is not.
@@ -134,13 +126,13 @@ class RefineSession:
         point = np.array(ras, float).reshape(3)
         # Where the view is now counts, not where it is when the click's turn comes.
         click = Click(point, bool(positive), self._planeNow(plane, point))
-        self._perform(lambda refinement: self._answer(refinement, click), click)
+        self._perform(lambda refinement: self._slice.answer(refinement, click, lambda: self.isClosed), click)
 
     def addBox(self, cornersRAS, plane=None) -> None:
         """A box around the object by two opposite corners (2, 3) in mm, world; otherwise as `addPoint`."""
         corners = np.array(cornersRAS, float).reshape(2, 3)
         where = self._planeNow(plane, corners.mean(axis=0))
-        self._perform(lambda refinement: refinement.add_box(corners, self._joined(where)))
+        self._perform(lambda refinement: refinement.add_box(corners, self._slice.joined(where)))
 
     def removePoint(self, index: int) -> None:
         """Take away one click of the slice worked on, counted from 0; what is left is answered anew."""
@@ -158,18 +150,7 @@ class RefineSession:
         """
         point = np.array(ras, float).reshape(3)
         where = self._planeNow(plane, point)
-
-        def erase(refinement: Refinement) -> None:
-            active = refinement.active_plane
-            if active is None or not isSameSlice(where, active):
-                raise ValueError(_("There are no prompts on this slice; only those of the slice clicked last can be erased."))
-            index = refinement.active_prompts.nearest(active.rc_from_ras(point))
-            if index is None:
-                refinement.remove_box()
-            else:
-                refinement.remove_point(index)
-
-        self._perform(erase)
+        self._perform(lambda refinement: self._slice.erase(refinement, point, where))
 
     def propagate(self, slicesAhead: int = 10, slicesBack: int = 10) -> tuple[str, str]:
         """Carry the slice on to its neighbors as a preview: along its normal, and against it.
@@ -207,11 +188,11 @@ class RefineSession:
 
     def undo(self) -> None:
         """Take the last action back by restoring what was saved; without one, nothing happens."""
-        self._enqueue(self._nodes.undo)
+        self._enqueue(self._edited.undo)
 
     def redo(self) -> None:
         """Bring back what was undone last; without one, nothing happens."""
-        self._enqueue(self._nodes.redo)
+        self._enqueue(self._edited.redo)
 
     def prefetch(self) -> bool:
         """Encode one slice near the slice worked on, for idle moments; a click that comes meanwhile waits for it.
@@ -222,12 +203,12 @@ class RefineSession:
         plane, encoded = self.activePlane, []
         if self.isClosed or self.isBusy or plane is None or not self._prompter.info.needs_encode:
             return False
-        self._queue.add(lambda: encoded.append(self._nodes.refinement.prefetch(plane)))
+        self._queue.add(lambda: encoded.append(self._edited.refinement.prefetch(plane)))
         return encoded == [True]
 
     def follow(self) -> bool:
         """Take notice of what somebody else did to the segment, and say whether there was something; actions do it by themselves."""
-        return not self.isBusy and not self.isClosed and self._nodes.follow()
+        return not self.isBusy and not self.isClosed and self._edited.follow()
 
     def replay(self, journal: PromptJournal | str | Path) -> None:
         """Do everything in a journal again, from the segment as it is now.
@@ -238,13 +219,13 @@ class RefineSession:
         if not isinstance(journal, PromptJournal):
             journal = PromptJournal.load(journal)
         check_prompter(journal, self._prompter.info)
-        self._nodes.begin(journal.display_range)
-        self._nodes.isReplaying = True
+        self._edited.begin(journal.display_range)
+        self._edited.isReplaying = True
         try:
             for entry in list(journal.entries):
                 self._doEntry(entry)
         finally:
-            self._nodes.isReplaying = False
+            self._edited.isReplaying = False
 
     def close(self) -> None:
         """End the session: nothing is written any more, the segment stays as it is."""
@@ -252,31 +233,14 @@ class RefineSession:
             return
         self.isClosed = True
         self.cancel()
-        self._nodes.close()
+        self._edited.close()
         self._tell()
 
     def _planeNow(self, where, pointRAS: np.ndarray) -> SlicePlane:
         self._checkIsOpen()
         if not self.isBusy:
-            self._nodes.follow()
-        plane = planeOf(where, pointRAS, self._nodes.refinement.volume_geometry)
-        return plane if isinstance(where, SlicePlane) else self._joined(plane)
-
-    def _joined(self, plane: SlicePlane) -> SlicePlane:
-        """The slice worked on, for a plane that is the same slice, so that prompts add up."""
-        active = self.activePlane
-        return active if active is not None and not self._nodes.isReplaying and isSameSlice(plane, active) else plane
-
-    def _answer(self, refinement: Refinement, click: Click) -> None:
-        plane = self._joined(click.plane)
-        if not self._queue.isOvertaken:
-            try:
-                refinement.add_point(click.pointRAS, click.isPositive, plane, lambda: self.isClosed or self._queue.isOvertaken)
-                return
-            except PromptCancelledError:
-                if not self._queue.isOvertaken:
-                    raise
-        refinement.add_point(click.pointRAS, click.isPositive, plane, is_answered=False)
+            self._edited.follow()
+        return self._slice.planeFor(where, pointRAS)
 
     def _doEntry(self, entry: dict) -> None:
         """Do one action of a journal; what was undone is restored from the nodes' own history."""
@@ -284,7 +248,7 @@ class RefineSession:
         if action in ("undo", "redo"):
             getattr(self, action)()
         elif action == "window":  # not an action of the user's: nothing is written and nothing can be undone
-            do_entry(self._nodes.refinement, entry)
+            do_entry(self._edited.refinement, entry)
         elif action in ("propagate", "propagate_between"):
             self._performPropagation(lambda refinement, cancel: do_entry(refinement, entry, cancel))
         else:
@@ -302,21 +266,14 @@ class RefineSession:
         self._perform(carryOn)
 
     def _perform(self, change: Callable[[Refinement], object], click: Click | None = None) -> None:
-        self._enqueue(lambda: self._change(change), click)
-
-    def _change(self, change: Callable[[Refinement], object]) -> None:
-        try:
-            self._nodes.change(change, lambda: not self.isClosed)
-        except PromptCancelledError:
-            if not self.isClosed:  # its nodes may have gone while the worker computed
-                raise
+        self._enqueue(lambda: self._edited.change(change, lambda: not self.isClosed), click)
 
     def _enqueue(self, action: Callable[[], None], click: Click | None = None) -> None:
         self._checkIsOpen()
 
         def followAndDo() -> None:
             if not self.isClosed:
-                self._nodes.follow()
+                self._edited.follow()
                 self._tell()
                 action()
 

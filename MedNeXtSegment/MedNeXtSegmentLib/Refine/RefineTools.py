@@ -2,56 +2,27 @@
 Segment Editor effect show this same widget."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from mednextseg.errors import Cancelled
-from MedNeXtSegmentLib.Refine.ClickMarks import RefineMarks
+from MedNeXtSegmentLib.Refine.ClickMarks import ClickMarks
 from MedNeXtSegmentLib.Refine.ClickSources import ClickSource
 from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
+from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
 from MedNeXtSegmentLib.Refine.SlicePlanes import directionNames
+from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS, toolShortcuts
+from MedNeXtSegmentLib.Scene.SegmentationObserver import SegmentationObserver
 
-KEYS = {
-    "pointPlusButton": "P",
-    "pointMinusButton": "N",
-    "boxButton": "B",
-    "eraseButton": "X",
-    "propagateButton": "G",
-    "fillBetweenButton": "I",
-    "acceptButton": "A",
-    "nextSegmentButton": "E",
-    "undoButton": "Z",
-    "redoButton": "Y",
-}
 _IDLE_MS = 300  # without an action, before neighboring slices are encoded
 _TOOLS = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton")
 
 
-@dataclass(frozen=True)
-class RefineTarget:
-    """What is corrected.
-
-    Attributes:
-        volumeNode, segmentationNode, segmentId: None or empty where nothing is chosen.
-        missing: one sentence on why nothing can be corrected; empty where it can.
-        options: further arguments of RefineLogic.startRefinement.
-    """
-
-    volumeNode: Any = None
-    segmentationNode: Any = None
-    segmentId: str = ""
-    missing: str = ""
-    options: tuple[tuple[str, Any], ...] = ()
-
-
-class RefineTools(VTKObservationMixin):
-    """Turns buttons, clicks and boxes into actions of a RefineSession.
+class RefineTools:
+    """Turns clicks and buttons into actions of a session, which it starts where there is none.
 
     Args:
         widget: loaded from RefineTools.ui.
@@ -69,12 +40,13 @@ class RefineTools(VTKObservationMixin):
         target: Callable[[], RefineTarget],
         hidden: tuple[str, ...] = (),
     ) -> None:
-        VTKObservationMixin.__init__(self)
         self._logic, self._clicks, self._target = logic, clicks, target
         self.ui = slicer.util.childWidgetVariables(widget)
         self.session = None
-        self.marks = RefineMarks()
-        self._segmentation = None
+        self.marks = ClickMarks()
+        # Undo, redo and edits of the segment by somebody else are followed at once.
+        events = slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SegmentRemoved
+        self._observer = SegmentationObserver(events, self._onSegmentation)
         self._tool = ""
         self._corner: np.ndarray | None = None
         self._isUpdating = self._isStarting = False
@@ -85,7 +57,7 @@ class RefineTools(VTKObservationMixin):
         self._idle.timeout.connect(self._onIdle)
         for name in hidden:
             getattr(self.ui, name).setVisible(False)
-        self.shortcuts = [self._shortcut(name, key) for name, key in KEYS.items() if name not in hidden]
+        self.shortcuts = toolShortcuts(self.ui, hidden)
         for name in _TOOLS:
             getattr(self.ui, name).toggled.connect(lambda checked, name=name: self._onTool(name, checked))
         self.ui.propagateButton.clicked.connect(lambda *_args: self._onPropagate())
@@ -118,7 +90,7 @@ class RefineTools(VTKObservationMixin):
         self.setActive(False)
         self._idle.stop()
         self.endSession()
-        self._observeSegmentation(None)
+        self._observer.follow(None)
         self._clicks.close()
         self.marks.removeNodes()
 
@@ -135,9 +107,9 @@ class RefineTools(VTKObservationMixin):
             return
         self._isUpdating = True
         target = self._target()
-        self._observeSegmentation(target.segmentationNode)
+        self._observer.follow(target.segmentationNode)
         session = self.session
-        if session is not None and (session.isClosed or not _isFor(session, target)):
+        if session is not None and (session.isClosed or not target.isOf(session)):
             self.endSession()
             session = None
         self._enable(session, bool(target.missing))
@@ -165,29 +137,7 @@ class RefineTools(VTKObservationMixin):
         self.ui.slicesBackSpinBox.setSuffix(_(" slices {direction}").format(direction=back))
         self.ui.refinePrompterLabel.setText("" if session is None else _answeredBy(session.prompterInfo))
 
-    def _shortcut(self, name: str, key: str):
-        """A key for a button; it says so in its text. It must work while the mouse is in a view, so it belongs to the window."""
-        button = getattr(self.ui, name)
-        button.setText(f"{button.text} ({key})")
-        shortcut = qt.QShortcut(slicer.util.mainWindow() or button)
-        shortcut.setKey(qt.QKeySequence(key))
-        shortcut.setContext(qt.Qt.ApplicationShortcut)
-        shortcut.activated.connect(lambda *_args: button.click())
-        return shortcut
-
-    def _observeSegmentation(self, node) -> None:
-        """Undo, redo and edits of the segment by somebody else are followed at once."""
-        segmentation = None if node is None else node.GetSegmentation()
-        if segmentation is self._segmentation:
-            return
-        for event in (slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SegmentRemoved):
-            if self._segmentation is not None:
-                self.removeObserver(self._segmentation, event, self._onSegmentation)
-            if segmentation is not None:
-                self.addObserver(segmentation, event, self._onSegmentation)
-        self._segmentation = segmentation
-
-    def _onSegmentation(self, _caller=None, _event=None) -> None:
+    def _onSegmentation(self) -> None:
         # Later: whoever changes the segment is still at work.
         qt.QTimer.singleShot(0, self._follow)
 
@@ -300,11 +250,6 @@ class RefineTools(VTKObservationMixin):
 
     def _showStatus(self, text: str) -> None:
         self.ui.refineStatusLabel.setText(text)
-
-
-def _isFor(session, target: RefineTarget) -> bool:
-    chosen = (target.volumeNode, target.segmentationNode, target.segmentId)
-    return chosen == (session.volumeNode, session.segmentationNode, session.segmentId)
 
 
 def _answeredBy(info) -> str:

@@ -23,8 +23,8 @@ class _Step:
     after: int
 
 
-class RefinedSegment:
-    """Writes what a refinement shows into a segment, and notices what others do to it.
+class WatchedVoxels:
+    """The voxels of one segment: each action writes them as one step of undo, and tells its own changes from those of others.
 
     Args:
         volumeNode, segmentationNode, segmentId: the segment, and the source volume of the editor.

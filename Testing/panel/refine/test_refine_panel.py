@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import slicer
 
-from MedNeXtSegmentLib.Refine.RefineTools import KEYS
+from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS
 from MedNeXtSegmentLib.Scene.Volumes import placementOf
 from refine_bench import CENTER_RAS, Bench, dice, slabOf, useRandomWalker
 from slicerhost.views.placing import active_place_node
