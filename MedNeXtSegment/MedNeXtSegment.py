@@ -9,14 +9,12 @@ from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
 
 from MedNeXtSegmentLib.ModuleLogic import MedNeXtSegmentLogic
-from MedNeXtSegmentLib.ParameterNode import MedNeXtSegmentParameterNode
 
 #
 # MedNeXtSegment
@@ -44,11 +42,9 @@ class MedNeXtSegment(ScriptedLoadableModule):
 
     def onStartupCompleted(self):
         """Offer sample data and settings where the application has a place for them."""
-        from MedNeXtSegmentLib.Setup import SampleVolume as SampleData
-        from MedNeXtSegmentLib.Setup import SettingsPanel
+        from MedNeXtSegmentLib.ModuleStartup import offerInSlicer
 
-        SampleData.register(self.resourcePath("Icons"))
-        SettingsPanel.addToSettingsDialog(self.resourcePath("UI/Settings.ui"))
+        offerInSlicer(self.resourcePath)
         self.registerEditorEffect()
 
     def registerEditorEffect(self):
@@ -114,14 +110,8 @@ class MedNeXtSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def initializeParameterNode(self):
-        """Show the scene's parameters; those of a new scene begin with the device of the settings."""
-        from MedNeXtSegmentLib import Settings
-
-        isNew = "device" not in ScriptedLoadableModuleLogic.getParameterNode(self.logic).GetParameterNames()
-        parameterNode = self.logic.getParameterNode()
-        if isNew:
-            parameterNode.device = Settings.defaultDevice()
-        self.panel.setParameterNode(parameterNode)
+        """Show the scene's parameters."""
+        self.panel.followScene()
 
     def onReload(self):
         """Developer's reload: the packages beside this file as well."""
@@ -153,5 +143,5 @@ class MedNeXtSegmentTest(ScriptedLoadableModuleTest):
 
     def test_ParametersSurviveInTheScene(self):
         """What is set through one wrapper is read through another one."""
-        MedNeXtSegmentParameterNode(ScriptedLoadableModuleLogic.getParameterNode(MedNeXtSegmentLogic())).overlap = 0.25
+        MedNeXtSegmentLogic().getParameterNode().overlap = 0.25
         assert MedNeXtSegmentLogic().getParameterNode().overlap == 0.25

@@ -3,7 +3,9 @@
 import qt
 import slicer
 from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.Evaluate.EvaluatePanel import EvaluatePanel
 from MedNeXtSegmentLib.Models.ModelsLogic import ModelsLogic
 from MedNeXtSegmentLib.Models.ModelsPanel import ModelsPanel
@@ -27,18 +29,18 @@ class ModulePanel:
 
     def __init__(self, layout, resourcePath, logic, installer: Installer | None = None) -> None:
         self._logic = logic
-        setUpWidget = slicer.util.loadUI(resourcePath("UI/Setup.ui"))
+        setupWidget = slicer.util.loadUI(resourcePath("UI/Setup.ui"))
         segmentWidget = slicer.util.loadUI(resourcePath("UI/Segment.ui"))
-        layout.addWidget(setUpWidget)
+        layout.addWidget(setupWidget)
         self.tabs = qt.QTabWidget()
         self.tabs.addTab(segmentWidget, _("Segment"))
         layout.addWidget(self.tabs)
-        self.setUp = SetupPanel(setUpWidget, installer or slicerInstaller(), logic.worker, self._onSetUpChanged)
-        self.segment = SegmentPanel(segmentWidget, logic, self.setUp.whatIsMissing)
+        self.setup = SetupPanel(setupWidget, installer or slicerInstaller(), logic.worker, self._onSetupChanged)
+        self.segment = SegmentPanel(segmentWidget, logic, self.setup.whatIsMissing)
         refineWidget = slicer.util.loadUI(resourcePath("UI/Refine.ui"))
         self.tabs.addTab(refineWidget, _("Refine"))
         refineToolsWidget = slicer.util.loadUI(resourcePath("UI/RefineTools.ui"))
-        self.refine = RefinePanel(refineWidget, refineToolsWidget, logic.refine, self.setUp.whatIsMissing)
+        self.refine = RefinePanel(refineWidget, refineToolsWidget, logic.refine, self.setup.whatIsMissing)
         self._refineWidget, self._isEntered = refineWidget, False
         self.tabs.connect("currentChanged(int)", self._onTabChanged)
         self.evaluate: EvaluatePanel | None = None
@@ -47,9 +49,9 @@ class ModulePanel:
         if logic.worker is not None:
             evaluateWidget = slicer.util.loadUI(resourcePath("UI/Evaluate.ui"))
             self.tabs.addTab(evaluateWidget, _("Evaluate"))
-            self.evaluate = EvaluatePanel(evaluateWidget, logic.evaluation, self.setUp.whatIsMissing)
+            self.evaluate = EvaluatePanel(evaluateWidget, logic.evaluation, self.setup.whatIsMissing)
             card, refineAt = lambda: self.segment.model.card, self._refineAt
-            self.review = ReviewPanel(self.evaluate.ui, logic.review, card, self.setUp.whatIsMissing, refineAt)
+            self.review = ReviewPanel(self.evaluate.ui, logic.review, card, self.setup.whatIsMissing, refineAt)
             modelsWidget = slicer.util.loadUI(resourcePath("UI/Models.ui"))
             self.tabs.addTab(modelsWidget, _("Models"))
             self.models = ModelsPanel(modelsWidget, ModelsLogic(logic.worker), self._onLibraryChanged)
@@ -65,7 +67,7 @@ class ModulePanel:
             self.models.enter()
         self._isEntered = True
         self._onTabChanged()
-        self.setUp.checkComputer()
+        self.setup.checkComputer()
 
     def exit(self) -> None:
         """Another module was opened."""
@@ -84,6 +86,14 @@ class ModulePanel:
         if self.models is not None:
             self.models.close()
 
+    def followScene(self) -> None:
+        """Show the scene's parameters; those of a new scene begin with the device of the settings."""
+        isNew = "device" not in ScriptedLoadableModuleLogic.getParameterNode(self._logic).GetParameterNames()
+        parameterNode = self._logic.getParameterNode()
+        if isNew:
+            parameterNode.device = Settings.defaultDevice()
+        self.setParameterNode(parameterNode)
+
     def setParameterNode(self, parameterNode) -> None:
         """Follow these parameters; None for none."""
         self.segment.setParameterNode(parameterNode)
@@ -95,7 +105,7 @@ class ModulePanel:
     def onWorkerReady(self, hello: dict) -> None:
         """The worker told what this computer offers."""
         self.segment.advanced.setDevices(hello["devices"])
-        self.setUp.showHello(hello)
+        self.setup.showHello(hello)
 
     def onWorkerLog(self, text: str) -> None:
         """What the worker has to say, apart from results."""
@@ -111,7 +121,7 @@ class ModulePanel:
     def _onTabChanged(self, *_args) -> None:
         self.refine.setActive(self._isEntered and self.tabs.currentWidget() is self._refineWidget)
 
-    def _onSetUpChanged(self) -> None:
+    def _onSetupChanged(self) -> None:
         self.segment.update()
         self.refine.update()
         self._updateEvaluate()

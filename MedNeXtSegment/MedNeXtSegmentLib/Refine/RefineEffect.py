@@ -68,7 +68,7 @@ class RefineEffect:
             missing = _("Choose a segment.")
         else:
             # Looking for packages takes longer than a click may; where a session runs, there is what it needs.
-            missing = _module().panel.setUp.whatIsMissing() if self.tools.session is None else ""
+            missing = _module().panel.setup.whatIsMissing() if self.tools.session is None else ""
         options = (("history", self._history), ("settingsNode", editor))
         return RefineTarget(volume, segmentation, segmentId, missing, options)
 

@@ -9,7 +9,7 @@ CATEGORY = "MedNeXtSegment"
 _MR_HEAD_SHA256 = "cc211f0dfd9a05ca3841ce1141b292898b2dd2d3f08286affadf823a7e58df93"
 
 
-def register(iconsFolder: str) -> None:
+def registerSampleVolume(iconsFolder: str) -> None:
     """Offer the sample; called once Slicer has started."""
     import SampleData
 

@@ -14,6 +14,11 @@ from mednextseg.models.model_card import read_card
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "MedNeXtSegment"
+SLICER_SIDE = [
+    MODULE / "MedNeXtSegment.py",
+    *sorted((MODULE / "MedNeXtSegmentLib").rglob("*.py")),
+    *sorted((MODULE / "MedNeXtSegmentEffect").rglob("*.py")),
+]
 RESOURCES = ("*.ui", "*.png", "*.svg", "*.json", "*.safetensors", "LICENSE", "*.jsonl")
 
 
@@ -57,17 +62,34 @@ def test_light_modules_import_nothing_heavy(statement: str) -> None:
     assert not modules_after(statement) & {"torch", "monai", "SimpleITK", "matplotlib"}
 
 
-@pytest.mark.parametrize(
-    "path", sorted(MODULE.glob("*.py")) + sorted((MODULE / "MedNeXtSegmentLib").glob("*.py")), ids=lambda p: p.name
-)
-def test_the_slicer_side_imports_torch_nowhere(path: Path) -> None:
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports by name, functions included."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add((node.module or "").split(".")[0])
-    assert not names & {"torch", "monai", "PySide6", "slicerhost"}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+    return names
+
+
+@pytest.mark.parametrize("path", SLICER_SIDE, ids=lambda p: str(p.relative_to(MODULE)))
+def test_the_slicer_side_imports_torch_nowhere(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports_of(path)} & {"torch", "monai", "PySide6", "slicerhost"}
+
+
+def test_the_module_file_knows_only_the_doors_of_its_packages() -> None:
+    """MedNeXtSegment.py is wiring: import-linter, which reads packages, holds everything behind it."""
+    own = {".".join(name.split(".")[:2]) for name in imports_of(MODULE / "MedNeXtSegment.py") if "MedNeXtSegmentLib." in name}
+    assert own == {f"MedNeXtSegmentLib.{door}" for door in ("ModuleLogic", "ModulePanel", "ModuleStartup")}
+    assert not any(name.split(".")[0] == "mednextseg" for name in imports_of(MODULE / "MedNeXtSegment.py"))
+
+
+@pytest.mark.parametrize("path", [p for p in SLICER_SIDE if p.stem.endswith("Logic")], ids=lambda p: p.stem)
+def test_logic_knows_no_widgets(path: Path) -> None:
+    """So that scripts and tests run it without Qt; a panel may know its logic, never the reverse."""
+    parts = {part for name in imports_of(path) for part in name.split(".")}
+    assert not parts & {"qt", "ctk", "Widgets"} and not any(part.endswith("Panel") for part in parts)
 
 
 @pytest.mark.parametrize("folder", sorted(p.parent for p in bundled_models_folder().glob("*/card.json")), ids=lambda p: p.name)

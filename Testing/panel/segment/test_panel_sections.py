@@ -83,7 +83,7 @@ def test_the_sections_stand_in_the_order_slicer_users_know(widget, panel) -> Non
     tops = [getattr(panel.ui, name).property("y") for name in names]
     assert tops == sorted(tops) and len(set(tops)) == len(tops)
     assert panel.ui.advancedSection.collapsed and panel.ui.logSection.collapsed
-    assert widget.panel.setUp.ui.setUpSection.collapsed  # everything is installed here
+    assert widget.panel.setup.ui.setUpSection.collapsed  # everything is installed here
     assert panel.ui.outputSegmentationSelector.noneDisplay == "Create new segmentation on Apply"
 
 
@@ -287,15 +287,15 @@ def test_torch_comes_from_the_pytorch_extension_or_from_the_folder(tmp_path: Pat
 
 
 def test_the_set_up_section_opens_where_something_is_missing(widget, panel) -> None:
-    setUp = widget.panel.setUp
-    assert setUp.ui.setUpSection.text == "Set-up: ready" and not setUp.ui.installButton.enabled
+    setup = widget.panel.setup
+    assert setup.ui.setUpSection.text == "Set-up: ready" and not setup.ui.installButton.enabled
     choose(panel, addVolume())
-    setUp._installer.requirements = {"torch": ">=2.4", "no-such-package": ">=1"}
-    setUp.update()
+    setup._installer.requirements = {"torch": ">=2.4", "no-such-package": ">=1"}
+    setup.update()
     panel.update()
-    assert setUp.ui.installButton.enabled and "no-such-package" in setUp.ui.setUpStatusLabel.text
+    assert setup.ui.installButton.enabled and "no-such-package" in setup.ui.setUpStatusLabel.text
     assert not panel.ui.applyButton.enabled and "no-such-package" in panel.ui.applyButton.toolTip
-    table = setUp.ui.packagesTable
+    table = setup.ui.packagesTable
     assert [table.item(row, 1).text() for row in range(2)] == [installedVersions({"torch": ""})["torch"], "missing"]
 
 
