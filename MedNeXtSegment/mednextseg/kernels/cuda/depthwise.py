@@ -123,35 +123,58 @@ def _depthwise_kernel(
     start = tl.load(bias + channel, mask=exists, other=0.0)
     sums = (tl.zeros((HEIGHT * WIDTH, BLOCK_CHANNELS), tl.float32) + start[None, :],) * PLANES
     for tap in range(KERNEL * KERNEL):
-        tap_j, tap_i = tap // KERNEL, tap % KERNEL
-        from_j, from_i = j * STRIDE + tap_j - pad, i * STRIDE + tap_i - pad
+        from_j, from_i = j * STRIDE + tap // KERNEL - pad, i * STRIDE + tap % KERNEL - pad
         inside = (from_j >= 0) & (from_j < in_j) & (from_i >= 0) & (from_i < in_i)
         offset = (from_j * in_i + from_i)[:, None] * CHANNELS + channel[None, :]
-        factors = (start,) * KERNEL
-        for tap_k in tl.static_range(KERNEL):
-            factor = tl.load(weight + (tap_k * KERNEL * KERNEL + tap) * CHANNELS + channel, mask=exists, other=0.0)
-            factors = factors[:tap_k] + (factor,) + factors[tap_k + 1 :]
-        for plane in tl.static_range(STRIDE * (PLANES - 1) + KERNEL):
-            from_k = k * STRIDE + plane - pad
-            wanted = (inside & (from_k >= 0) & (from_k < in_k))[:, None] & exists[None, :]
-            address = x + from_k.to(tl.int64) * (in_j * in_i * CHANNELS)
-            value = tl.load(address + offset, mask=wanted, other=0.0).to(tl.float32)
-            for target in tl.static_range(PLANES):
-                if plane >= STRIDE * target and plane < STRIDE * target + KERNEL:
-                    term = value * factors[plane - STRIDE * target][None, :]
-                    sums = sums[:target] + (sums[target] + term,) + sums[target + 1 :]
+        factors = _factors(weight, start, tap, channel, exists, CHANNELS, KERNEL)
+        wanted, from_k = inside[:, None] & exists[None, :], k * STRIDE - pad
+        sums = _add_column(sums, x, offset, wanted, from_k, in_k, in_j * in_i * CHANNELS, factors, KERNEL, STRIDE, PLANES)
 
     y += sample.to(tl.int64) * out_k * out_j * out_i * CHANNELS
     inside = (j < out_j) & (i < out_i)
     offset = (j * out_i + i)[:, None] * CHANNELS + channel[None, :]
+    stored, valid = _store_planes(y, offset, sums, inside, exists, k, out_k, out_j * out_i * CHANNELS, PLANES)
+    store_tile_statistics(stored, valid, tile_statistics, counts, sample, tile, tiles, channel, CHANNELS, PARTS=PLANES)
+
+
+@triton.jit
+def _factors(weight, start, tap, channel, exists, CHANNELS: tl.constexpr, KERNEL: tl.constexpr):
+    """The weights of one tap of a plane for all taps along k; `start` only lends its shape."""
+    factors = (start,) * KERNEL
+    for tap_k in tl.static_range(KERNEL):
+        factor = tl.load(weight + (tap_k * KERNEL * KERNEL + tap) * CHANNELS + channel, mask=exists, other=0.0)
+        factors = factors[:tap_k] + (factor,) + factors[tap_k + 1 :]
+    return factors
+
+
+@triton.jit
+def _add_column(
+    sums, x, offset, inside, k, in_k, plane_size, factors, KERNEL: tl.constexpr, STRIDE: tl.constexpr, PLANES: tl.constexpr
+):
+    """Add a column of input voxels, from k on, to the planes of the tile that each of its voxels meets."""
+    for plane in tl.static_range(STRIDE * (PLANES - 1) + KERNEL):
+        from_k = k + plane
+        wanted = inside & (from_k >= 0) & (from_k < in_k)
+        value = tl.load(x + from_k.to(tl.int64) * plane_size + offset, mask=wanted, other=0.0).to(tl.float32)
+        for target in tl.static_range(PLANES):
+            if plane >= STRIDE * target and plane < STRIDE * target + KERNEL:
+                term = value * factors[plane - STRIDE * target][None, :]
+                sums = sums[:target] + (sums[target] + term,) + sums[target + 1 :]
+    return sums
+
+
+@triton.jit
+def _store_planes(y, offset, sums, inside, exists, k, out_k, plane_size, PLANES: tl.constexpr):
+    """Store a tile; returns what was stored and which rows of it exist.
+
+    Statistics are taken of what is stored: in a nearly constant channel the norm would magnify the rounding of the mean.
+    """
     stored = sums
     valid = (inside,) * PLANES
     for target in tl.static_range(PLANES):
         here = inside & (k + target < out_k)
         rounded = sums[target].to(y.dtype.element_ty)
-        address = y + (k + target).to(tl.int64) * (out_j * out_i * CHANNELS)
-        tl.store(address + offset, rounded, mask=here[:, None] & exists[None, :])
-        # Statistics of what is stored: in a nearly constant channel the norm would magnify the rounding of the mean.
+        tl.store(y + (k + target).to(tl.int64) * plane_size + offset, rounded, mask=here[:, None] & exists[None, :])
         stored = stored[:target] + (rounded.to(tl.float32),) + stored[target + 1 :]
         valid = valid[:target] + (here,) + valid[target + 1 :]
-    store_tile_statistics(stored, valid, tile_statistics, counts, sample, tile, tiles, channel, CHANNELS, PARTS=PLANES)
+    return stored, valid

@@ -75,37 +75,12 @@ def _tile(dtype: torch.dtype, padded_in: int, hidden: int) -> tuple[int, int]:
 
 @triton.jit
 def _fused_kernel(
-    y,
-    normalization,
-    expand,
-    expand_bias,
-    project,
-    project_bias,
-    response,
-    source,
-    shortcut,
-    target,
-    rows,
-    source_rows,
-    target_rows,
-    grid_k,
-    grid_j,
-    grid_i,
-    source_j,
-    source_i,
-    CHANNELS: tl.constexpr,
-    OUT_CHANNELS: tl.constexpr,
-    PADDED_IN: tl.constexpr,
-    PADDED_OUT: tl.constexpr,
-    HIDDEN: tl.constexpr,
-    BLOCK_ROWS: tl.constexpr,
-    BLOCK_HIDDEN: tl.constexpr,
-    RESAMPLE: tl.constexpr,
-    RESPONSE: tl.constexpr,
-    SHORTCUT: tl.constexpr,
-    ADD_TARGET: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    y, normalization, expand, expand_bias, project, project_bias, response, source, shortcut, target,
+    rows, source_rows, target_rows, grid_k, grid_j, grid_i, source_j, source_i,
+    CHANNELS: tl.constexpr, OUT_CHANNELS: tl.constexpr, PADDED_IN: tl.constexpr, PADDED_OUT: tl.constexpr,
+    HIDDEN: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_HIDDEN: tl.constexpr, RESAMPLE: tl.constexpr,
+    RESPONSE: tl.constexpr, SHORTCUT: tl.constexpr, ADD_TARGET: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     tile, sample = tl.program_id(0), tl.program_id(1)
     row = tile * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
     channel, out, column = tl.arange(0, PADDED_IN), tl.arange(0, PADDED_OUT), tl.arange(0, BLOCK_HIDDEN)

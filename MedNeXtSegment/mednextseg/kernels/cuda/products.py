@@ -201,39 +201,13 @@ def _expand_kernel(
 
 @triton.jit
 def _project_kernel(
-    hidden,
-    response,
-    project,
-    project_bias,
-    source,
-    shortcut,
-    target,
-    rows,
-    source_rows,
-    sample_stride,
-    row_stride,
-    column_stride,
-    grid_k,
-    grid_j,
-    grid_i,
-    source_j,
-    source_i,
-    WIDTH: tl.constexpr,
-    DEPTH: tl.constexpr,
-    SOURCE_CHANNELS: tl.constexpr,
-    SOURCE_DEPTH: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    PADDED_COLUMNS: tl.constexpr,
-    BLOCK_ROWS: tl.constexpr,
-    BLOCK_COLUMNS: tl.constexpr,
-    BLOCK_DEPTH: tl.constexpr,
-    BLOCK_SOURCE: tl.constexpr,
-    RESAMPLE: tl.constexpr,
-    RESPONSE: tl.constexpr,
-    SHORTCUT: tl.constexpr,
-    ADD_TARGET: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    hidden, response, project, project_bias, source, shortcut, target,
+    rows, source_rows, sample_stride, row_stride, column_stride, grid_k, grid_j, grid_i, source_j, source_i,
+    WIDTH: tl.constexpr, DEPTH: tl.constexpr, SOURCE_CHANNELS: tl.constexpr, SOURCE_DEPTH: tl.constexpr,
+    COLUMNS: tl.constexpr, PADDED_COLUMNS: tl.constexpr, BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,
+    BLOCK_DEPTH: tl.constexpr, BLOCK_SOURCE: tl.constexpr, RESAMPLE: tl.constexpr, RESPONSE: tl.constexpr,
+    SHORTCUT: tl.constexpr, ADD_TARGET: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     tile, sample = tl.program_id(0), tl.program_id(2)
     column = tl.program_id(1) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     row, depth = tl.arange(0, BLOCK_ROWS), tl.arange(0, BLOCK_DEPTH)

@@ -109,28 +109,47 @@ def _transposed_kernel(
         address = x + from_k.to(tl.int64) * (grid_j * grid_i * CHANNELS)
         tap_k = odd_k + pad + 2 * before - 2 * shift_k
         known = exists & (tap_k >= 0) & (tap_k < KERNEL)
-        for shift in tl.static_range(width * width):
-            from_j, from_i = j + shift // width - before, i + shift % width - before
-            inside = (from_j >= 0) & (from_j < grid_j) & (from_i >= 0) & (from_i < grid_i)
-            wanted = inside & (from_k >= 0) & (from_k < grid_k)
-            offset = (from_j * grid_i + from_i)[:, None] * CHANNELS + channel[None, :]
-            value = tl.load(address + offset, mask=wanted[:, None] & exists[None, :], other=0.0).to(tl.float32)
-            for phase in tl.static_range(4):
-                tap_j = phase // 2 + pad + 2 * before - 2 * (shift // width)
-                tap_i = phase % 2 + pad + 2 * before - 2 * (shift % width)
-                if tap_j >= 0 and tap_j < KERNEL and tap_i >= 0 and tap_i < KERNEL:
-                    tap = (tap_k * KERNEL + tap_j) * KERNEL + tap_i
-                    factor = tl.load(weight + tap * CHANNELS + channel, mask=known, other=0.0)
-                    sums = sums[:phase] + (sums[phase] + value * factor[None, :],) + sums[phase + 1 :]
+        plane_exists = (from_k >= 0) & (from_k < grid_k)
+        sums = _add_plane(sums, address, weight, tap_k, j, i, grid_j, grid_i, plane_exists, channel, known, CHANNELS, KERNEL)
 
     y += ((sample * 8 + 4 * odd_k).to(tl.int64) * cells + k.to(tl.int64) * grid_j * grid_i) * CHANNELS
     offset = (j * grid_i + i)[:, None] * CHANNELS + channel[None, :]
+    stored, valid = _store_phases(y, offset, sums, k < grid_k - odd_k, grid_j - j, grid_i - i, exists, cells * CHANNELS)
+    store_tile_statistics(stored, valid, tile_statistics, counts, sample, tile, tiles, channel, CHANNELS, PARTS=4)
+
+
+@triton.jit
+def _add_plane(
+    sums, x, weight, tap_k, j, i, grid_j, grid_i, plane_exists, channel, known, CHANNELS: tl.constexpr, KERNEL: tl.constexpr
+):
+    """Add a plane of the neighborhood to the four outputs of every cell, each voxel through the tap of the phase, if there is one."""
+    pad: tl.constexpr = KERNEL // 2
+    before: tl.constexpr = pad // 2
+    width: tl.constexpr = (pad + 1) // 2 + before + 1
+    for shift in tl.static_range(width * width):
+        from_j, from_i = j + shift // width - before, i + shift % width - before
+        wanted = plane_exists & (from_j >= 0) & (from_j < grid_j) & (from_i >= 0) & (from_i < grid_i)
+        offset = (from_j * grid_i + from_i)[:, None] * CHANNELS + channel[None, :]
+        value = tl.load(x + offset, mask=wanted[:, None] & (channel < CHANNELS)[None, :], other=0.0).to(tl.float32)
+        for phase in tl.static_range(4):
+            tap_j = phase // 2 + pad + 2 * before - 2 * (shift // width)
+            tap_i = phase % 2 + pad + 2 * before - 2 * (shift % width)
+            if tap_j >= 0 and tap_j < KERNEL and tap_i >= 0 and tap_i < KERNEL:
+                tap = (tap_k * KERNEL + tap_j) * KERNEL + tap_i
+                factor = tl.load(weight + tap * CHANNELS + channel, mask=known, other=0.0)
+                sums = sums[:phase] + (sums[phase] + value * factor[None, :],) + sums[phase + 1 :]
+    return sums
+
+
+@triton.jit
+def _store_phases(y, offset, sums, plane_exists, left_j, left_i, exists, phase_size):
+    """Store four phases of a tile; returns what was stored and which rows of it exist. left_j, left_i: cells up to the edge."""
     stored = sums
-    valid = (j < 0,) * 4
+    valid = (left_j < 0,) * 4
     for phase in tl.static_range(4):
-        here = (k < grid_k - odd_k) & (j < grid_j - phase // 2) & (i < grid_i - phase % 2)
+        here = plane_exists & (left_j > phase // 2) & (left_i > phase % 2)
         rounded = sums[phase].to(y.dtype.element_ty)
-        tl.store(y + phase * cells * CHANNELS + offset, rounded, mask=here[:, None] & exists[None, :])
+        tl.store(y + phase * phase_size + offset, rounded, mask=here[:, None] & exists[None, :])
         stored = stored[:phase] + (rounded.to(tl.float32),) + stored[phase + 1 :]
         valid = valid[:phase] + (here,) + valid[phase + 1 :]
-    store_tile_statistics(stored, valid, tile_statistics, counts, sample, tile, tiles, channel, CHANNELS, PARTS=4)
+    return stored, valid
