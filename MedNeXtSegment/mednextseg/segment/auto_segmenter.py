@@ -87,7 +87,7 @@ def segment(
     Raises:
         ValueError: for input that cannot be segmented, in one sentence.
         Cancelled: where the caller stopped the run.
-        MemoryError: where even the leanest sliding window need too much.
+        MemoryError: where even the leanest sliding window needs too much.
     """
     recipe = recipe or SegmentRecipe()
     card = recipe.applied_to(model.card)
@@ -112,7 +112,7 @@ def segment(
 
 
 def volumes_ml(labelmap_kji: np.ndarray, labels: Sequence[Label], geometry: Geometry) -> dict[str, float]:
-    """Volume of each label in millilitres, by name."""
+    """Volume of each label in milliliters, by name."""
     counts = np.zeros(np.iinfo(labelmap_kji.dtype).max + 1, dtype=np.int64)
     for plane in labelmap_kji:  # bincount makes 64 bit numbers of what it is given
         counts += np.bincount(plane.ravel(), minlength=len(counts))
