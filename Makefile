@@ -43,16 +43,16 @@ bench: setup build/bench/.ready
 	$(BIN)/python Testing/benchmarks/pipeline_benchmark.py --quick --output build/bench_pipeline.json
 	$(BIN)/python Testing/benchmarks/pipeline_phases.py --quick
 
-# Two of the pictures show data from the folder beside the checkout; make pictures MEDNEXTSEG_SHARED=... where it lies elsewhere.
+# The pictures of the Evaluate tab show data from the folder beside the checkout; make pictures MEDNEXTSEG_SHARED=... where it lies elsewhere.
 MEDNEXTSEG_SHARED ?= ../shared
 SCREENSHOTS ?= Resources/Screenshots
-PICTURE := PYTHONPATH=MedNeXtSegment:Testing/host $(BIN)/python -m pictures.
+PICTURE := PYTHONPATH=MedNeXtSegment:Testing/host:Testing/engine $(BIN)/python -m pictures.
 
 pictures: setup
 	$(PICTURE)panel $(SCREENSHOTS)
 	$(PICTURE)refine $(SCREENSHOTS)/refine.png
 	$(PICTURE)evaluate $(MEDNEXTSEG_SHARED)/data/hippocampus hippocampus_286 $(SCREENSHOTS)
-	$(PICTURE)models $(MEDNEXTSEG_SHARED)/golden/nnunet_v1/nnUNet/3d_fullres/Task501_Phantom/* $(SCREENSHOTS)
+	$(PICTURE)models $(SCREENSHOTS)
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis

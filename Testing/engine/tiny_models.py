@@ -1,11 +1,12 @@
 """Small real networks in model packages, and a ball to be found in a volume: for the tests of every layer."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from mednextseg.models.model_card import card_from_dict, write_card
+from mednextseg.models.model_card import card_from_dict, read_card, write_card
 from mednextseg.models.weights import write_safetensors
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 
@@ -34,6 +35,13 @@ def write_package(folder: Path, network: torch.nn.Module, labels: tuple[str, ...
     }
     write_card(card_from_dict(raw), folder)
     return folder
+
+
+def copy_with(package: Path, target: Path, **changes: object) -> Path:
+    """The package with other fields on its card."""
+    shutil.copytree(package, target)
+    write_card(card_from_dict({**read_card(package).to_dict(), **changes}), target)
+    return target
 
 
 def tiny_mednext(in_channels: int = 1, num_classes: int = 3, seed: int = 0) -> MedNeXt:

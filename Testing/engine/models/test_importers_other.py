@@ -19,12 +19,6 @@ from mednextseg.models.weights import write_safetensors
 from mednextseg.networks.stu_net import STUNet
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 def published_stu_net(folder: Path) -> tuple[Path, STUNet]:
     """A file pair laid out as STU-Net's authors publish theirs (plans as in their pickles), around a small network."""
     network = tiny_stu_net(105)

@@ -19,12 +19,6 @@ LABELS = {"background": 0, "a": 1, "b": 2}
 FUNCTION = "remove_all_but_largest_component_from_segmentation"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 @pytest.fixture
 def nnunetv2(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """A module under nnU-Net's name, so that pickling writes what nnU-Net's own pickle holds."""

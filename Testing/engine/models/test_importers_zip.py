@@ -19,12 +19,6 @@ from mednextseg.models.library import find_model, library_folder, sha256_of
 LABELS = {"background": 0, "a": 1, "b": 2}
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 def zipped(folder: Path, archive: Path) -> Path:
     return Path(shutil.make_archive(str(archive.with_suffix("")), "zip", folder.parent, folder.name))
 

@@ -1,18 +1,15 @@
 """Installing, exporting and removing models: nothing half-done, nothing outside the library, nothing without being asked."""
 
-import hashlib
-import http.server
 import shutil
 import stat
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import tiny_mednext, write_package
+from tiny_models import copy_with
 
 from mednextseg.errors import Cancelled
 from mednextseg.models.install.installation import export_model, install, remove_model, size_bytes
@@ -22,28 +19,8 @@ from mednextseg.models.library import find_model, installed_models, library_fold
 from mednextseg.models.model_card import read_card
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_package(tmp_path_factory.mktemp("made") / "tiny-net", tiny_mednext(), ("left", "right"))
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 def everything(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def copy_with(package: Path, target: Path, **changes: object) -> Path:
-    """The package with other fields on its card."""
-    from mednextseg.models.model_card import card_from_dict, write_card
-
-    shutil.copytree(package, target)
-    write_card(card_from_dict({**read_card(package).to_dict(), **changes}), target)
-    return target
 
 
 def zipped(entries: dict[str, bytes], archive: Path, compression: int = zipfile.ZIP_STORED) -> Path:
@@ -210,92 +187,6 @@ def test_a_restricting_license_is_accepted_once(package: Path, tmp_path: Path) -
         install(limited)
 
 
-class _RangeServer(http.server.BaseHTTPRequestHandler):
-    """Serves one file as real servers do; `cut` ends the first answers after so many bytes."""
-
-    content, cut, ranges_honored, requests = b"", [], True, []
-
-    def do_GET(self) -> None:
-        start = 0
-        asked = self.headers.get("Range")
-        type(self).requests.append(asked)
-        if self.path != "/model.zip":
-            self.send_error(404)
-            return
-        if asked and self.ranges_honored:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
-            if start >= len(self.content):
-                self.send_error(416)
-                return
-            self.send_response(206)
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(self.content) - start))
-        self.end_headers()
-        stop = start + type(self).cut.pop(0) if type(self).cut else len(self.content)
-        self.wfile.write(self.content[start:stop])
-        self.close_connection = True
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[_RangeServer], str]]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    content = export_model(package, tmp_path / "served.zip").read_bytes()
-    _RangeServer.content, _RangeServer.cut, _RangeServer.requests, _RangeServer.ranges_honored = content, [], [], True
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _RangeServer) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/model.zip", _RangeServer, hashlib.sha256(content).hexdigest()
-        running.shutdown()
-
-
-@pytest.mark.parametrize("ranges_honored", [True, False])
-def test_an_interrupted_download_goes_on_where_it_stopped(server: tuple, ranges_honored: bool) -> None:
-    url, handler, digest = server
-    handler.cut, handler.ranges_honored = [5000], ranges_honored
-    with pytest.raises(ConnectionError, match="after 5000 of"):
-        install(url, sha256=digest)
-    assert "tiny-net" not in installed_models()
-    seen = []
-    install(url, sha256=digest, progress=lambda done, total: seen.append((done, total)))
-    assert handler.requests == [None, "bytes=5000-"]
-    assert seen[-1] == (len(handler.content),) * 2 and "tiny-net" in installed_models()
-    assert everything(library_folder() / ".downloads") == []
-
-
-def test_a_download_can_be_stopped_and_is_checked_before_use(server: tuple) -> None:
-    url, _, digest = server
-    with pytest.raises(Cancelled):
-        install(url, sha256=digest, cancelled=lambda: True)
-    with pytest.raises(ValueError, match="not the expected file"):
-        install(url, sha256="0" * 64)
-    assert everything(library_folder() / ".downloads") in ([], [f"{digest[:12]}-model.zip.part"])
-    with pytest.raises(ValueError, match="only with the SHA-256"):
-        install(url)
-    with pytest.raises(ConnectionError, match="answered 404"):
-        install(url.replace("model.zip", "other.zip"), sha256=digest)
-    with pytest.raises(ConnectionError, match="cannot be reached"):
-        install("http://127.0.0.1:9/model.zip", sha256=digest)
-    assert "tiny-net" not in installed_models()
-
-
-def test_a_license_that_is_asked_about_costs_no_second_download(
-    package: Path, tmp_path: Path, server: tuple[str, type[_RangeServer], str]
-) -> None:
-    url, handler, _ = server
-    limited = copy_with(package, tmp_path / "limited", weights_license="CC BY-NC 4.0")
-    handler.content = export_model(limited, tmp_path / "limited.zip").read_bytes()
-    digest = hashlib.sha256(handler.content).hexdigest()
-    with pytest.raises(LicenseNotAcceptedError):
-        install(url, sha256=digest)
-    assert len(handler.requests) == 1
-    install(url, sha256=digest, accept_license=True)
-    assert len(handler.requests) == 1 and "tiny-net" in installed_models()
-    assert everything(library_folder() / ".downloads") == []
-
-
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_a_local_installation_reports_and_stops_when_asked(kind: str, package: Path, tmp_path: Path) -> None:
     source = package if kind == "folder" else export_model(package, tmp_path / "a.zip")
@@ -306,12 +197,3 @@ def test_a_local_installation_reports_and_stops_when_asked(kind: str, package: P
     seen.clear()
     install(source, progress=lambda done, total: seen.append((done, total)))
     assert all(0 <= done <= total for done, total in seen) and seen == sorted(seen)
-
-
-def test_proxy_settings_are_honored(server: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
-    url, _, digest = server
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    with pytest.raises(ConnectionError, match="proxy"):
-        install(url, sha256=digest)

@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny_models import ball
 
 from mednextseg.geometry import Geometry
 from mednextseg.networks.click_net import build_click_net
-from mednextseg.refine import Prompts, load_prompter
+from mednextseg.refine import Prompts
 from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.prompter import Embedding, PromptCancelledError
 from mednextseg.refine.prompters.click_net import ClickNetPrompter
@@ -19,32 +18,8 @@ from mednextseg.refine.replay import replay
 from mednextseg.refine.slices.slice_plane import plane_through, voxel_plane
 from mednextseg.refine.slices.slice_session import SliceSession
 
-_SHAPE = (24, 48, 52)
-_CENTER = (12, 24, 26)
+_CENTER = (12, 24, 26)  # of the ellipsoid in conftest.py
 _HEAD = '{"format": "mednextseg-prompt-journal", "version": 1, "prompter": "x", "model_hash": "y", '
-
-
-@pytest.fixture(scope="module")
-def prompter():
-    return load_prompter("random_walker")
-
-
-@pytest.fixture(scope="module")
-def geometry():
-    matrix = np.diag([-1.0, 1.2, 2.0, 1.0])
-    matrix[:3, 3] = (40, -10, 5)
-    return Geometry(_SHAPE, matrix)
-
-
-@pytest.fixture(scope="module")
-def truth():
-    return ball(_SHAPE, _CENTER, (7, 11, 13))
-
-
-@pytest.fixture(scope="module")
-def volume(truth):
-    noise = np.random.default_rng(0).standard_normal(_SHAPE)
-    return (100 + 80 * truth + 4 * noise).astype(np.float32)
 
 
 @pytest.fixture

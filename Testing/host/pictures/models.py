@@ -1,9 +1,9 @@
 """Draws models.png: the Models tab after an import, and the model that came in on the Segment tab.
 
-    PYTHONPATH=MedNeXtSegment:Testing/host python -m pictures.models MODEL Resources/Screenshots
+    PYTHONPATH=MedNeXtSegment:Testing/host:Testing/engine python -m pictures.models Resources/Screenshots
 
-MODEL is the folder or file of any network that the importers know. It goes into a temporary library, not into yours. The window
-around the panel is the test host, not 3D Slicer.
+What comes in is a small results folder as nnU-Net writes it, with random weights. It goes into a temporary library, not into yours.
+The window around the panel is the test host, not 3D Slicer.
 """
 
 import argparse
@@ -11,22 +11,24 @@ import os
 import tempfile
 from pathlib import Path
 
+from nnunet_folders import v2_folder
+
 import slicerhost
 from pictures.panel import MODULE, PANEL_WIDTH, TIMEOUT_S
 
 WINDOW_HEIGHT = 760
+LABELS = {"background": 0, "liver": 1, "left kidney": 2}
 
 
 def main() -> None:
     """Import, then draw both tabs side by side."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mednextseg-") as home:
         os.environ["MEDNEXTSEG_HOME"] = home
-        draw(options.model.resolve(), options.folder / "models.png")
+        draw(v2_folder(Path(home) / "results", LABELS, len(LABELS)), options.folder / "models.png")
 
 
 def draw(model: Path, picture: Path) -> None:

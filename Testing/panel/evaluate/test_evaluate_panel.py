@@ -9,7 +9,6 @@ import qt
 import slicer
 from PySide6 import QtTest
 
-from MedNeXtSegmentLib.Evaluate.ScoresTable import worstColors
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import matchSegments
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, setSegmentMask, volumesMl
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, placementOf
@@ -296,11 +295,3 @@ def test_closing_the_scene_in_mid_run_ends_it_quietly(host, panel, worker, shift
     mask = cube((3, 4, 5))
     choose(panel, addSegmentation(volume, "truth", a=mask), addSegmentation(volume, "guess", a=mask))
     assert [result.metrics["dice"] for result in evaluateAndWait(host, panel)] == [1.0]
-
-
-def test_the_worst_quarter_is_colored_and_equal_values_are_not() -> None:
-    red, orange = (240, 128, 128), (255, 222, 173)
-    assert worstColors([0.5, None, 0.1, 0.4, 0.0, 0.2, 0.3, 0.1, 0.05]) == [red, None, None, orange] + [None] * 5
-    assert worstColors([0.2, 0.2]) == [None, None]
-    assert worstColors([0.0, 0.3]) == [None, red]
-    assert worstColors([0.3]) == [None]

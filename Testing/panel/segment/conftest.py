@@ -1,0 +1,5 @@
+"""The panel for tests of the Segment tab without a run."""
+
+from panel_without_worker import library, panel, widget
+
+__all__ = ["library", "panel", "widget"]
