@@ -165,8 +165,8 @@ def test_a_parent_transform_moves_the_object_with_the_volume():
     mask = sample_slice(volume, world, plane) > 0.5
     assert mask.sum() * 0.25 == pytest.approx(np.pi * 36, rel=0.06)
     rows, cols = np.nonzero(mask)
-    center = plane.ras_from_rc([rows.mean(), cols.mean()])
-    assert np.allclose(center, moved[:3, :3] @ center + moved[:3, 3], atol=0.3)
+    found = plane.ras_from_rc([rows.mean(), cols.mean()])
+    assert np.allclose(found, moved[:3, :3] @ center + moved[:3, 3], atol=0.3)
 
 
 def test_the_edge_of_the_image_is_repeated_for_half_a_voxel_and_no_further():
