@@ -6,56 +6,58 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from MedNeXtSegmentLib.ParameterNode import MedNeXtSegmentParameterNode
+from MedNeXtSegmentLib.Segment.SegmentCalls import SegmentCalls, segmentJob
 
 
-class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
-    """The module for scripts and the Python console.
+class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
+    """The module for scripts and the Python console; the calls of automatic runs are in SegmentCalls.
 
     >>> logic = slicer.modules.mednextsegment.widgetRepresentation().self().logic     # shares the panel's warm worker
     >>> segmentationNode = logic.segment(volumeNode, model="hippocampus-mr", roiNode=roiNode)
 
     Args:
-        engine: what computes (MedNeXtSegmentLib.Segment.SegmentEngine); None for a worker process, which starts with the first run.
+        engine: computes in this process (MedNeXtSegmentLib.Segment.InProcessEngine), for scripts without Qt; None for a worker process,
+            which starts with the first run.
 
     Attributes:
         worker: the WorkerClient, None with an engine of one's own.
+        engine: the worker, or the engine of one's own.
         history: undo and redo of what the module did.
-        autoSegment: the SegmentLogic.
-        refine: the RefineLogic.
-        evaluation, review: the EvaluateLogic and the ReviewLogic; None with an engine of one's own, as they ask the worker.
+        autoSegment, refine: the SegmentLogic and the RefineLogic.
+        evaluation, review, library: the EvaluateLogic, the ReviewLogic and the ModelsLogic; None without a worker, which they ask.
         workerListeners: objects that are told of the worker's hello (onWorkerReady) and log lines (onWorkerLog).
     """
 
     def __init__(self, engine=None):
         ScriptedLoadableModuleLogic.__init__(self)
+        from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic
+        from MedNeXtSegmentLib.Models.ModelsLogic import ModelsLogic
         from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
+        from MedNeXtSegmentLib.Review.ReviewLogic import ReviewLogic
         from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
         from MedNeXtSegmentLib.Segment.SegmentLogic import SegmentLogic
 
-        self.worker = None
         self.workerListeners: list = []
-        if engine is None:
-            from MedNeXtSegmentLib import Settings
-            from MedNeXtSegmentLib.Segment.WorkerEngine import WorkerSegmentEngine
-            from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
-
-            self.worker = WorkerClient(
-                Settings.workerProgram(),
-                environment=Settings.workerEnvironment(),
-                onReady=lambda hello: self._tellListeners("onWorkerReady", hello),
-                onLog=lambda text: self._tellListeners("onWorkerLog", text),
-            )
-            engine = WorkerSegmentEngine(self.worker)
-        self.engine = engine
+        self.worker = self._newWorker() if engine is None else None
+        self.engine = engine or self.worker
         self.history = EditHistory()
-        self.autoSegment = SegmentLogic(engine, self.history)
+        self.autoSegment = SegmentLogic(self.engine, self.history)
         self.refine = RefineLogic(self.worker, self.history)
-        self.evaluation = self.review = None
+        self.evaluation = self.review = self.library = None
         if self.worker is not None:
-            from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic
-            from MedNeXtSegmentLib.Review.ReviewLogic import ReviewLogic
-
             self.evaluation, self.review = EvaluateLogic(self.worker), ReviewLogic(self.worker)
+            self.library = ModelsLogic(self.worker)
+
+    def _newWorker(self):
+        from MedNeXtSegmentLib import Settings
+        from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient  # needs Qt
+
+        return WorkerClient(
+            Settings.workerProgram(),
+            environment=Settings.workerEnvironment(),
+            onReady=lambda hello: self._tellListeners("onWorkerReady", hello),
+            onLog=lambda text: self._tellListeners("onWorkerLog", text),
+        )
 
     def getParameterNode(self) -> MedNeXtSegmentParameterNode:
         """The panel's parameters, saved with the scene."""
@@ -66,8 +68,8 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
         self.autoSegment.close()
         self.refine.close()
         if self.worker is not None:
-            self.evaluation.close()
-            self.review.close()
+            for logic in (self.evaluation, self.review, self.library):
+                logic.close()
             self.worker.stop()
 
     def _tellListeners(self, method: str, argument) -> None:
@@ -84,104 +86,6 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
 
         cards = [read_card(folder) for folder in installed_models().values()]
         return sorted((card for card in cards if card.task == "segment"), key=lambda card: card.title)
-
-    def segment(
-        self,
-        volumeNode,
-        model: str,
-        roiNode=None,
-        labels: Sequence[str] | None = None,
-        recipe: dict | None = None,
-        segmentationNode=None,
-        device: str = "auto",
-        waitForCompletion: bool = True,
-        progressCallback: Callable | None = None,
-        finishedCallback: Callable | None = None,
-    ):
-        """Segment a volume into named, colored segments.
-
-        Parent transforms of every node are followed; the volume is never changed. In an existing segmentation, segments of the
-        model's names are replaced and all others stay as they are; `undo` takes the whole run back in one step.
-
-        >>> segmentationNode = logic.segment(volumeNode, model="hippocampus-mr", labels=["Anterior hippocampus"])
-        >>> run = logic.segment(volumeNode, model="hippocampus-mr", waitForCompletion=False,
-        ...                     progressCallback=lambda p: print(f"{p.phase} {p.fraction:.0%}, {p.seconds_left} s left"),
-        ...                     finishedCallback=lambda run: print(run.error or run.report["volumes_ml"]))
-        >>> run.cancel()
-
-        Args:
-            volumeNode: vtkMRMLScalarVolumeNode; for a model of several channels a list, in the order of the model card.
-            model: id of an installed model, or the folder of one.
-            roiNode: vtkMRMLMarkupsROINode (rotated ones too): label only inside; None for the whole volume.
-            labels: names of the labels to keep; None for all.
-            recipe: as in mednextseg.segment.recipe.SegmentRecipe, for instance {"tta": True, "overlap": 0.5}.
-            segmentationNode: vtkMRMLSegmentationNode to write into; None makes one beside the volume.
-            device: "auto", "cpu", "cuda:N" or "mps".
-            waitForCompletion: return only when the run is over; the event loop keeps running.
-            progressCallback: called with a Progress: phase, fraction of the whole in [0, 1], seconds_left (None while unknown).
-            finishedCallback: called once, when the run is over, with the SegmentRun: segmentationNode, report, error.
-        Returns:
-            The vtkMRMLSegmentationNode; without waiting a SegmentRun, with cancel(), isFinished and the fields above.
-        Raises:
-            ValueError: for input that cannot be segmented, in one sentence; nothing was started.
-            RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled; nothing was written.
-        """
-        run = self.autoSegment.segment(
-            volumeNode, model, roiNode, labels, recipe, segmentationNode, device, progressCallback, finishedCallback
-        )
-        if not waitForCompletion:
-            return run
-        self.engine.wait(lambda: run.isFinished)
-        if run.error is not None:
-            raise run.error
-        return run.segmentationNode
-
-    def segmentBatch(
-        self, volumeNodes: Sequence, model: str, waitForCompletion: bool = True, finishedCallback=None, **arguments
-    ):
-        """Segment one volume after the other; one that fails does not stop the rest.
-
-        >>> batch = logic.segmentBatch([volume1, volume2], model="hippocampus-mr")
-        >>> batch.segmentationNodes, batch.errors       # lists as long as the input, None where there is nothing
-
-        Args:
-            volumeNodes: each as `volumeNode` of `segment`.
-            model: as in `segment`.
-            waitForCompletion: return only when all are done; else at once.
-            finishedCallback: called once with the batch when all are done.
-            arguments: roiNode, labels, recipe, device, progressCallback as in `segment`.
-        Returns:
-            A SegmentBatch: segmentationNodes, errors, isFinished, cancel().
-        """
-        from MedNeXtSegmentLib.Segment.SegmentBatch import SegmentBatch
-
-        batch = SegmentBatch(self.autoSegment, volumeNodes, model, arguments, finishedCallback)
-        batch.start()
-        if waitForCompletion:
-            self.engine.wait(lambda: batch.isFinished)
-        return batch
-
-    def segmentSequence(self, sequenceNode, model: str, waitForCompletion: bool = True, finishedCallback=None, **arguments):
-        """Segment every volume of a sequence; the result is a sequence of segmentations with the same index values.
-
-        >>> batch = logic.segmentSequence(sequenceNode, model="hippocampus-mr")
-        >>> batch.outputSequenceNode
-
-        Args:
-            sequenceNode: vtkMRMLSequenceNode of scalar volumes.
-            model, waitForCompletion, finishedCallback, arguments: as in `segmentBatch`.
-        Returns:
-            A SequenceBatch: outputSequenceNode (vtkMRMLSequenceNode; a frame that failed is missing), errors, isFinished, cancel().
-        Raises:
-            ValueError: for a sequence of anything but scalar volumes.
-        """
-        from MedNeXtSegmentLib.Segment.SegmentBatch import SequenceBatch
-
-        batch = SequenceBatch(self.autoSegment, sequenceNode, model, arguments, finishedCallback)
-        batch.start()
-        if waitForCompletion:
-            self.engine.wait(lambda: batch.isFinished)
-        return batch
 
     def startRefinement(
         self,
@@ -281,9 +185,8 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic):
             ValueError: for input that cannot be searched, in one sentence; nothing was started.
             RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled.
         """
-        run = self._withWorker(self.review).review(
-            volumeNode, model, roiNode, recipe, device, count, progressCallback, finishedCallback
-        )
+        job = segmentJob(volumeNode, model, roiNode, recipe=recipe, device=device)
+        run = self._withWorker(self.review).review(job, count, progressCallback, finishedCallback)
         if waitForCompletion:
             self.review.wait(run)
         return run

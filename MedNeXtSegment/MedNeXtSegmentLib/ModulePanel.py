@@ -7,7 +7,6 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.Evaluate.EvaluatePanel import EvaluatePanel
-from MedNeXtSegmentLib.Models.ModelsLogic import ModelsLogic
 from MedNeXtSegmentLib.Models.ModelsPanel import ModelsPanel
 from MedNeXtSegmentLib.Refine.RefinePanel import RefinePanel
 from MedNeXtSegmentLib.Review.ReviewPanel import ReviewPanel
@@ -50,11 +49,11 @@ class ModulePanel:
             evaluateWidget = slicer.util.loadUI(resourcePath("UI/Evaluate.ui"))
             self.tabs.addTab(evaluateWidget, _("Evaluate"))
             self.evaluate = EvaluatePanel(evaluateWidget, logic.evaluation, self.setup.whatIsMissing)
-            card, refineAt = lambda: self.segment.model.card, self._refineAt
-            self.review = ReviewPanel(self.evaluate.ui, logic.review, card, self.setup.whatIsMissing, refineAt)
+            chosen = lambda: self.segment.model.card, self.segment.job
+            self.review = ReviewPanel(self.evaluate.ui, logic.review, *chosen, self.setup.whatIsMissing, self._refineAt)
             modelsWidget = slicer.util.loadUI(resourcePath("UI/Models.ui"))
             self.tabs.addTab(modelsWidget, _("Models"))
-            self.models = ModelsPanel(modelsWidget, ModelsLogic(logic.worker), self._onLibraryChanged)
+            self.models = ModelsPanel(modelsWidget, logic.library, self._onLibraryChanged)
         logic.workerListeners.append(self)
         if logic.worker is not None and logic.worker.hello is not None:
             self.onWorkerReady(logic.worker.hello)

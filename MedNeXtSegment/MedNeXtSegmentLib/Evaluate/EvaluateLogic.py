@@ -12,7 +12,7 @@ from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Evaluate.EvaluateRun import Confusion, EvaluateRun, StructureResult
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import SegmentPair, matchSegments, segmentNames
 from MedNeXtSegmentLib.Scene.Segmentations import maskAndGeometryOfSegments, newSegmentationFor, writeLabelsToSegmentation
-from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Worker.RunFailure import RunFailure, runCancelled
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 # The values of mednextseg.evaluate.metrics.error_map; told apart with color blindness, too.
@@ -51,52 +51,30 @@ class EvaluateLogic(WorkerRunLogic):
         kept = [pair for pair in (matchSegments(referenceNode, testNode)[0] if pairs is None else pairs) if pair.testIds]
         if not kept:
             raise ValueError(_("No segment of the reference has a test segment; match at least one."))
-        handle: list[int] = []
-        run = EvaluateRun(
-            referenceNode, testNode, kept, lambda: self._cancelRequests(handle), progressCallback, finishedCallback
-        )
-        self._request(run, handle)
-        self.runs.append(run)
+        run = EvaluateRun(self._worker, referenceNode, testNode, kept, progressCallback, finishedCallback)
+        self._begin(run, "evaluate", _structureOf(run), lambda value: self._onStructure(run, value))
         return run
 
-    def _request(self, run: EvaluateRun, handle: list[int]) -> None:
-        """Ask for the next structure, and after the last one for the confusion; ValueError or RuntimeError where that cannot be sent."""
-        isConfusion = len(run.results) == len(run.pairs)
-        operation, parameters = ("confusion", _confusionOf(run)) if isConfusion else ("evaluate", _structureOf(run))
-        answer = self._onConfusion if isConfusion else self._onStructure
-        handle[:] = [
-            self._worker.request(
-                operation,
-                parameters,
-                onResult=lambda value: answer(run, handle, value),
-                onError=lambda error: self._onError(run, error),
-            )
-        ]
-
-    def _onStructure(self, run: EvaluateRun, handle: list[int], value: dict) -> None:
+    def _onStructure(self, run: EvaluateRun, value: dict) -> None:
+        """Keep a structure's result and ask for the next one, and after the last one for the confusion."""
+        run.add(_resultOf(run, value))
         if run.isFinished:
             return
-        place = value["largest_error_ras"]
-        run.add(
-            StructureResult(
-                run.pairs[len(run.results)],
-                value["metrics"],
-                None if place is None else tuple(place),
-                tuple(value["notes"]),
-                value["errors"],
-                Geometry(value["errors"].shape, np.array(value["errors_ijk_to_ras"])),
-            )
-        )
+        if run.isCancelRequested:
+            self._end(run, runCancelled())
+            return
         try:
-            self._request(run, handle)
+            if len(run.results) < len(run.pairs):
+                self._ask(run, "evaluate", _structureOf(run), lambda value: self._onStructure(run, value))
+            else:
+                self._ask(run, "confusion", _confusionOf(run), lambda value: self._onConfusion(run, value))
         except (ValueError, RuntimeError) as error:
             self._end(run, RunFailure(protocol.INVALID_INPUT, str(error)))
 
-    def _onConfusion(self, run: EvaluateRun, _handle: list[int], value: dict) -> None:
-        if not run.isFinished:
-            rows, columns = [pair.name for pair in run.pairs], list(segmentNames(run.testNode).values())
-            run.confusion = Confusion(tuple(rows), (*columns, _("(none)")), np.array(value["volumes_ml"]))
-            self._end(run)
+    def _onConfusion(self, run: EvaluateRun, value: dict) -> None:
+        rows, columns = [pair.name for pair in run.pairs], list(segmentNames(run.testNode).values())
+        run.confusion = Confusion(tuple(rows), (*columns, _("(none)")), np.array(value["volumes_ml"]))
+        self._end(run)
 
 
 def writeErrorMap(result: StructureResult, segmentationNode) -> None:
@@ -112,6 +90,19 @@ def newErrorMap(run: EvaluateRun, volumeNode):
     segmentationNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     segmentationNode.CreateDefaultDisplayNodes()
     return segmentationNode
+
+
+def _resultOf(run: EvaluateRun, value: dict) -> StructureResult:
+    """The worker's answer for the next structure."""
+    place = value["largest_error_ras"]
+    return StructureResult(
+        run.pairs[len(run.results)],
+        value["metrics"],
+        None if place is None else tuple(place),
+        tuple(value["notes"]),
+        value["errors"],
+        Geometry(value["errors"].shape, np.array(value["errors_ijk_to_ras"])),
+    )
 
 
 def _structureOf(run: EvaluateRun) -> dict:

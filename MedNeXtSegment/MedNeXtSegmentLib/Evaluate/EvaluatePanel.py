@@ -47,7 +47,7 @@ class EvaluatePanel(NodePanel):
         """Let go of the scene and end what runs."""
         self.setParameterNode(None)
         if self.run is not None:
-            self.logic.cancel(self.run)
+            self.logic.abandon(self.run)
 
     def setParameterNode(self, parameterNode) -> None:
         """Bind the widgets to these parameters; None unbinds them, and what was shown of another scene goes."""
@@ -125,7 +125,7 @@ class EvaluatePanel(NodePanel):
         self.update()
 
     def _onStop(self) -> None:
-        self.logic.cancel(self.run)
+        self.logic.abandon(self.run)
 
     def _onProgress(self, run: EvaluateRun) -> None:
         self.progress.show(run.fraction)

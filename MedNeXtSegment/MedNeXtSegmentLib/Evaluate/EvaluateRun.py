@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mednextseg.geometry import Geometry
+from mednextseg.segment.progress import Progress
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import SegmentPair, segmentNames
 from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
@@ -62,34 +63,30 @@ class EvaluateRun(WorkerRun):
         pairs: the structures that are compared.
         results: those that are done, in the order of the pairs.
         confusion: what was taken for what; None before the end.
-        error, isFinished: see WorkerRun.
+        fraction, error, isFinished: see WorkerRun.
     """
 
     def __init__(
         self,
+        worker,
         referenceNode,
         testNode,
         pairs: list[SegmentPair],
-        cancelRequest: Callable[[], None],
         onProgress: "Callable[[EvaluateRun], None] | None",
         onFinished: "Callable[[EvaluateRun], None] | None",
     ) -> None:
-        super().__init__((referenceNode, testNode), cancelRequest, onFinished)
+        super().__init__(worker, (referenceNode, testNode), onProgress, onFinished)
         self.referenceNode, self.testNode, self.pairs = referenceNode, testNode, pairs
         self.results: list[StructureResult] = []
         self.confusion: Confusion | None = None
-        self._onProgress = onProgress
 
-    @property
-    def fraction(self) -> float:
-        """Share of the structures that are done."""
-        return len(self.results) / len(self.pairs)
+    def onWorkerProgress(self, progress: Progress) -> None:
+        """Only whole structures are reported, see `add`."""
 
     def add(self, result: StructureResult) -> None:
-        """Keep one structure's result."""
+        """Keep one structure's result, and report it."""
         self.results.append(result)
-        if self._onProgress is not None:
-            self._onProgress(self)
+        self.reportProgress(Progress("evaluate", len(self.results) / len(self.pairs), None))
 
     def exportCsv(self, path: str | Path) -> None:
         """Write every number with full precision, and what was taken for what into NAME_confusion.csv beside it.

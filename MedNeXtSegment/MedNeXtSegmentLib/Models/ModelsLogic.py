@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from slicer.i18n import tr as _
+
 from mednextseg.models.install.installation import size_bytes
 from mednextseg.models.library import bundled_models_folder, installed_versions, library_folder
 from mednextseg.models.model_card import ModelCard, read_card
-from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
+from MedNeXtSegmentLib.Models.ModelsRun import ModelsRun
+from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 
 @dataclass(frozen=True)
@@ -25,36 +28,17 @@ class InstalledModel:
         return f"{self.card.id}@{self.card.version}"
 
 
-@dataclass(frozen=True)
-class LibraryEvents:
-    """What the one who asks is told; exactly one of onDone and onError is called.
-
-    Attributes:
-        onProgress: phase, fraction in [0, 1], seconds left (None while unknown).
-        onDone: the value of the operation, see mednextseg.worker.operations.models.
-        onError: why nothing changed.
-    """
-
-    onProgress: Callable[[str, float, float | None], None]
-    onDone: Callable[[dict], None]
-    onError: Callable[[WorkerError], None]
-
-
-class ModelsLogic:
+class ModelsLogic(WorkerRunLogic):
     """One change at a time; nothing blocks, and nothing but `installFromUrl` uses the network.
 
-    Args:
-        worker: the WorkerClient that does the work.
+    Each change takes progressCallback, called with its ModelsRun after each report, and finishedCallback, called once when it is
+    over; it raises RuntimeError while another one is under way.
     """
-
-    def __init__(self, worker) -> None:
-        self._worker = worker
-        self._requestId: int | None = None
 
     @property
     def isBusy(self) -> bool:
-        """Whether a request waits for its answer."""
-        return self._requestId is not None
+        """Whether a change is under way."""
+        return bool(self.runs)
 
     @property
     def folder(self) -> Path:
@@ -68,65 +52,45 @@ class ModelsLogic:
         found = [InstalledModel(read_card(f), f, size_bytes(f), f.resolve().parent == bundled) for f in folders]
         return sorted(found, key=lambda model: (model.card.title, model.card.version))
 
-    def importModel(self, path: str, events: LibraryEvents, acceptLicense: bool = False) -> None:
+    def importModel(self, path: str, acceptLicense: bool = False, **callbacks: Callable) -> ModelsRun:
         """Add a model package or a network of another program.
 
         Args:
             path: folder or file; weights without a description are taken with the card NAME.json that lies beside them.
-            events: what to call.
             acceptLicense: the user has read and accepts the license.
+            callbacks: see above.
         """
-        self._request("import_model", {"path": path, "accept_license": acceptLicense}, events)
+        return self._change("import_model", {"path": path, "accept_license": acceptLicense}, **callbacks)
 
-    def installFromUrl(self, url: str, sha256: str, events: LibraryEvents, acceptLicense: bool = False) -> None:
+    def installFromUrl(self, url: str, sha256: str, acceptLicense: bool = False, **callbacks: Callable) -> ModelsRun:
         """Download a model package (a zip with this SHA-256) and add it."""
-        self._request("install_model", {"url": url, "sha256": sha256, "accept_license": acceptLicense}, events)
+        return self._change("install_model", {"url": url, "sha256": sha256, "accept_license": acceptLicense}, **callbacks)
 
-    def exportModel(self, model: InstalledModel, target: str, events: LibraryEvents) -> None:
+    def exportModel(self, model: InstalledModel, target: str, **callbacks: Callable) -> ModelsRun:
         """Write a model as one zip, which `importModel` takes on another computer."""
-        self._request("export_model", {"model": model.name, "target": target}, events)
+        return self._change("export_model", {"model": model.name, "target": target}, **callbacks)
 
-    def removeModel(self, model: InstalledModel, events: LibraryEvents) -> None:
+    def removeModel(self, model: InstalledModel, **callbacks: Callable) -> ModelsRun:
         """Delete a model that is not part of the extension."""
-        self._request("remove_model", {"model": model.name}, events)
+        return self._change("remove_model", {"model": model.name}, **callbacks)
 
-    def verifyModel(self, model: InstalledModel, events: LibraryEvents) -> None:
+    def verifyModel(self, model: InstalledModel, **callbacks: Callable) -> ModelsRun:
         """Compare a model's files with the hashes of its card."""
-        self._request("verify_model", {"model": model.name}, events)
+        return self._change("verify_model", {"model": model.name}, **callbacks)
 
-    def cancel(self) -> None:
-        """Ask for the change under way to be stopped; onError tells when it has been."""
-        if self._requestId is not None:
-            self._worker.cancel(self._requestId)
-
-    def close(self) -> None:
-        """Stop what is under way; nobody is told any more."""
-        self.cancel()
-        self._requestId = None
-
-    def _request(self, operation: str, parameters: dict, events: LibraryEvents) -> None:
+    def _change(
+        self,
+        operation: str,
+        parameters: dict,
+        progressCallback: Callable[[ModelsRun], None] | None = None,
+        finishedCallback: Callable[[ModelsRun], None] | None = None,
+    ) -> ModelsRun:
         if self.isBusy:
-            raise RuntimeError("the library is being changed; wait for it or cancel.")
+            raise RuntimeError(_("The library is being changed; wait for it or cancel."))
+        run = ModelsRun(self._worker, progressCallback, finishedCallback)
+        self._begin(run, operation, parameters, lambda answer: self._deliver(run, answer))
+        return run
 
-        def isCurrent() -> bool:
-            return self._requestId == handle[0]
-
-        def onProgress(phase: str, fraction: float, secondsLeft: float | None) -> None:
-            if isCurrent():
-                events.onProgress(phase, fraction, secondsLeft)
-
-        def onEnd(tell: Callable, answer) -> None:
-            if isCurrent():
-                self._requestId = None
-                tell(answer)
-
-        handle = [
-            self._worker.request(
-                operation,
-                parameters,
-                onResult=lambda value: onEnd(events.onDone, value),
-                onError=lambda error: onEnd(events.onError, error),
-                onProgress=onProgress,
-            )
-        ]
-        self._requestId = handle[0]
+    def _deliver(self, run: ModelsRun, answer: dict) -> None:
+        run.answer = answer
+        self._end(run)

@@ -1,17 +1,19 @@
 """The Models tab: what is installed, and the ways in and out of the library. Only the license and file choosers pop up."""
 
 from collections.abc import Callable
+from functools import partial
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.models.library import package_folder_name
+from mednextseg.segment.progress import Progress
 from MedNeXtSegmentLib.Models.CataloguePanel import CataloguePanel
-from MedNeXtSegmentLib.Models.ModelsLogic import InstalledModel, LibraryEvents, ModelsLogic
+from MedNeXtSegmentLib.Models.ModelsLogic import InstalledModel, ModelsLogic
+from MedNeXtSegmentLib.Models.ModelsRun import ModelsRun
 from MedNeXtSegmentLib.Widgets.Tables import asChoice
 from MedNeXtSegmentLib.Widgets.Texts import durationText, sizeText
-from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
 
 _BAR_STEPS = 1000
 _TABLE_HEIGHT_PX = 180
@@ -25,6 +27,9 @@ class ModelsPanel:
         widget: loaded from Models.ui.
         logic: of the library.
         onChanged: called after the library has changed, with the id of a model that came in, else with "".
+
+    Attributes:
+        run: the change under way, None where there is none.
     """
 
     def __init__(self, widget, logic: ModelsLogic, onChanged: Callable[[str], None]) -> None:
@@ -32,6 +37,7 @@ class ModelsPanel:
         self.logic, self._onChanged = logic, onChanged
         self._models: list[InstalledModel] = []
         self._toBeRemoved = ""
+        self.run: ModelsRun | None = None
         table = self.ui.modelsTable
         asChoice(table, [_("Model"), _("Version"), _("Size")], _TABLE_HEIGHT_PX)
         table.itemSelectionChanged.connect(self._onSelected)
@@ -83,7 +89,8 @@ class ModelsPanel:
 
     def close(self) -> None:
         """Stop what is under way."""
-        self.logic.close()
+        if self.run is not None:
+            self.logic.abandon(self.run)
 
     def choosePath(self, kind: str, suggestedName: str = "") -> str:
         """Let the user choose a path.
@@ -124,13 +131,13 @@ class ModelsPanel:
     def _import(self, kind: str) -> None:
         path = self.choosePath(kind)
         if path:
-            self._bringIn(lambda events, isAccepted: self.logic.importModel(path, events, isAccepted))
+            self._bringIn(partial(self.logic.importModel, path))
 
     def _install(self) -> None:
         url, sha256 = self.ui.urlEdit.text.strip(), self.ui.sha256Edit.text.strip()
-        self._bringIn(lambda events, isAccepted: self.logic.installFromUrl(url, sha256, events, isAccepted))
+        self._bringIn(partial(self.logic.installFromUrl, url, sha256))
 
-    def _bringIn(self, request: Callable[[LibraryEvents, bool], None], isAccepted: bool = False) -> None:
+    def _bringIn(self, change: Callable[..., ModelsRun], isAccepted: bool = False) -> None:
         """Ask for a model; where its license has to be accepted first, show it and ask once more."""
 
         def onDone(value: dict) -> None:
@@ -139,11 +146,11 @@ class ModelsPanel:
                 done = _("{model} {version} is installed.").format(model=value["model"], version=value["version"])
                 self._showEnd(" ".join([done, *value["notes"]]), name, value["model"])
             elif self.askToAcceptLicense(value["license_text"]):
-                self._bringIn(request, isAccepted=True)
+                self._bringIn(change, isAccepted=True)
             else:
                 self._showEnd(_("The license was not accepted, so the model was not installed."))
 
-        self._start(lambda events: request(events, isAccepted), onDone)
+        self._start(partial(change, acceptLicense=isAccepted), onDone)
 
     def _export(self) -> None:
         model = self.selected
@@ -154,7 +161,7 @@ class ModelsPanel:
                 text = _("Exported to {file} (SHA-256 {sha256}).")
                 self._showEnd(text.format(file=value["file"], sha256=value["sha256"]), model.name)
 
-            self._start(lambda events: self.logic.exportModel(model, path, events), onDone)
+            self._start(partial(self.logic.exportModel, model, path), onDone)
 
     def _verify(self) -> None:
         model = self.selected
@@ -165,7 +172,7 @@ class ModelsPanel:
             problems = "; ".join(value["problems"])
             self._showEnd(damaged.format(model=model.card.title, problems=problems) if problems else whole, model.name)
 
-        self._start(lambda events: self.logic.verifyModel(model, events), onDone)
+        self._start(partial(self.logic.verifyModel, model), onDone)
 
     def _remove(self) -> None:
         """The first click tells what would be deleted, the second one deletes it: a question without a pop-up."""
@@ -178,34 +185,44 @@ class ModelsPanel:
             self._updateButtons()
             return
         done = _("{model} {version} was deleted.").format(model=model.card.title, version=model.card.version)
-        self._start(lambda events: self.logic.removeModel(model, events), lambda _value: self._showEnd(done))
+        self._start(partial(self.logic.removeModel, model), lambda _answer: self._showEnd(done))
 
     def _openFolder(self) -> None:
         self.logic.folder.mkdir(parents=True, exist_ok=True)
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.logic.folder)))
 
-    def _start(self, request: Callable[[LibraryEvents], None], onDone: Callable[[dict], None]) -> None:
+    def _start(self, change: Callable[..., ModelsRun], onDone: Callable[[dict], None]) -> None:
+        """Begin a change; onDone is called with the worker's answer."""
         self._toBeRemoved = ""
         self.ui.progressBar.setMaximum(0)  # busy, until the worker says how far it is
         self.ui.statusLabel.setText("")
         self.ui.cancelButton.enabled = True
-        request(LibraryEvents(self._showProgress, onDone, self._onError))
+
+        def onFinished(run: ModelsRun) -> None:
+            self.run = None
+            if run.error is None:
+                onDone(run.answer)
+            else:
+                self._showEnd(str(run.error), self.selected.name if self.selected is not None else "")
+
+        try:
+            self.run = change(progressCallback=lambda run: self._showProgress(run.progress), finishedCallback=onFinished)
+        except (ValueError, RuntimeError) as error:
+            self.ui.statusLabel.setText(str(error))
         self._updateButtons()
 
     def _cancel(self) -> None:
         self.ui.cancelButton.enabled = False
         self.ui.statusLabel.setText(_("Cancelling..."))
-        self.logic.cancel()
+        if self.run is not None:
+            self.run.cancel()
 
-    def _onError(self, error: WorkerError) -> None:
-        self._showEnd(str(error), self.selected.name if self.selected is not None else "")
-
-    def _showProgress(self, phase: str, fraction: float, secondsLeft: float | None) -> None:
-        self.ui.progressBar.setMaximum(_BAR_STEPS if fraction > 0 else 0)
-        self.ui.progressBar.setValue(round(_BAR_STEPS * fraction))
-        text = phaseText(phase)
-        if secondsLeft is not None:
-            text = _("{phase}, about {left} left").format(phase=text, left=durationText(secondsLeft))
+    def _showProgress(self, progress: Progress) -> None:
+        self.ui.progressBar.setMaximum(_BAR_STEPS if progress.fraction > 0 else 0)
+        self.ui.progressBar.setValue(round(_BAR_STEPS * progress.fraction))
+        text = phaseText(progress.phase)
+        if progress.seconds_left is not None:
+            text = _("{phase}, about {left} left").format(phase=text, left=durationText(progress.seconds_left))
         self.ui.statusLabel.setText(text)
 
     def _showEnd(self, text: str, selectedName: str = "", newModelId: str = "") -> None:

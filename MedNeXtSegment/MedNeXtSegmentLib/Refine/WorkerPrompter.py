@@ -9,8 +9,7 @@ import numpy as np
 from mednextseg.refine.prompter import Embedding, PromptCancelledError, PrompterInfo, Result, scaled_to_display
 from mednextseg.refine.prompts import Prompts
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
+from MedNeXtSegmentLib.Worker.RunFailure import RunFailure
 from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
 _numbers = count()
@@ -102,7 +101,7 @@ class WorkerPrompter:
         return self._ask("encode_slice", parameters, None)
 
     def _ask(self, operation: str, parameters: dict, cancel: Callable[[], bool] | None) -> dict:
-        answers: list[dict | WorkerError] = []
+        answers: list[dict | RunFailure] = []
         request = self._client.request(operation, parameters, onResult=answers.append, onError=answers.append)
 
         def isOver() -> bool:
@@ -112,8 +111,8 @@ class WorkerPrompter:
 
         self._client.wait(isOver)
         answer = answers[0]
-        if not isinstance(answer, WorkerError):
+        if not isinstance(answer, RunFailure):
             return answer
         if answer.code in (protocol.CANCELLED, protocol.SUPERSEDED):
             raise PromptCancelledError(answer.message)
-        raise RunFailure(answer.code, answer.message, answer.hint)
+        raise answer

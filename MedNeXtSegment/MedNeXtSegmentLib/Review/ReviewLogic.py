@@ -2,11 +2,7 @@
 
 from collections.abc import Callable
 
-from mednextseg.models.library import find_model
-from mednextseg.models.model_card import read_card
 from MedNeXtSegmentLib.Review.ReviewRun import ReviewRun, ReviewSlice
-from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
-from MedNeXtSegmentLib.Scene.Volumes import channelsOf, volumeKey
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 SLICES_LISTED = 20
@@ -19,55 +15,28 @@ class ReviewLogic(WorkerRunLogic):
 
     def review(
         self,
-        volumeNode,
-        model: str,
-        roiNode=None,
-        recipe: dict | None = None,
-        device: str = "auto",
+        job,
         count: int = SLICES_LISTED,
         progressCallback: Callable[[ReviewRun], None] | None = None,
         finishedCallback: Callable[[ReviewRun], None] | None = None,
     ) -> ReviewRun:
-        """Start; arguments as MedNeXtSegmentLogic.reviewSlices.
+        """Start.
 
+        Args:
+            job: the SegmentJob whose result is doubted; its labels and output do not matter.
+            count: how many slices at most.
+            progressCallback: called with the run after each report.
+            finishedCallback: called once, with the run, when it is over.
         Raises:
             ValueError: for nodes, a model or a region that cannot be used, in one sentence; nothing was started.
+            RuntimeError: where the disk has no room for a volume.
         """
-        volumeNodes = list(volumeNode) if isinstance(volumeNode, (list, tuple)) else [volumeNode]
-        card = read_card(find_model(model))
-        volumes = channelsOf(volumeNodes, card)
-        region = None if roiNode is None else regionFromROINode(roiNode)
-        if region is not None:
-            region.index_bounds(volumes[0][1])
-        keys = [volumeKey(node, geometry) for node, (_array, geometry) in zip(volumeNodes, volumes, strict=True)]
-        parameters = {
-            "volumes": keys,
-            "model": str(model),
-            "roi": None if region is None else region.to_dict(),
-            "recipe": recipe or {},
-            "device": device,
-            "count": count,
-            "gap_mm": GAP_MM,
-        }
-        handle: list[int] = []
-        run = ReviewRun(volumeNodes, card, lambda: self._cancelRequests(handle), progressCallback, finishedCallback)
-        for key, (volume_kji, geometry) in zip(keys, volumes, strict=True):
-            self._worker.shareVolume(key, volume_kji, geometry)
-        handle.append(
-            self._worker.request(
-                "review_slices",
-                parameters,
-                onResult=lambda value: self._onResult(run, value),
-                onError=lambda error: self._onError(run, error),
-                onProgress=lambda _phase, fraction, _left: run.reportProgress(fraction),
-            )
-        )
-        self.runs.append(run)
+        parameters = {**job.sentTo(self._worker), "count": count, "gap_mm": GAP_MM}
+        run = ReviewRun(self._worker, job.volumeNodes, job.card, progressCallback, finishedCallback)
+        self._begin(run, "review_slices", parameters, lambda value: self._deliver(run, value))
         return run
 
-    def _onResult(self, run: ReviewRun, value: dict) -> None:
-        if run.isFinished:
-            return
+    def _deliver(self, run: ReviewRun, value: dict) -> None:
         run.slices = [
             ReviewSlice(found["label"], tuple(found["center_ras"]), found["uncertain_mm2"], found["segment_mm2"])
             for found in value["slices"]

@@ -6,7 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.models.model_card import ModelCard
-from MedNeXtSegmentLib.ParameterNode import inputVolumesOf, recipeOf
+from MedNeXtSegmentLib.ParameterNode import inputVolumesOf
 from MedNeXtSegmentLib.Review.ReviewLogic import ReviewLogic
 from MedNeXtSegmentLib.Review.ReviewRun import ReviewRun, ReviewSlice
 from MedNeXtSegmentLib.Review.ReviewTable import ReviewTable
@@ -23,6 +23,7 @@ class ReviewPanel(NodePanel):
         ui: the widgets of Evaluate.ui.
         logic: finds the slices.
         chosenCard: tells the model card of the Segment tab, None where no model is chosen.
+        chosenJob: tells what that tab's Apply would start (a SegmentJob).
         whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
         refineAt: called with a segment id and a place (world RAS in mm) to refine it there.
     """
@@ -32,11 +33,12 @@ class ReviewPanel(NodePanel):
         ui,
         logic: ReviewLogic,
         chosenCard: Callable[[], ModelCard | None],
+        chosenJob: Callable,
         whatIsMissing: Callable[[], str],
         refineAt: Callable[[str, tuple], None],
     ) -> None:
         super().__init__(ui, isBound=False)  # the Evaluate tab, to which the widgets belong, binds them
-        self.logic, self._card = logic, chosenCard
+        self.logic, self._card, self._job = logic, chosenCard, chosenJob
         self._whatIsMissing, self._refineAt = whatIsMissing, refineAt
         self.table = ReviewTable(ui.reviewTable, self.lookAt)
         self.run: ReviewRun | None = None
@@ -80,22 +82,16 @@ class ReviewPanel(NodePanel):
         self.update()
 
     def _start(self) -> None:
-        parameters, card = self._parameterNode, self._card()
         self._forget()
-        self._shownFor = self._inputs(card)
+        self._shownFor = self._inputs(self._card())
         try:
-            self.run = self.logic.review(
-                inputVolumesOf(parameters, len(card.channels)),
-                model=card.id,
-                roiNode=parameters.roi,
-                recipe=recipeOf(parameters, [label.name for label in card.labels]),
-                device=parameters.device,
-                progressCallback=lambda run: self.progress.show(run.fraction),
-                finishedCallback=self._onFinished,
-            )
+            self.run = self.logic.review(self._job(), progressCallback=self._onProgress, finishedCallback=self._onFinished)
         except (ValueError, RuntimeError) as error:
             self._showStatus(str(error))
         self.update()
+
+    def _onProgress(self, run: ReviewRun) -> None:
+        self.progress.show(run.fraction)
 
     def _onFinished(self, run: ReviewRun) -> None:
         self.run = None
@@ -107,7 +103,7 @@ class ReviewPanel(NodePanel):
         self.update()
 
     def _onStop(self) -> None:
-        self.logic.cancel(self.run)
+        self.logic.abandon(self.run)
 
     def _onRefine(self) -> None:
         problem = self._whyNotRefined()  # the segment may have gone since the row was clicked
@@ -143,7 +139,7 @@ class ReviewPanel(NodePanel):
     def _forget(self) -> None:
         self._shownFor = ()
         if self.run is not None:
-            self.logic.cancel(self.run)
+            self.logic.abandon(self.run)
         self.table.show([])
         self._showStatus("")
 

@@ -31,27 +31,17 @@ class ReviewRun(WorkerRun):
         nodes: the volume of each channel.
         card: of the model.
         slices: ReviewSlice, most uncertain first; empty before the end.
-        fraction: done share in [0, 1].
-        error, isFinished: see WorkerRun.
+        fraction, error, isFinished: see WorkerRun.
     """
 
     def __init__(
         self,
+        worker,
         volumeNodes: Sequence,
         card: ModelCard,
-        cancelRequest: Callable[[], None],
         onProgress: "Callable[[ReviewRun], None] | None",
         onFinished: "Callable[[ReviewRun], None] | None",
     ) -> None:
-        super().__init__(volumeNodes, cancelRequest, onFinished)
+        super().__init__(worker, volumeNodes, onProgress, onFinished)
         self.card = card
         self.slices: list[ReviewSlice] = []
-        self.fraction = 0.0
-        self._onProgress = onProgress
-
-    def reportProgress(self, fraction: float) -> None:
-        """From the worker: pass it on, unless the run is over."""
-        if not self.isFinished:
-            self.fraction = fraction
-            if self._onProgress is not None:
-                self._onProgress(self)

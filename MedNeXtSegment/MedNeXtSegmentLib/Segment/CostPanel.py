@@ -3,10 +3,9 @@
 import qt
 from slicer.i18n import tr as _
 
-from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib import Settings
-from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
+from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
 from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 from MedNeXtSegmentLib.Widgets.Texts import durationText
 
@@ -34,11 +33,11 @@ class CostPanel:
         self._timer.timeout.connect(self._ask)
         self._show("")
 
-    def update(self, volumeNode, card: ModelCard | None, roiNode, recipe: dict, device: str) -> None:
-        """The choices have changed, or may have; None for what is not chosen."""
+    def update(self, job: SegmentJob | None) -> None:
+        """The choices have changed, or may have; None where no model is chosen."""
         self._wanted = None
-        if volumeNode is not None and card is not None and self._worker is not None and self._worker.hello is not None:
-            self._wanted = _parameters(volumeNode, card, roiNode, recipe, device)
+        if job is not None and self._worker is not None and self._worker.hello is not None:
+            self._wanted = _parameters(job)
         if self._wanted is None:
             self._asked = None
             self._show("")
@@ -84,22 +83,21 @@ class CostPanel:
         self._label.setVisible(bool(text))
 
 
-def _parameters(volumeNode, card: ModelCard, roiNode, recipe: dict, device: str) -> dict | None:
-    """Of the worker's plan_segment; None for nodes that cannot be segmented."""
+def _parameters(job: SegmentJob) -> dict | None:
+    """Of the worker's plan_segment; None without a volume, and for nodes that cannot be segmented."""
+    volumeNode = job.volumeNodes[0]
+    if volumeNode is None:
+        return None
     try:
         _voxels, geometry = arrayAndGeometryFromVolume(volumeNode)
-        region = None if roiNode is None else regionFromROINode(roiNode)
+        parameters = job.parameters()
     except ValueError:
         return None
-    roi = None if region is None else region.to_dict()
     return {
         "panel": "segment",
         "shape_kji": list(geometry.shape_kji),
         "ijk_to_ras": geometry.ijk_to_ras.tolist(),
-        "model": card.id,
-        "roi": roi,
-        "recipe": recipe,
-        "device": device,
+        **parameters,
     }
 
 

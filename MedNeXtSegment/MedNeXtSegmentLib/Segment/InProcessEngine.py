@@ -9,65 +9,75 @@ import numpy as np
 
 from mednextseg.errors import Cancelled
 from mednextseg.geometry import Geometry
+from mednextseg.segment.progress import Progress
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.Segment.SegmentEngine import RunEvents, RunFailure, SegmentJob
+from MedNeXtSegmentLib.Worker.RunFailure import RunFailure, runCancelled
 
 
 class InProcessEngine:
-    """Computes a job before `start` returns."""
+    """Answers the operation "segment" as a WorkerClient does, but before `request` returns."""
 
-    def start(self, job: SegmentJob, events: RunEvents) -> None:
-        """Compute; every event comes from inside this call."""
-        from mednextseg.cases.channels import stacked_channels
+    def __init__(self) -> None:
+        self._volumes: dict[str, tuple[np.ndarray, Geometry]] = {}
+        self._isCancelled = False
 
+    def shareVolume(self, key: str, volume_kji: np.ndarray, geometry: Geometry) -> None:
+        """As WorkerClient.shareVolume; kept for the next request."""
+        self._volumes[key] = (volume_kji, geometry)
+
+    def request(
+        self,
+        operation: str,
+        parameters: dict,
+        onResult: Callable[[dict], None],
+        onError: Callable[[RunFailure], None],
+        onProgress: Callable[[str, float, float | None], None],
+    ) -> None:
+        """As WorkerClient.request, for "segment" alone; every callback is called from inside.
+
+        Raises:
+            ValueError: for another operation.
+        """
+        if operation != "segment":
+            raise ValueError(f"{operation!r} needs a worker process; only 'segment' is computed in this one.")
+        self._isCancelled = False
         try:
-            volume, geometry = stacked_channels(job.volumes)
-            labelmap_kji, report = segmentInProcess(
-                volume,
-                geometry,
-                job.model,
-                job.region,
-                job.labels,
-                job.recipe,
-                job.device,
-                progress=events.onProgress,
-                cancelled=events.isCancelled,
-            )
+            value = self._segmented(parameters, lambda p: onProgress(p.phase, p.fraction, p.seconds_left))
         except Cancelled:
-            events.onFailed(RunFailure(protocol.CANCELLED, "The run was cancelled."))
+            onError(runCancelled())
         except ValueError as error:
-            events.onFailed(RunFailure(protocol.INVALID_INPUT, str(error)))
+            onError(RunFailure(protocol.INVALID_INPUT, str(error)))
         except MemoryError as error:
-            events.onFailed(RunFailure(protocol.OUT_OF_MEMORY, str(error)))
+            onError(RunFailure(protocol.OUT_OF_MEMORY, str(error)))
         else:
-            events.onFinished(labelmap_kji, report)
+            onResult(value)
 
-    def cancel(self, handle: object) -> None:
-        """Nothing to do: the job asks RunEvents.isCancelled."""
+    def cancel(self, _requestId: int | None = None) -> None:
+        """Stop what is being computed, at its next window."""
+        self._isCancelled = True
 
     def wait(self, isOver: Callable[[], bool]) -> None:
-        """Nothing to wait for: the job is over when `start` returns."""
+        """Nothing to wait for: a run is over when `request` returns."""
 
+    def _segmented(self, parameters: dict, onProgress: Callable[[Progress], None]) -> dict:
+        from mednextseg.cases.channels import stacked_channels
+        from mednextseg.models.loaded_model import load_model
+        from mednextseg.segment.auto_segmenter import segment
+        from mednextseg.segment.recipe import SegmentRecipe
 
-def segmentInProcess(
-    volume: np.ndarray,
-    geometry: Geometry,
-    model: str,
-    region: RegionOfInterest | None,
-    labels: list[str] | None,
-    recipe: dict | None,
-    device: str,
-    progress: Callable | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> tuple[np.ndarray, dict]:
-    """One automatic run; arguments and result as `mednextseg.segment.auto_segmenter.segment`, the report as JSON-ready values."""
-    from mednextseg.models.loaded_model import load_model
-    from mednextseg.segment.auto_segmenter import segment
-    from mednextseg.segment.recipe import SegmentRecipe
-
-    segmentRecipe = SegmentRecipe.from_dict(recipe) if recipe else None
-    labelmap_kji, report = segment(
-        volume, geometry, load_model(model), region, labels, segmentRecipe, device, progress, cancelled
-    )
-    return labelmap_kji, report.to_dict()
+        shared, self._volumes = self._volumes, {}
+        volume, geometry = stacked_channels([shared[key] for key in parameters["volumes"]])
+        roi = parameters["roi"]
+        labelmap_kji, report = segment(
+            volume,
+            geometry,
+            load_model(parameters["model"]),
+            None if roi is None else RegionOfInterest.from_dict(roi),
+            parameters["labels"],
+            SegmentRecipe.from_dict(parameters["recipe"]),
+            parameters["device"],
+            onProgress,
+            lambda: self._isCancelled,
+        )
+        return {"labelmap": labelmap_kji, "report": report.to_dict()}

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import slicer
 from slicer.i18n import tr as _
 
-from mednextseg.worker import protocol
-from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
 from MedNeXtSegmentLib.Segment.SegmentLogic import SegmentLogic
 from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
+from MedNeXtSegmentLib.Worker.RunFailure import runCancelled
 
 
 class SegmentBatch:
@@ -16,9 +16,9 @@ class SegmentBatch:
 
     Args:
         logic: starts the runs.
+        job: what is asked for, apart from its volumes.
         volumeNodes: one case each (a node, or a list of nodes for models of several channels).
-        model: id or folder.
-        arguments: further arguments of SegmentLogic.segment.
+        onProgress: called with each run after each report.
         onFinished: called once, with this batch.
 
     Attributes:
@@ -27,13 +27,18 @@ class SegmentBatch:
     """
 
     def __init__(
-        self, logic: SegmentLogic, volumeNodes: Sequence, model: str, arguments: dict, onFinished: Callable | None = None
+        self,
+        logic: SegmentLogic,
+        job: SegmentJob,
+        volumeNodes: Sequence,
+        onProgress: Callable[[SegmentRun], None] | None = None,
+        onFinished: "Callable[[SegmentBatch], None] | None" = None,
     ) -> None:
         self.volumeNodes = list(volumeNodes)
         self.segmentationNodes: list = [None] * len(self.volumeNodes)
         self.errors: list[Exception | None] = [None] * len(self.volumeNodes)
         self.isFinished = False
-        self._logic, self._model, self._arguments, self._onFinished = logic, model, arguments, onFinished
+        self._logic, self._job, self._onProgress, self._onFinished = logic, job, onProgress, onFinished
         self._run: SegmentRun | None = None
         self._number = -1
 
@@ -44,7 +49,7 @@ class SegmentBatch:
     def cancel(self) -> None:
         """Stop the case that is running and begin no other; finished ones stay."""
         for number in range(self._number + 1, len(self.volumeNodes)):
-            self.errors[number] = RunFailure(protocol.CANCELLED, _("The run was cancelled."))
+            self.errors[number] = runCancelled()
         self._number = max(self._number, len(self.volumeNodes))
         if self._run is not None:
             self._run.cancel()
@@ -57,13 +62,9 @@ class SegmentBatch:
             return
         number = self._number
         try:
-            self._run = self._logic.segment(
-                self._caseNode(number),
-                self._model,
-                finishedCallback=lambda run: self._caseFinished(number, run),
-                **self._arguments,
-            )
-        except ValueError as error:
+            job = self._job.withVolume(self._caseNode(number))
+            self._run = self._logic.segment(job, self._onProgress, lambda run: self._caseFinished(number, run))
+        except (ValueError, RuntimeError) as error:
             self.errors[number] = error
             self._next()
 
@@ -90,7 +91,7 @@ class SequenceBatch(SegmentBatch):
     """Runs over the frames of a sequence; each frame is in the scene only while it is worked on.
 
     Args:
-        logic, model, arguments, onFinished: as above.
+        logic, job, onProgress, onFinished: as above.
         sequenceNode: vtkMRMLSequenceNode of scalar volumes.
 
     Attributes:
@@ -100,13 +101,18 @@ class SequenceBatch(SegmentBatch):
     """
 
     def __init__(
-        self, logic: SegmentLogic, sequenceNode, model: str, arguments: dict, onFinished: Callable | None = None
+        self,
+        logic: SegmentLogic,
+        job: SegmentJob,
+        sequenceNode,
+        onProgress: Callable[[SegmentRun], None] | None = None,
+        onFinished: "Callable[[SequenceBatch], None] | None" = None,
     ) -> None:
         frames = [sequenceNode.GetNthDataNode(n) for n in range(sequenceNode.GetNumberOfDataNodes())]
         if not frames or not all(frame.IsA("vtkMRMLScalarVolumeNode") for frame in frames):
             text = _("{name} is no sequence of scalar volumes; pick a sequence of CT or MR volumes.")
             raise ValueError(text.format(name=repr(sequenceNode.GetName())))
-        super().__init__(logic, frames, model, arguments, onFinished)
+        super().__init__(logic, job, frames, onProgress, onFinished)
         self._sequenceNode = sequenceNode
         self._frameNode = None
         name = slicer.mrmlScene.GenerateUniqueName(_("{name} segmentation").format(name=sequenceNode.GetName()))

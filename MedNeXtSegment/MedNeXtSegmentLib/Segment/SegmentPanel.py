@@ -14,6 +14,7 @@ from MedNeXtSegmentLib.Segment.InputsPanel import MAXIMUM_CHANNELS, InputsPanel
 from MedNeXtSegmentLib.Segment.ModelPanel import ModelPanel
 from MedNeXtSegmentLib.Segment.ResultsPanel import ResultsPanel
 from MedNeXtSegmentLib.Segment.RunPanel import RunPanel, phaseText
+from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
 from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
 from MedNeXtSegmentLib.Widgets.Texts import durationText
@@ -87,7 +88,8 @@ class SegmentPanel(NodePanel):
         self.inputs.update(card)
         self.advanced.update(card)
         self.results.update()
-        self._updateCost(card)
+        if card is None or not self.runPanel.isRunning:
+            self.cost.update(self.job())
         isSlow = self.advanced.computesOnProcessor
         self.ui.deviceBannerLabel.setVisible(isSlow)
         self.ui.deviceBannerLabel.setText(
@@ -98,23 +100,11 @@ class SegmentPanel(NodePanel):
 
     def apply(self) -> None:
         """Start a run with the parameters."""
-        parameters, card = self._parameterNode, self.model.card
         self.runPanel.setRunning(True)
         self.runPanel.showStatus(_("Starting..."))
         try:
-            self.run = self._logic.segment(
-                self.inputs.volumeNodes(card),
-                model=card.id,
-                roiNode=parameters.roi,
-                labels=labelNamesOf(parameters),
-                recipe=self._recipe(card),
-                segmentationNode=parameters.outputSegmentation,
-                device=parameters.device,
-                waitForCompletion=False,
-                progressCallback=self.runPanel.showProgress,
-                finishedCallback=self._onFinished,
-            )
-        except ValueError as error:
+            self.run = self._logic.autoSegment.segment(self.job(), self._onProgress, self._onFinished)
+        except (ValueError, RuntimeError) as error:
             self._showEnd(str(error))
         if self.run is not None and self.run.isFinished:
             self.run = None
@@ -123,6 +113,9 @@ class SegmentPanel(NodePanel):
         """Stop the run."""
         if self.run is not None:
             self.run.cancel()
+
+    def _onProgress(self, run: SegmentRun) -> None:
+        self.runPanel.showProgress(run.progress)
 
     def _onFinished(self, run: SegmentRun) -> None:
         self.run = None
@@ -148,15 +141,20 @@ class SegmentPanel(NodePanel):
         self.runPanel.showStatus(text, toolTip)
         self.update()
 
-    def _recipe(self, card) -> dict:
-        return recipeOf(self._parameterNode, [label.name for label in card.labels])
-
-    def _updateCost(self, card) -> None:
-        parameters = self._parameterNode
+    def job(self) -> SegmentJob | None:
+        """What Apply would start; None where no model is chosen. Channels that are not chosen are None in it."""
+        parameters, card = self._parameterNode, self.model.card
         if card is None:
-            self.cost.update(None, None, None, {}, "auto")
-        elif not self.runPanel.isRunning:
-            self.cost.update(parameters.inputVolume, card, parameters.roi, self._recipe(card), parameters.device)
+            return None
+        return SegmentJob(
+            tuple(self.inputs.volumeNodes(card)),
+            model=card.id,
+            roiNode=parameters.roi,
+            labels=labelNamesOf(parameters),
+            recipe=recipeOf(parameters, [label.name for label in card.labels]),
+            segmentationNode=parameters.outputSegmentation,
+            device=parameters.device,
+        )
 
     def _missing(self) -> str:
         """What is missing before Apply can be pressed, in one sentence; empty where nothing is."""

@@ -15,7 +15,7 @@ import slicer
 from mednextseg.geometry import Geometry
 from mednextseg.worker import protocol
 from mednextseg.worker.arrays import ArrayFolder, is_description
-from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
+from MedNeXtSegmentLib.Worker.RunFailure import RunFailure
 from MedNeXtSegmentLib.Worker.WorkerProcess import WorkerProcess, defaultProgram
 
 _TICK_MS = 1000
@@ -27,7 +27,7 @@ _VOLUMES_KEPT = 8
 class _Pending:
     operation: str
     onResult: Callable[[dict], None] | None
-    onError: Callable[[WorkerError], None] | None
+    onError: Callable[[RunFailure], None] | None
     onProgress: Callable[[str, float, float | None], None] | None
     ticksSinceCancel: int | None = None
 
@@ -41,7 +41,7 @@ class WorkerClient:
         environment: variables for the process; None for those of this process. A Python outside Slicer needs
             slicer.util.startupEnvironment().
         onReady: called with the worker's hello (versions, devices, what is missing; see mednextseg.worker.operations.environment).
-        onFailure: called once, with a WorkerError, when the worker failed while something was pending: the message for the user.
+        onFailure: called once, with a RunFailure, when the worker failed while something was pending: the message for the user.
         onLog: called with text for the log pane.
         startTimeoutSeconds, hangTimeoutSeconds: silence after which a worker is taken to hang, before and after its hello.
         cancelTimeoutSeconds: after which a request that does not react to `cancel` is ended together with the worker.
@@ -53,7 +53,7 @@ class WorkerClient:
         arguments: tuple[str, ...] = ("-u", "-m", "mednextseg.worker"),
         environment: dict[str, str] | None = None,
         onReady: Callable[[dict], None] | None = None,
-        onFailure: Callable[[WorkerError], None] | None = None,
+        onFailure: Callable[[RunFailure], None] | None = None,
         onLog: Callable[[str], None] | None = None,
         startTimeoutSeconds: int = 180,
         hangTimeoutSeconds: int = 60,
@@ -106,7 +106,7 @@ class WorkerClient:
         operation: str,
         parameters: dict | None = None,
         onResult: Callable[[dict], None] | None = None,
-        onError: Callable[[WorkerError], None] | None = None,
+        onError: Callable[[RunFailure], None] | None = None,
         onProgress: Callable[[str, float, float | None], None] | None = None,
     ) -> int:
         """Ask the worker for something; exactly one of onResult and onError is called later, from the event loop.
@@ -115,7 +115,7 @@ class WorkerClient:
             operation: see mednextseg.worker.operations.
             parameters: JSON values; numpy arrays at the top level are sent as files.
             onResult: called with the value; arrays in it are numpy arrays in memory.
-            onError: called with a WorkerError; its code is "cancelled" after `cancel` and "superseded" for a prompt that a newer one
+            onError: called with a RunFailure; its code is "cancelled" after `cancel` and "superseded" for a prompt that a newer one
                 replaced.
             onProgress: called with phase, fraction in [0, 1] and seconds left (None while unknown).
         Returns:
@@ -153,8 +153,8 @@ class WorkerClient:
         while len(self._volumeKeys) > _VOLUMES_KEPT:
             self.request("close_volume", {"volume": self._volumeKeys.pop(0)})
 
-    def cancel(self, requestId: int) -> None:
-        """Ask for a request to be stopped: its onError gets the code "cancelled". One that has been answered is left alone."""
+    def cancel(self, requestId: int | None) -> None:
+        """Ask for a request to be stopped: its onError gets the code "cancelled". One that has been answered, or None, is left alone."""
         pending = self._pending.get(requestId)
         if pending is None or pending.ticksSinceCancel is not None:
             return
@@ -173,7 +173,7 @@ class WorkerClient:
         """End the worker and its children; pending requests get the code "worker_stopped". Blocks for at most four seconds."""
         if self._process is not None:
             self._process.end(politely=True)
-            self._afterEnd(WorkerError(protocol.WORKER_STOPPED, "The worker was stopped."), isTold=False)
+            self._afterEnd(RunFailure(protocol.WORKER_STOPPED, "The worker was stopped."), isTold=False)
 
     def _encoded(self, requestId: int, operation: str, parameters: dict) -> bytes:
         try:
@@ -202,12 +202,12 @@ class WorkerClient:
         elif event == "result":
             self._onResult(message["id"], message["value"])
         elif event == "error":
-            self._answerError(message["id"], WorkerError(message["code"], message["message"], message["hint"]))
+            self._answerError(message["id"], RunFailure(message["code"], message["message"], message["hint"]))
 
     def _onHello(self, hello: dict) -> None:
         if hello["protocol_version"] != protocol.PROTOCOL_VERSION:
             text = f"The worker of {self.program} speaks protocol {hello['protocol_version']}, this panel {protocol.PROTOCOL_VERSION}."
-            self._endAndFail(WorkerError(protocol.WORKER_NOT_STARTED, text, "Update the extension and restart Slicer."))
+            self._endAndFail(RunFailure(protocol.WORKER_NOT_STARTED, text, "Update the extension and restart Slicer."))
             return
         self.hello = hello
         if hello["leads_process_group"]:
@@ -221,14 +221,14 @@ class WorkerClient:
         if pending is not None and pending.onResult is not None:
             pending.onResult({**value, **arrays})
 
-    def _answerError(self, requestId: int | None, error: WorkerError) -> None:
+    def _answerError(self, requestId: int | None, error: RunFailure) -> None:
         pending = self._pending.pop(requestId, None)
         if pending is not None and pending.onError is not None:
             pending.onError(error)
         elif pending is None:
             self._log(f"ERROR: {error}\n")
 
-    def _forgetVolume(self, key: str, error: WorkerError) -> None:
+    def _forgetVolume(self, key: str, error: RunFailure) -> None:
         if key in self._volumeKeys:
             self._volumeKeys.remove(key)
         if not error.isWorkerFailure:
@@ -247,12 +247,12 @@ class WorkerClient:
         limit = self._startTimeout if self.hello is None else self._hangTimeout
         if self._silentTicks > limit:
             text = f"The worker has not answered for {limit} seconds and was ended."
-            self._endAndFail(WorkerError(protocol.WORKER_HUNG, text, "Try again; the log has the details."))
+            self._endAndFail(RunFailure(protocol.WORKER_HUNG, text, "Try again; the log has the details."))
         elif late:
             text = "The worker was ended, because a request did not react to Cancel."
             for requestId in late:
-                self._answerError(requestId, WorkerError(protocol.CANCELLED, "The request was cancelled."))
-            self._endAndFail(WorkerError(protocol.WORKER_STOPPED, text, "Try again."))
+                self._answerError(requestId, RunFailure(protocol.CANCELLED, "The request was cancelled."))
+            self._endAndFail(RunFailure(protocol.WORKER_STOPPED, text, "Try again."))
         elif self._silentTicks > 1:
             # The worker's reader answers even while a network runs. Nobody waits for this answer: it only shows life.
             self._process.write(protocol.encode({"id": 0, "operation": "ping"}))
@@ -260,20 +260,20 @@ class WorkerClient:
     def _onProcessEnded(self, failedToStart: bool, how: str) -> None:
         if failedToStart:
             text = f"The worker could not be started: {how} ({self.program})."
-            error = WorkerError(protocol.WORKER_NOT_STARTED, text, "Check the worker's Python in the Set-up section.")
+            error = RunFailure(protocol.WORKER_NOT_STARTED, text, "Check the worker's Python in the Set-up section.")
         elif self.hello is None:
             text = f"The worker ended before it was ready: {how} ({self.program})."
-            error = WorkerError(protocol.WORKER_NOT_STARTED, text, "The log tells why; check the Set-up section.")
+            error = RunFailure(protocol.WORKER_NOT_STARTED, text, "The log tells why; check the Set-up section.")
         else:
             text = f"The worker ended unexpectedly: {how}. Your scene is untouched."
-            error = WorkerError(protocol.WORKER_CRASHED, text, "Try again: a new worker is started by itself.")
+            error = RunFailure(protocol.WORKER_CRASHED, text, "Try again: a new worker is started by itself.")
         self._afterEnd(error, isTold=True)
 
-    def _endAndFail(self, error: WorkerError) -> None:
+    def _endAndFail(self, error: RunFailure) -> None:
         self._process.end(politely=False)
         self._afterEnd(error, isTold=True)
 
-    def _afterEnd(self, error: WorkerError, isTold: bool) -> None:
+    def _afterEnd(self, error: RunFailure, isTold: bool) -> None:
         """Forget the process and answer what waited for it. The next request finds a clean slate, even one made by a callback."""
         self._watchdog.stop()
         self._process, self.hello = None, None

@@ -1,27 +1,27 @@
 """What logics that ask the worker have in common: they keep their runs, and end them when asked or when their nodes go."""
 
+from collections.abc import Callable
+
 import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
-from MedNeXtSegmentLib.Worker.RunFailure import WorkerError
-from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
+from MedNeXtSegmentLib.Worker.RunFailure import RunFailure, runCancelled
 from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
 
 class WorkerRunLogic(VTKObservationMixin):
-    """Keeps the runs that the worker has been asked for.
+    """Starts runs, and sees to it that each ends once.
 
     Args:
-        worker: computes; shared with whatever else asks it.
+        worker: computes; a WorkerClient, shared with whatever else asks it, or an InProcessEngine where there is no Qt.
 
     Attributes:
         runs: those that are not over.
     """
 
-    def __init__(self, worker: WorkerClient) -> None:
+    def __init__(self, worker) -> None:
         VTKObservationMixin.__init__(self)
         self._worker = worker
         self.runs: list[WorkerRun] = []
@@ -32,12 +32,12 @@ class WorkerRunLogic(VTKObservationMixin):
     def close(self) -> None:
         """End all runs and observe nothing any more."""
         for run in list(self.runs):
-            self.cancel(run)
+            self.abandon(run)
         self.removeObservers()
 
-    def cancel(self, run: WorkerRun) -> None:
-        """End a run now."""
-        self._end(run, RunFailure(protocol.CANCELLED, _("The run was cancelled.")))
+    def abandon(self, run: WorkerRun) -> None:
+        """End a run now, without waiting for the worker to stop; `run.cancel()` waits."""
+        self._end(run, runCancelled())
 
     def wait(self, run: WorkerRun) -> None:
         """Return when the run is over, while the event loop goes on.
@@ -49,12 +49,22 @@ class WorkerRunLogic(VTKObservationMixin):
         if run.error is not None:
             raise run.error
 
-    def _cancelRequests(self, handle: list[int]) -> None:
-        for requestId in handle:
-            self._worker.cancel(requestId)
+    def _begin(self, run: WorkerRun, operation: str, parameters: dict, onResult: Callable[[dict], None]) -> None:
+        """Send a run's first request.
 
-    def _onError(self, run: WorkerRun, error: WorkerError) -> None:
-        self._end(run, RunFailure(error.code, error.message, error.hint))
+        Raises:
+            ValueError, RuntimeError: where it cannot be sent; then there is no run, and nobody is told of its end.
+        """
+        self.runs.append(run)  # first: a worker in this process computes inside the request
+        try:
+            self._ask(run, operation, parameters, onResult)
+        except (ValueError, RuntimeError):
+            self.runs = [other for other in self.runs if other is not run]
+            raise
+
+    def _ask(self, run: WorkerRun, operation: str, parameters: dict, onResult: Callable[[dict], None]) -> None:
+        """Send a request of a run; an error that answers it ends the run. Raises as `_begin`."""
+        run.ask(operation, parameters, onResult, lambda failure: self._end(run, failure))
 
     def _end(self, run: WorkerRun, failure: RunFailure | None = None) -> None:
         if run in self.runs:
@@ -65,5 +75,5 @@ class WorkerRunLogic(VTKObservationMixin):
         for run in list(self.runs):
             missing = [node.GetName() for node in run.nodes if not slicer.mrmlScene.IsNodePresent(node)]
             if missing:
-                text = _("{name} was removed during the run.").format(name=missing[0])
+                text = _("{name} was removed during the run; nothing was written.").format(name=missing[0])
                 self._end(run, RunFailure(protocol.CANCELLED, text))

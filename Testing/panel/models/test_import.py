@@ -11,9 +11,10 @@ import pytest
 from nnunet_folders import v1_folder
 
 from library_tools import emptied, ended, filesOf, importedFrom, namesShown, ranOn, writeStateDictWithCard
+from mednextseg import load_model, segment
 from mednextseg.models.library import sha256_of
+from mednextseg.segment.progress import Progress
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
-from MedNeXtSegmentLib.Segment.InProcessEngine import segmentInProcess
 from panel_tools import addVolume, segmentNames, voxelsOf
 
 
@@ -29,7 +30,7 @@ def test_plain_weights_with_a_card_are_in_the_list_at_once_and_run(host, widget,
     node = ranOn(host, widget, volume)
     assert segmentNames(node) == ["cortex", "medulla"]
     array, geometry = arrayAndGeometryFromVolume(volume)
-    expected = segmentInProcess(array, geometry, "mine", None, None, None, "cpu")[0]
+    expected = segment(array, geometry, load_model("mine"), device="cpu")[0]
     for value, name in enumerate(("cortex", "medulla"), start=1):
         assert np.array_equal(voxelsOf(node, name, volume), expected == value)
         assert (expected == value).any()
@@ -61,9 +62,9 @@ def test_a_zipped_results_folder_imports_and_shows_how_far_it_is(host, library, 
     shown: list[tuple[str, float]] = []
     showProgress = library._showProgress
 
-    def recorded(phase: str, fraction: float, secondsLeft: float | None) -> None:
-        showProgress(phase, fraction, secondsLeft)
-        shown.append((phase, fraction))
+    def recorded(progress: Progress) -> None:
+        showProgress(progress)
+        shown.append((progress.phase, progress.fraction))
 
     library._showProgress = recorded
     assert "is installed" in importedFrom(host, library, Path(archive))

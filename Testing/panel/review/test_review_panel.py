@@ -12,7 +12,7 @@ from mednextseg.segment.roi import RegionOfInterest
 from MedNeXtSegmentLib.Review.ReviewLogic import GAP_MM, SLICES_LISTED
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
-from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Worker.RunFailure import RunFailure
 from panel_tools import addVolume, writeTinyLibrary
 
 TIMEOUT_S = 300

@@ -11,9 +11,9 @@ import pytest
 import qt
 import slicer
 
+from mednextseg import load_model, segment
 from mednextseg.machine import HOME_VARIABLE
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
-from MedNeXtSegmentLib.Segment.InProcessEngine import segmentInProcess
 from panel_tools import MODULE, TickRecorder, addVolume, segmentNames, voxelsOf, writeTinyLibrary
 
 TIMEOUT_S = 300
@@ -53,7 +53,7 @@ def waitForEnd(host, panel) -> None:
 
 def expectedLabels(volume) -> np.ndarray:
     array, geometry = arrayAndGeometryFromVolume(volume)
-    return segmentInProcess(array, geometry, "tiny", None, None, None, "cpu")[0]
+    return segment(array, geometry, load_model("tiny"), device="cpu")[0]
 
 
 def longRun(panel):

@@ -7,9 +7,10 @@ import pytest
 import slicer
 from nnunet_folders import v2_folder
 
+from mednextseg import load_model, segment
 from mednextseg.models.importers import import_model
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
-from MedNeXtSegmentLib.Segment.InProcessEngine import InProcessEngine, segmentInProcess
+from MedNeXtSegmentLib.Segment.InProcessEngine import InProcessEngine
 
 MODULE = Path(__file__).parents[3] / "MedNeXtSegment" / "MedNeXtSegment.py"
 LABELS = {"background": 0, "liver": 1, "left kidney": 2}
@@ -31,7 +32,7 @@ def test_an_imported_network_segments_a_node_with_its_labels_and_codes(logic, tm
     voxels = np.random.default_rng(0).normal(100, 20, (16, 18, 20)).astype(np.float32)
     volume = slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.diag([1.1, 0.9, 1.0, 1.0]), name="MR")
     node = logic.segment(volume, model=model, waitForCompletion=True)
-    expected = segmentInProcess(*arrayAndGeometryFromVolume(volume), model, None, None, None, "cpu")[0]
+    expected = segment(*arrayAndGeometryFromVolume(volume), load_model(model), device="cpu")[0]
     assert expected.any()
     segmentation = node.GetSegmentation()
     segmentIds = list(segmentation.GetSegmentIDs())

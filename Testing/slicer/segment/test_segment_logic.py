@@ -6,10 +6,10 @@ import slicer
 from scipy.spatial.transform import Rotation
 from vtk.util.numpy_support import vtk_to_numpy
 
+from mednextseg import load_model, segment
 from MedNeXtSegmentLib.Scene.Regions import regionFromROINode
 from MedNeXtSegmentLib.Scene.Segmentations import setSegmentMask
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
-from MedNeXtSegmentLib.Segment.InProcessEngine import segmentInProcess
 from MedNeXtSegmentLib.Segment.SegmentLogic import REPORT_ATTRIBUTE
 from panel_tools import addVolume, segmentNames, voxelsOf
 
@@ -29,7 +29,7 @@ def moveBy(node, matrix: np.ndarray) -> None:
 
 def engineResult(volume, **settings) -> np.ndarray:
     array, geometry = arrayAndGeometryFromVolume(volume)
-    return segmentInProcess(array, geometry, "tiny", settings.get("region"), settings.get("labels"), None, "cpu")[0]
+    return segment(array, geometry, load_model("tiny"), settings.get("region"), settings.get("labels"), device="cpu")[0]
 
 
 @pytest.mark.parametrize("matrix", [None, rotation((15, 25, -40), (3, 4, 5))], ids=["world", "rotated parent"])

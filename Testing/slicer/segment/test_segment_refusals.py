@@ -5,7 +5,7 @@ import pytest
 import slicer
 import vtk
 
-from MedNeXtSegmentLib.Segment.SegmentEngine import RunFailure
+from MedNeXtSegmentLib.Worker.RunFailure import RunFailure
 from panel_tools import addVolume
 
 
