@@ -75,8 +75,9 @@ class CostPanel:
         self._show(text)
 
     def _onError(self, error) -> None:
-        # Whatever is wrong is said when it matters: by the input checks, or by the run.
-        self._show("")
+        # Whatever is wrong is said when it matters: by the input checks, or by the run. After `close` the label may be gone.
+        if self._wanted is not None:
+            self._show("")
 
     def _show(self, text: str) -> None:
         self._label.setText(text)
