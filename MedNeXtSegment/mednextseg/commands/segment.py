@@ -20,6 +20,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--recipe", type=Path, help="JSON file: what to do otherwise than the model card says")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N or mps")
     parser.add_argument("--roi", help="X0,X1,Y0,Y1,Z0,Z1 in RAS mm: segment only there")
+    parser.add_argument("--whole", action="store_true", help="run a model that needs a region over the whole of a large volume")
     parser.add_argument("--labels", help="comma-separated names of the labels to keep")
     parser.add_argument("--tta", action="store_true", help="average over the mirror images the model allows (slower)")
     parser.add_argument(
@@ -64,7 +65,9 @@ def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], ou
     volume, geometry = read_channels(inputs)
     read_seconds, roi = time.perf_counter() - start, _roi(options.roi)
     with ConsoleProgress(output.name, quiet=options.json) as progress:
-        labelmap_kji, report = segment(volume, geometry, model, roi, names, recipe, options.device, progress=progress.show)
+        labelmap_kji, report = segment(
+            volume, geometry, model, roi, names, recipe, options.device, progress=progress.show, whole=options.whole
+        )
     kept = [label for label in model.card.labels if names is None or label.name in names]
     start = time.perf_counter()
     write_segmentation(output, labelmap_kji, geometry, kept)

@@ -85,7 +85,8 @@ class ModelCard:
         mirror_axes_kji: axes along which mirrored inputs may be averaged (TTA).
         component_rules: clean-up of several labels together, in this order, before that of single ones.
         postprocessing: clean-up by label name.
-        roi_hint: one sentence where the model needs a region of interest, else empty.
+        needs_region: whether the model was only trained on boxes around its structure, so that a larger volume needs a region of interest.
+        roi_hint: one sentence on the region that suits the model, else empty.
         metrics, training_data, citation, weights_license, minimum_engine_version: for people, and for the report.
         extra: fields of newer cards, kept as they came.
     """
@@ -117,6 +118,7 @@ class ModelCard:
     mirror_axes_kji: tuple[int, ...] = ()
     component_rules: tuple[ComponentRule, ...] = ()
     postprocessing: dict[str, Postprocessing] = field(default_factory=dict)
+    needs_region: bool = False
     roi_hint: str = ""
     metrics: tuple[dict, ...] = ()
     training_data: tuple[dict, ...] = ()

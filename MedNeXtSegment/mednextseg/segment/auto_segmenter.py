@@ -16,6 +16,7 @@ from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.finish.label_reduction import LabelReduction
 from mednextseg.segment.prepare.input_check import checked_channels, warnings_for
 from mednextseg.segment.prepare.preprocess import PreparedVolume, prepare
+from mednextseg.segment.prepare.region_check import check_region
 from mednextseg.segment.progress import Progress, ProgressReporter
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
@@ -69,6 +70,7 @@ def segment(
     device: str = "auto",
     progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    whole: bool = False,
 ) -> tuple[np.ndarray, SegmentReport]:
     """Segment a volume.
 
@@ -82,6 +84,7 @@ def segment(
         device: "auto", "cpu", "cuda:N" or "mps".
         progress: called with phase, fraction and seconds left.
         cancelled: asked between windows; returns True to stop.
+        whole: insist on the whole of a large volume with a model that needs a region.
     Returns:
         The labelmap, uint8 (int16 beyond 255 labels), same shape as one channel, values as in the card; and the report.
     Raises:
@@ -96,7 +99,7 @@ def segment(
     reporter.report("prepare", 0.0)
     volume_ckji = checked_channels(volume, geometry, card)
     report = SegmentReport(card.id, card.version, card.weights_sha256, recipe.to_dict(), resolve_device(device))
-    report.warnings = warnings_for(volume_ckji, geometry, card)
+    report.warnings = [*check_region(geometry, card, roi, whole), *warnings_for(volume_ckji, geometry, card)]
     prepared = prepare(volume_ckji, geometry, card, roi)
     sliding = sliding_window_for(card, recipe, report.device)
     if not within_card(sliding.views, card):

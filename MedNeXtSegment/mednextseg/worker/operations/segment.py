@@ -22,13 +22,14 @@ def segment_volume(parameters: dict, context: Context) -> dict:
 
     Args:
         parameters: "volumes" [id of each channel, in the card's order], "model" id or folder; optional "roi" (see
-            RegionOfInterest.to_dict), "labels" [names], "recipe" {...}, "device".
+            RegionOfInterest.to_dict), "labels" [names], "recipe" {...}, "device", "whole" (true insists on a large volume with a model
+            that needs a region).
         context: of the request.
     Returns:
         "labelmap" array (K, J, I) on the first volume's grid, "labels" as in the card (those that were kept), "report".
     """
-    names = ["roi", "labels", "recipe", "device"]
-    volume_ids, model_name, roi, labels, recipe, device = required(parameters, ["volumes", "model"], names)
+    names = ["roi", "labels", "recipe", "device", "whole"]
+    volume_ids, model_name, roi, labels, recipe, device, whole = required(parameters, ["volumes", "model"], names)
     context.progress("read", 0.0, None)
     model = opened_model(model_name, context.state)
     volume, geometry = opened_channels(volume_ids, context.state)
@@ -42,6 +43,7 @@ def segment_volume(parameters: dict, context: Context) -> dict:
         device=device or "auto",
         progress=lambda p: _forward(p, context),
         cancelled=context.cancelled,
+        whole=bool(whole),
     )
     kept = [asdict(label) for label in model.card.labels if labels is None or label.name in labels]
     return {"labelmap": labelmap_kji, "labels": kept, "report": report.to_dict()}
