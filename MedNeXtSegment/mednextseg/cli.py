@@ -15,7 +15,10 @@ _EXIT_FAILED, _EXIT_CANCELLED = 1, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status, 0 only where the output was written whole."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    # Anew each time: standard error may be another one than before.
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING, format="mednextseg: %(message)s", force=True
+    )
     try:
         return options.run(options)
     except (KeyboardInterrupt, Cancelled):

@@ -86,6 +86,21 @@ class Geometry:
         return bool(np.abs(directions.T @ directions - np.eye(3)).max() > 1e-3)
 
     @property
+    def shear_deg(self) -> float:
+        """How far the angle between two axes is from a right one, at the most."""
+        cosines = np.abs(self.directions_ras.T @ self.directions_ras)[np.triu_indices(3, 1)]
+        return float(np.degrees(np.arcsin(np.clip(cosines.max(), 0.0, 1.0))))
+
+    def squared(self) -> "Geometry":
+        """The grid with right angles that is nearest: same spacing and center, axes turned as little as possible."""
+        left, _, right = np.linalg.svd(self.directions_ras)
+        matrix = np.eye(4)
+        matrix[:3, :3] = left @ right * self.spacing_ijk_mm
+        middle_ijk = (np.array(self.shape_ijk) - 1) / 2
+        matrix[:3, 3] = self.ras_from_ijk(middle_ijk) - matrix[:3, :3] @ middle_ijk
+        return Geometry(self.shape_kji, matrix)
+
+    @property
     def orientation(self) -> str:
         """Three letters: the anatomical direction nearest to +I, +J, +K, for instance "RAS" or "LPS"."""
         signs, axes = self._nearest_axes()

@@ -1,22 +1,22 @@
-"""Labelmaps with names: Slicer's .seg.nrrd in and out, and plain label volumes out.
-
-A .seg.nrrd is a NRRD labelmap whose header carries a table of segments (Slicer's vtkMRMLSegmentationStorageNode); terminology goes
-into the tag "TerminologyEntry" as context~category~type~typeModifier~regionContext~region~regionModifier, each code
-scheme^value^meaning.
-"""
+"""Labelmaps with names in files: Slicer's .seg.nrrd in and out, and plain label volumes out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
-from scipy import ndimage
 
+from mednextseg.files import check_writable
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
-from mednextseg.labels.terminology import label_from_entry, terminology_entry
-from mednextseg.volume_io import geometry_of, image_of, write_image
+from mednextseg.layered_segmentation import LayeredSegmentation, read_layered, read_table, write_layered
+from mednextseg.segment_table import new_segments
+from mednextseg.volume_io import image_of, write_image
+
+TABLE_SUFFIX = ".seg.nrrd"
+OUTPUT_SUFFIXES = (TABLE_SUFFIX, ".nii.gz", ".nii", ".nrrd", ".mha")
+# zlib makes at most this much of equal bytes into one.
+_BEST_COMPRESSION = 1032
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,23 @@ class Segmentation:
     labels: tuple[Label, ...] = field(default_factory=tuple)
 
 
+def check_output(path: str | Path, inputs: Sequence[str | Path] = (), geometry: Geometry | None = None) -> None:
+    """Make sure, before a long run, that a segmentation can be written here and none of the inputs is written over.
+
+    Args:
+        path: the file to be.
+        inputs: files and folders that are read.
+        geometry: the grid to be written, where it is known: the disk must have room for the least it can take.
+    Raises:
+        ValueError, FileNotFoundError, PermissionError, OSError: as `check_writable`.
+    """
+    needed_bytes = 1
+    if geometry is not None:
+        voxels = int(np.prod(geometry.shape_kji))
+        needed_bytes = voxels if str(path).lower().endswith(".nii") else voxels // _BEST_COMPRESSION + 1
+    check_writable(path, OUTPUT_SUFFIXES, inputs, needed_bytes)
+
+
 def write_segmentation(path: str | Path, labelmap_kji: np.ndarray, geometry: Geometry, labels: Sequence[Label]) -> None:
     """Write a labelmap; a name ending in .seg.nrrd gets the table of segments, any other image format the plain labels.
 
@@ -40,13 +57,16 @@ def write_segmentation(path: str | Path, labelmap_kji: np.ndarray, geometry: Geo
         ValueError: for a sheared grid or a file format that cannot be written.
         OSError: where the file cannot be written; an old file of that name is then unchanged.
     """
-    image = image_of(labelmap_kji, geometry)
-    if str(path).endswith(".seg.nrrd"):
-        for key, value in _segment_table(labelmap_kji, labels).items():
-            image.SetMetaData(key, value)
-    elif not str(path).endswith((".nii", ".nii.gz", ".nrrd", ".mha")):
-        raise ValueError(f"segmentations are written as .seg.nrrd, .nii.gz, .nii, .nrrd or .mha, got {Path(path).name}.")
-    write_image(image, path)
+    check_output(path)
+    if has_table(path):
+        write_layered(path, LayeredSegmentation(labelmap_kji[None], geometry, new_segments(labels)))
+    else:
+        write_image(image_of(labelmap_kji, geometry), path)
+
+
+def has_table(path: str | Path) -> bool:
+    """Whether a file of this name holds names and layers, and not the numbers of one labelmap alone."""
+    return str(path).lower().endswith(TABLE_SUFFIX)
 
 
 def read_segmentation(path: str | Path) -> Segmentation:
@@ -55,23 +75,7 @@ def read_segmentation(path: str | Path) -> Segmentation:
     Raises:
         FileNotFoundError, ValueError: where there is no such file or it is no labelmap.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}.")
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise ValueError(f"{path} cannot be read as a segmentation ({str(error).strip().splitlines()[-1]}).") from error
-    array = sitk.GetArrayFromImage(image)
-    if not np.issubdtype(array.dtype, np.integer):
-        if not np.array_equal(array, np.round(array)):
-            raise ValueError(f"{path} holds values that are no whole numbers; give a labelmap.")
-        array = array.astype(np.int16)
-    layers_kji = array if image.GetNumberOfComponentsPerPixel() > 1 else array[..., None]
-    segments = _segments_of(image)
-    if not segments:
-        labels = tuple(Label(int(v), str(int(v)), (128, 128, 128)) for v in np.unique(array) if v)
-        return Segmentation(layers_kji[..., 0], geometry_of(image), labels)
-    return _merged(layers_kji, geometry_of(image), segments)
+    return merged(read_layered(path))
 
 
 def read_segment_names(path: str | Path) -> tuple[str, ...]:
@@ -80,64 +84,20 @@ def read_segment_names(path: str | Path) -> tuple[str, ...]:
     Raises:
         ValueError: for a file that is no image.
     """
-    header = sitk.ImageFileReader()
-    header.SetFileName(str(path))
-    try:
-        header.ReadImageInformation()
-    except RuntimeError as error:
-        raise ValueError(f"{path} cannot be read as a segmentation ({str(error).strip().splitlines()[-1]}).") from error
-    return tuple(label.name for _, label in _segments_of(header))
+    return tuple(segment.label.name for segment in read_table(path))
 
 
-def _segment_table(labelmap_kji: np.ndarray, labels: Sequence[Label]) -> dict[str, str]:
-    extents = ndimage.find_objects(labelmap_kji.astype(np.int32), max_label=max(label.value for label in labels))
-    table = {
-        "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
-        "Segmentation_SourceRepresentation": "Binary labelmap",
-        "Segmentation_MasterRepresentation": "Binary labelmap",
-        "Segmentation_ReferenceImageExtentOffset": "0 0 0",
-        "Segmentation_ConversionParameters": "",
-    }
-    for number, label in enumerate(labels):
-        box = extents[label.value - 1]
-        extent = [bound for s in box[::-1] for bound in (s.start, s.stop - 1)] if box else [0, -1, 0, -1, 0, -1]
-        prefix = f"Segment{number}_"
-        table[prefix + "ID"] = label.name
-        table[prefix + "Name"] = label.name
-        table[prefix + "NameAutoGenerated"] = "0"
-        table[prefix + "Color"] = " ".join(f"{c / 255:.6g}" for c in label.color)
-        table[prefix + "ColorAutoGenerated"] = "0"
-        table[prefix + "LabelValue"] = str(label.value)
-        table[prefix + "Layer"] = "0"
-        table[prefix + "Extent"] = " ".join(str(n) for n in extent)
-        table[prefix + "Tags"] = f"TerminologyEntry:{terminology_entry(label)}|" if label.terminology else ""
-    return table
-
-
-def _segments_of(image: sitk.Image | sitk.ImageFileReader) -> list[tuple[int, Label]]:
-    """(layer, label) of each segment in the header's table."""
-    segments, number = [], 0
-    while image.HasMetaDataKey(f"Segment{number}_LabelValue"):
-
-        def entry(name: str, default: str = "", prefix: str = f"Segment{number}_") -> str:
-            return image.GetMetaData(prefix + name) if image.HasMetaDataKey(prefix + name) else default
-
-        color = tuple(round(float(c) * 255) for c in entry("Color", "0.5 0.5 0.5").split())
-        tags = dict(tag.split(":", 1) for tag in entry("Tags").split("|") if ":" in tag)
-        label = label_from_entry(int(entry("LabelValue")), entry("Name"), color, tags.get("TerminologyEntry", ""))
-        segments.append((int(entry("Layer", "0")), label))
-        number += 1
-    return segments
-
-
-def _merged(layers_kji: np.ndarray, geometry: Geometry, segments: list[tuple[int, Label]]) -> Segmentation:
-    """One labelmap; values are renumbered where two layers use the same number."""
-    values = [label.value for _, label in segments]
-    if len({layer for layer, _ in segments}) == 1 and len(set(values)) == len(values):
-        return Segmentation(layers_kji[..., segments[0][0]], geometry, tuple(label for _, label in segments))
-    merged = np.zeros(layers_kji.shape[:3], dtype=np.int16)
+def merged(segmentation: LayeredSegmentation) -> Segmentation:
+    """One labelmap; later segments lie over earlier ones, and values are renumbered where two layers use the same number."""
+    layers_kji, segments = segmentation.layers_kji, segmentation.segments
+    values = [segment.label.value for segment in segments]
+    if len({segment.layer for segment in segments}) <= 1 and len(set(values)) == len(values):
+        layer = segments[0].layer if segments else 0
+        return Segmentation(layers_kji[layer], segmentation.geometry, tuple(segment.label for segment in segments))
+    labelmap_kji = np.zeros(layers_kji.shape[1:], dtype=np.int16)
     labels = []
-    for number, (layer, label) in enumerate(segments, start=1):
-        merged[layers_kji[..., layer] == label.value] = number
+    for number, segment in enumerate(segments, start=1):
+        labelmap_kji[segmentation.mask_kji(number - 1)] = number
+        label = segment.label
         labels.append(Label(number, label.name, label.color, label.terminology))
-    return Segmentation(merged, geometry, tuple(labels))
+    return Segmentation(labelmap_kji, segmentation.geometry, tuple(labels))

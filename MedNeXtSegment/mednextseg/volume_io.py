@@ -1,45 +1,70 @@
-"""Files <-> array + Geometry through SimpleITK: NIfTI, NRRD, MHA and folders with one DICOM series."""
+"""Files <-> array + Geometry: NIfTI, NRRD, MHA and folders with one DICOM series."""
 
+import logging
+import zlib
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from mednextseg.dicom_series import read_series
 from mednextseg.files import replacing
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
+from mednextseg.nifti_file import is_nifti, read_nifti
+from mednextseg.nrrd_file import readable_nrrd
 
+_LOG = logging.getLogger(__name__)
 _VOLUME_AXES = 3
+# Axes nearer to right angles are as good as there; those farther away are no mistake of rounding.
+_ROUNDING_DEG, _LARGEST_SNAP_DEG, _UNSAID_MM = 2e-3, 0.5, 0.1
+# Of single precision headers (NIfTI), for voxels that lie far from the origin.
+_ROUNDING_MM, _ROUNDING = 1e-2, 1e-5
 
 
 def read_volume(path: str | Path) -> tuple[np.ndarray, Geometry]:
-    """Read a scalar volume.
+    """Read a scalar volume; what had to be put right, or can be understood in two ways, is logged as a warning.
 
     Args:
         path: an image file, or a folder that holds exactly one DICOM series.
     Returns:
-        volume_kji in the file's own voxel type, and its Geometry.
+        volume_kji in the file's own voxel type, and its Geometry, whose axes are at right angles.
     Raises:
         FileNotFoundError: where there is no such file or folder.
-        ValueError: for files that are no image, 2D, color and 4D images, several series in a folder, and broken geometry.
+        ValueError: for files that are no image or not whole, 2D, color and 4D images, several series in a folder, and broken geometry.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return read_series(path)
+    layers_kji, geometry, _ = read_layers(path)
+    if len(layers_kji) != 1:
+        raise ValueError(
+            f"{path} has {len(layers_kji)} values a voxel (color or vector); give a volume with one, such as a CT or MR series."
+        )
+    return layers_kji[0], geometry
+
+
+def read_layers(path: str | Path) -> tuple[np.ndarray, Geometry, dict[str, str]]:
+    """Read an image file of one value a voxel or more; warnings as `read_volume`.
+
+    Returns:
+        (values, K, J, I) array in the file's own voxel type, its Geometry, whose axes are at right angles, and its header entries.
+    Raises:
+        FileNotFoundError, ValueError: as `read_volume`.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}.")
-    image = _read_dicom_series(path) if path.is_dir() else _read_file(path)
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        count = image.GetNumberOfComponentsPerPixel()
-        raise ValueError(
-            f"{path} has {count} values a voxel (color or vector); give a volume with one, such as a CT or MR series."
-        )
-    if image.GetDimension() == _VOLUME_AXES + 1 and image.GetSize()[3] == 1:
-        image = image[:, :, :, 0]
-    if image.GetDimension() != _VOLUME_AXES:
-        size = " x ".join(str(n) for n in image.GetSize())
-        raise ValueError(f"{path} has {image.GetDimension()} axes ({size}); give a volume with three.")
     try:
-        return sitk.GetArrayFromImage(image), geometry_of(image)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        if is_nifti(path) or path.name.lower().endswith((".nii", ".nii.gz")):
+            volume_kji, geometry = read_nifti(path)
+            return volume_kji[None], _squared(path, geometry), {}
+        image = _three_axes(_read_file(path))
+        array = sitk.GetArrayFromImage(image)
+        layers_kji = array[None] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(array, -1, 0)
+        header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+        return layers_kji, _squared(path, geometry_of(image)), header
+    except (ValueError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read: {str(error).rstrip('.')}.") from error
 
 
 def geometry_of(image: sitk.Image) -> Geometry:
@@ -67,7 +92,7 @@ def image_of(volume_kji: np.ndarray, geometry: Geometry) -> sitk.Image:
 
 
 def write_image(image: sitk.Image, path: str | Path) -> None:
-    """Write compressed, whole or not at all: a file of that name stays as it was until the new one is complete.
+    """Write compressed, whole or not at all: a file of that name stays as it was until the new one is complete and was read back.
 
     Raises:
         OSError: where the folder cannot be written to or the disk is full.
@@ -75,28 +100,65 @@ def write_image(image: sitk.Image, path: str | Path) -> None:
     with replacing(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
+            written = sitk.ReadImage(str(temporary))
         except RuntimeError as error:
             raise OSError(f"{path} could not be written ({_last_line(error)}); the old file, if any, is unchanged.") from error
+        # Where the disk is full, some writers of ITK report nothing.
+        if not _same(image, written):
+            raise OSError(f"{path} could not be written whole (is the disk full?); the old file, if any, is unchanged.")
 
 
 def _read_file(path: Path) -> sitk.Image:
     try:
-        return sitk.ReadImage(str(path))
+        with readable_nrrd(path) as file:
+            return sitk.ReadImage(str(file))
     except RuntimeError as error:
-        raise ValueError(f"{path} cannot be read as an image ({_last_line(error)}); give NIfTI, NRRD, MHA or DICOM.") from error
+        raise ValueError(f"it is no image ({_last_line(error)}); give NIfTI, NRRD, MHA or DICOM") from error
 
 
-def _read_dicom_series(folder: Path) -> sitk.Image:
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if len(series) != 1:
-        found = "no DICOM series" if not series else f"{len(series)} DICOM series"
-        raise ValueError(f"{folder} holds {found}; give a folder with exactly one.")
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), series[0]))
-    try:
-        return reader.Execute()
-    except RuntimeError as error:
-        raise ValueError(f"the DICOM series in {folder} cannot be read ({_last_line(error)}).") from error
+def _three_axes(image: sitk.Image) -> sitk.Image:
+    if image.GetDimension() == _VOLUME_AXES + 1 and image.GetSize()[3] == 1:
+        image = image[:, :, :, 0]
+    if image.GetDimension() != _VOLUME_AXES:
+        size = " x ".join(str(n) for n in image.GetSize())
+        raise ValueError(f"it has {image.GetDimension()} axes ({size}); give a volume with three")
+    return image
+
+
+def _squared(path: Path, geometry: Geometry) -> Geometry:
+    """The grid with right angles, which is what image files can store.
+
+    Raises:
+        ValueError: for axes that are too far from it.
+    """
+    if geometry.shear_deg > _LARGEST_SNAP_DEG:
+        raise ValueError(
+            f"its axes are {geometry.shear_deg:.2g} degrees away from right angles; resample it onto a grid with right angles first"
+        )
+    if geometry.shear_deg < _ROUNDING_DEG:
+        return geometry
+    squared = geometry.squared()
+    distance_mm = np.linalg.norm(squared.corners_ras() - geometry.corners_ras(), axis=1).max()
+    if distance_mm > _UNSAID_MM:
+        _LOG.warning(
+            "%s: its axes are %.2g degrees away from right angles; they were turned there, which moves no voxel by more than %.2g mm.",
+            path,
+            geometry.shear_deg,
+            distance_mm,
+        )
+    return squared
+
+
+def _same(image: sitk.Image, other: sitk.Image) -> bool:
+    """Whether two images have the same voxels at the same place, but for the rounding of headers."""
+    voxels, others = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(other)
+    if voxels.shape != others.shape or voxels.dtype != others.dtype:
+        return False
+    place = geometry_of(image)
+    rounding_mm = _ROUNDING_MM + _ROUNDING * np.abs(place.corners_ras()).max()
+    return place.matches(geometry_of(other), rounding_mm) and bool(
+        np.array_equal(voxels.reshape(-1).view(np.uint8), others.reshape(-1).view(np.uint8))
+    )
 
 
 def _last_line(error: RuntimeError) -> str:

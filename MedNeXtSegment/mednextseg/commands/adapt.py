@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from mednextseg.files import make_folder
+
 PACKAGE_FOLDER = "package"
 
 
@@ -33,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
 
     keep_freed_memory()
+    make_folder(options.output)
     model_id = _train_click_net(options) if options.task == "refine" else _train_mednext(options)
     result = {"package": str(options.output / PACKAGE_FOLDER), "id": model_id}
     print(json.dumps(result) if options.json else f"packaged as {result['package']}")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mednextseg.commands.ranking import run_ranking
+from mednextseg.files import make_folder
 
 WORST_CASES_SHOWN = 6
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(
             "give --reference and --prediction to compare segmentations, --table for models by data sets, or --rank to rank models."
         )
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output)
     if options.rank:
         return run_ranking(options, wanted_cases(options.cases))
     return _run_table(options) if options.table else _run_comparison(options)

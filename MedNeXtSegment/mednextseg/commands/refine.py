@@ -2,9 +2,14 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mednextseg.layered_segmentation import LayeredSegmentation
 
 
 def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -12,7 +17,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser = commands.add_parser("refine", parents=[common], help="replay recorded corrections", description=__doc__)
     parser.add_argument("image", type=Path, metavar="IMAGE", help="the volume that was corrected on")
     parser.add_argument("segmentation", type=Path, metavar="SEG", help="the segmentation as it was before the corrections")
-    parser.add_argument("--segment", required=True, help="name of the segment")
+    parser.add_argument("--segment", required=True, help="name or ID of the segment")
     parser.add_argument("--journal", required=True, type=Path, help="prompt journal (JSON) of a refinement")
     parser.add_argument("-o", "--output", required=True, type=Path, help=".seg.nrrd or .nii.gz file")
     parser.add_argument("--prompter", help="path of the network, where the journal's is not one that ships with the program")
@@ -21,30 +26,33 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay what the options say; the new segment lies over the others where they meet.
+    """Replay what the options say; of a .seg.nrrd nothing but the one segment changes, of plain labels it lies over the others.
 
     Raises:
-        ValueError: where the segmentation has no such segment, or the journal does not fit the prompter.
+        ValueError: where the segmentation has no such segment, the journal does not fit the prompter, or the output would be an input
+            or cannot hold what the segmentation does.
+        FileNotFoundError, PermissionError, OSError: where the output cannot be written.
     """
+    from mednextseg.layered_segmentation import read_layered  # noqa: PLC0415
     from mednextseg.refine import load_prompter  # noqa: PLC0415
     from mednextseg.refine.journal import PromptJournal  # noqa: PLC0415
     from mednextseg.refine.replay import replay  # noqa: PLC0415
-    from mednextseg.segmentation_io import read_segmentation, write_segmentation  # noqa: PLC0415
+    from mednextseg.segmentation_io import check_output, has_table  # noqa: PLC0415
     from mednextseg.volume_io import read_volume  # noqa: PLC0415
 
+    inputs = (options.image, options.segmentation, options.journal)
+    check_output(options.output, inputs)
     journal = PromptJournal.load(options.journal)
-    segmentation = read_segmentation(options.segmentation)
-    values = [label.value for label in segmentation.labels if label.name == options.segment]
-    if not values:
-        names = ", ".join(label.name for label in segmentation.labels) or "none"
-        raise ValueError(f'{options.segmentation.name} has no segment "{options.segment}"; its segments are: {names}.')
+    segmentation = read_layered(options.segmentation)
+    check_output(options.output, inputs, segmentation.geometry)
+    if len(segmentation.layers_kji) > 1 and not has_table(options.output):
+        raise ValueError(f"the segments of {options.segmentation.name} may overlap; give an output that ends in .seg.nrrd.")
+    index = _index_of(segmentation, options)
     volume_kji, geometry = read_volume(options.image)
-    before_kji = segmentation.labelmap_kji == values[0]
+    before_kji = segmentation.mask_kji(index)
     prompter = load_prompter(options.prompter or journal.prompter, options.device)
     after_kji = replay(journal, volume_kji, geometry, prompter, before_kji, segmentation.geometry).preview_segment()
-    labelmap_kji = np.where(before_kji, 0, segmentation.labelmap_kji)
-    labelmap_kji[after_kji] = values[0]
-    write_segmentation(options.output, labelmap_kji, segmentation.geometry, segmentation.labels)
+    _write(options.output, segmentation, index, after_kji)
     summary = {"actions": len(journal.entries), "added": int((after_kji & ~before_kji).sum())}
     summary["removed"] = int((before_kji & ~after_kji).sum())
     if options.json:
@@ -52,3 +60,27 @@ def run(options: argparse.Namespace) -> int:
     else:
         print("{output}: {actions} actions, {added} voxels added, {removed} removed".format(output=options.output, **summary))
     return 0
+
+
+def _index_of(segmentation: "LayeredSegmentation", options: argparse.Namespace) -> int:
+    try:
+        return segmentation.index_of(options.segment)
+    except ValueError as error:
+        raise ValueError(f"{options.segmentation.name} has {error}") from error
+
+
+def _write(output: Path, segmentation: "LayeredSegmentation", index: int, mask_kji: np.ndarray) -> None:
+    from mednextseg.layered_segmentation import write_layered  # noqa: PLC0415
+    from mednextseg.segmentation_io import has_table  # noqa: PLC0415
+    from mednextseg.volume_io import image_of, write_image  # noqa: PLC0415
+
+    if has_table(output):
+        write_layered(output, segmentation.with_mask(index, mask_kji))
+        return
+    value, labelmap_kji = segmentation.segments[index].label.value, segmentation.layers_kji[0].copy()
+    labelmap_kji[labelmap_kji == value] = 0
+    taken = int((labelmap_kji[mask_kji] != 0).sum())
+    if taken:
+        print(f"mednextseg: {taken} voxels of other labels became {segmentation.segments[index].label.name}.", file=sys.stderr)
+    labelmap_kji[mask_kji] = value
+    write_image(image_of(labelmap_kji, segmentation.geometry), output)

@@ -9,6 +9,7 @@ from pathlib import Path
 from mednextseg.cases.folders import CASE_ERRORS, image_files, is_folder_of_cases
 from mednextseg.commands.console_progress import ConsoleProgress
 from mednextseg.commands.review import print_review, review_of
+from mednextseg.files import make_folder
 
 
 def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -37,10 +38,16 @@ def run(options: argparse.Namespace) -> int:
     """Segment what the options say."""
     from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
     from mednextseg.models.loaded_model import load_model  # noqa: PLC0415
+    from mednextseg.segmentation_io import check_output  # noqa: PLC0415
 
     keep_freed_memory()
+    is_folder = len(options.inputs) == 1 and is_folder_of_cases(options.inputs[0])
+    if is_folder:
+        make_folder(options.output)
+    else:
+        check_output(options.output, options.inputs)
     model = load_model(options.model)
-    if len(options.inputs) == 1 and is_folder_of_cases(options.inputs[0]):
+    if is_folder:
         return _run_folder(options, model)
     report = _run_case(options, model, options.inputs, options.output)
     if options.json:
@@ -56,13 +63,14 @@ def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], ou
     from mednextseg.cases.channels import read_channels  # noqa: PLC0415
     from mednextseg.segment.auto_segmenter import segment  # noqa: PLC0415
     from mednextseg.segment.recipe import SegmentRecipe  # noqa: PLC0415
-    from mednextseg.segmentation_io import write_segmentation  # noqa: PLC0415
+    from mednextseg.segmentation_io import check_output, write_segmentation  # noqa: PLC0415
 
     recipe = SegmentRecipe.from_json(options.recipe) if options.recipe else SegmentRecipe()
     recipe = replace(recipe, tta=True) if options.tta else recipe
     names = [name.strip() for name in options.labels.split(",")] if options.labels else None
     start = time.perf_counter()
     volume, geometry = read_channels(inputs)
+    check_output(output, inputs, geometry)
     read_seconds, roi = time.perf_counter() - start, _roi(options.roi)
     with ConsoleProgress(output.name, quiet=options.json) as progress:
         labelmap_kji, report = segment(
@@ -84,7 +92,6 @@ def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], ou
 def _run_folder(options: argparse.Namespace, model: object) -> int:
     """Every case of a folder; finished ones are not done again, failing ones are listed and do not stop the rest."""
     cases = image_files(options.inputs[0], len(model.card.channels))
-    options.output.mkdir(parents=True, exist_ok=True)
     results, failed = [], {}
     for number, (name, paths) in enumerate(cases.items(), start=1):
         output = options.output / f"{name}.seg.nrrd"

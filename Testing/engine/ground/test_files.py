@@ -2,13 +2,15 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mednextseg.files import check_writable, replacing, write_bytes, write_text
+from mednextseg.files import check_writable, make_folder, replacing, write_bytes, write_text
 
 
 @settings(max_examples=30)
@@ -68,3 +70,62 @@ def test_a_place_is_checked_before_a_run_without_writing(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     with pytest.raises(PermissionError, match="nothing can be written to the folder"):
         check_writable(tmp_path / "new.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["o", "o.png", "o.gz", "o.nii.bz2", "o.seg.nrrd.gz", ".nii.gz"])
+def test_other_suffixes_are_refused_with_those_that_are_allowed(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"cannot be written; give a name that ends in \.nii\.gz, \.nrrd or \.mha"):
+        check_writable(tmp_path / name, (".nii.gz", ".nrrd", ".mha"))
+    check_writable(tmp_path / "O.NII.GZ", (".nii.gz", ".nrrd", ".mha"))
+
+
+@pytest.mark.parametrize("way", ["same", "relative", "hard link", "link", "linked folder", "in a folder"])
+def test_no_input_is_written_over_by_whatever_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    image, other = folder / "image.nii.gz", folder / "other.nii.gz"
+    for file in (image, other):
+        file.write_bytes(b"precious")
+    monkeypatch.chdir(folder)
+    output = {"same": image, "relative": Path("image.nii.gz"), "in a folder": image}.get(way, tmp_path / "out.nii.gz")
+    if way == "hard link":
+        os.link(image, output)
+    elif way == "link":
+        output.symlink_to(image)
+    elif way == "linked folder":
+        (tmp_path / "again").symlink_to(folder)
+        output = tmp_path / "again" / "image.nii.gz"
+    with pytest.raises(ValueError, match=r"is the input image\.nii\.gz, which would be lost"):
+        check_writable(output, inputs=[folder] if way == "in a folder" else [other, image])
+    check_writable(tmp_path / "elsewhere.nii.gz", inputs=[other, image, folder, tmp_path / "absent"])
+
+
+def test_a_full_disk_is_told_before_the_run(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"MB left and x needs more than .* MB; make room"):
+        check_writable(tmp_path / "x", needed_bytes=1 << 60)
+
+
+def test_a_folder_for_results_is_made_or_refused_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make_folder(tmp_path / "a" / "b").is_dir() and make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="is a file, and results need a folder"):
+        make_folder(tmp_path / "file")
+    with pytest.raises(OSError, match="cannot be made"):
+        make_folder(tmp_path / "file" / "below")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="nothing can be written to the folder"):
+        make_folder(tmp_path / "a")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems cannot be asked for a process")
+def test_what_a_killed_program_left_is_swept_and_what_another_writes_stays(tmp_path: Path) -> None:
+    kill_in_block = (
+        "import os, sys; from mednextseg.files import replacing\nwith replacing(sys.argv[1]) as t: t.touch(); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", kill_in_block, str(tmp_path / "case.nii.gz")], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with replacing(tmp_path / "other.json") as mine:
+        mine.touch()
+        write_text(tmp_path / "text.json", "")
+        assert mine.exists()
+    assert {file.name for file in tmp_path.iterdir()} == {"other.json", "text.json"}

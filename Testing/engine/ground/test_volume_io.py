@@ -161,9 +161,32 @@ def test_a_file_that_cannot_be_overwritten_stays_whole(tmp_path: Path, monkeypat
     assert os.listdir(tmp_path) == ["x.seg.nrrd"]
 
 
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha", ".seg.nrrd"])
+@pytest.mark.parametrize("lost", ["voxels", "place"])
+def test_what_a_writer_did_not_write_in_silence_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, lost: str
+) -> None:
+    (tmp_path / f"x{suffix}").write_bytes(b"old")
+    write = sitk.WriteImage
+
+    def on_a_full_disk(image: sitk.Image, name: str, **options: object) -> None:
+        damaged = sitk.Image(image)
+        if lost == "place":
+            damaged.SetOrigin((1, 2, 3))
+        else:
+            damaged[2, 1, 1] = 9
+        write(damaged, name, **options)
+
+    monkeypatch.setattr(sitk, "WriteImage", on_a_full_disk)
+    geometry = Geometry((5, 6, 7), OBLIQUE)
+    with pytest.raises(OSError, match="could not be written whole"):
+        write_segmentation(tmp_path / f"x{suffix}", np.ones(geometry.shape_kji, np.uint8), geometry, LABELS[:1])
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {f"x{suffix}": b"old"}
+
+
 @pytest.mark.parametrize("name", ["x.png", "x.seg", "x.mhd"])
 def test_other_formats_are_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=r"are written as \.seg\.nrrd"):
+    with pytest.raises(ValueError, match=r"ends in \.seg\.nrrd"):
         write_segmentation(tmp_path / name, np.zeros((2, 2, 2), np.uint8), Geometry((2, 2, 2), np.eye(4)), LABELS)
     assert os.listdir(tmp_path) == []
 

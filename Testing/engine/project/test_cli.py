@@ -73,6 +73,17 @@ def test_a_mistake_is_one_sentence_and_leaves_no_file(
     assert not output.exists()
 
 
+@pytest.mark.parametrize("name", ["in.nii.gz", "absent/out.nii.gz", "out.mhd"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_network_runs(
+    home: Path, capsys: pytest.CaptureFixture, name: str
+) -> None:
+    before = (home / "in.nii.gz").read_bytes()
+    assert main(["segment", str(home / "in.nii.gz"), "-o", str(home / name), "--model", "tiny"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("mednextseg: ") and len(said.splitlines()) == 1
+    assert (home / "in.nii.gz").read_bytes() == before
+
+
 def test_a_folder_of_cases_is_resumable_and_survives_a_bad_case(home: Path, capsys: pytest.CaptureFixture) -> None:
     cases, output = home / "cases", home / "results"
     cases.mkdir()

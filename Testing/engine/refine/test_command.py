@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from tiny_models import ball
 
 from mednextseg.cli import main
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
+from mednextseg.layered_segmentation import read_layered
 from mednextseg.refine import load_prompter
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.slices.slice_plane import plane_through
@@ -55,6 +57,34 @@ def test_a_journal_gives_the_identical_segment_and_keeps_the_others(recorded, ca
     assert [label.name for label in after.labels] == ["ball", "corner"]
     summary = json.loads(capsys.readouterr().out)
     assert (summary["actions"], summary["added"]) == (2, int((expected & (before != 1)).sum()))
+
+
+def test_layers_ids_and_tags_come_out_as_they_went_in(recorded) -> None:
+    folder, before, expected = recorded
+    layers_kji = np.stack([before == 1, np.ones(SHAPE_KJI, bool)], -1).astype(np.uint8)
+    image = sitk.GetImageFromArray(layers_kji, isVector=True)
+    image.CopyInformation(sitk.ReadImage(str(folder / "before.seg.nrrd")))
+    for number, name in enumerate(("ball", "ball")):
+        row = {"ID": f"Segment_{number}", "Name": name, "LabelValue": "1", "Layer": str(number), "Tags": f"A.B:{number}|"}
+        for key, text in {**row, "Color": "0.2 0.4 0.6"}.items():
+            image.SetMetaData(f"Segment{number}_{key}", text)
+    sitk.WriteImage(image, str(folder / "before.seg.nrrd"))
+    assert main(arguments(folder, "Segment_0")) == 0
+    after = read_layered(folder / "after.seg.nrrd")
+    assert np.array_equal(after.mask_kji(0), expected) and after.mask_kji(1).all()
+    assert [(s.id, s.label.name, s.fields["Tags"], s.fields["Color"]) for s in after.segments] == [
+        ("Segment_0", "ball", "A.B:0|", "0.2 0.4 0.6"),
+        ("Segment_1", "ball", "A.B:1|", "0.2 0.4 0.6"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["image.nrrd", "before.seg.nrrd"])
+def test_an_output_that_is_an_input_is_refused(recorded, capsys, name: str) -> None:
+    folder, _, _ = recorded
+    before = (folder / name).read_bytes()
+    assert main([*arguments(folder), "-o", str(folder / name)]) == 1
+    assert f"is the input {name}, which would be lost" in capsys.readouterr().err
+    assert (folder / name).read_bytes() == before
 
 
 def test_a_segment_that_is_not_there_is_named_with_those_that_are(recorded, capsys) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mednextseg.errors import Cancelled
+from mednextseg.files import check_writable
 from mednextseg.models.install.download import download
 from mednextseg.models.install.licenses import LicenseNotAcceptedError, check_license
 from mednextseg.models.install.package_zip import holds_package, unpack_zip, write_zip
@@ -101,15 +102,17 @@ def export_model(model: str | Path, target: str | Path) -> Path:
         model: id, id@version or folder.
         target: the zip; a folder gets a file named after the model.
     Raises:
-        ValueError: for an unknown or damaged model.
+        ValueError: for an unknown or damaged model, or a name that does not end in .zip.
+        FileNotFoundError, PermissionError, OSError: where the zip cannot be written.
     """
-    folder = find_model(model)
+    folder, target = find_model(model), Path(target)
+    if target.is_dir():
+        card = read_card(folder)
+        target = target / f"{package_folder_name(card.id, card.version)}.zip"
+    check_writable(target, (".zip",), needed_bytes=size_bytes(folder))
     problems = verify_model(folder)
     if problems:
         raise ValueError(f"the model {folder.name} is damaged: {'; '.join(problems)}; install it again before exporting it.")
-    card, target = read_card(folder), Path(target)
-    if target.is_dir():
-        target = target / f"{package_folder_name(card.id, card.version)}.zip"
     write_zip(folder, target)
     return target
 

@@ -1,0 +1,282 @@
+"""NIfTI-1 and NIfTI-2 files, read with all checks that their headers allow.
+
+ITK's own reader takes a file of the wrong name where A.nii lies beside A.nii.gz, and the voxels that a truncated file lacks for zeros.
+Which of the two placements (qform, sform) counts is as in ITK, and so as in Slicer.
+"""
+
+import logging
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from mednextseg.geometry import Geometry
+
+_LOG = logging.getLogger(__name__)
+_BLOCK_BYTES = 1 << 18
+_GZIP_MAGIC = b"\x1f\x8b"
+_BEST_COMPRESSION = 1032  # of zlib
+_HEADER_BYTES = {1: 348, 2: 540}
+_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+_OTHER_TYPES = {
+    1: "bits",
+    32: "complex numbers",
+    128: "RGB colors",
+    1536: "long floats",
+    1792: "complex numbers",
+    2304: "RGBA colors",
+}
+_MM_OF_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_PLACE_TOLERANCE_MM = 1e-2
+_LPS_AXES = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The fields that are used, of either version; `affines` are in mm, None where their code is 0."""
+
+    version: int
+    shape_ijk: tuple[int, ...]
+    dtype: np.dtype
+    voxel_offset: int
+    slope: float
+    intercept: float
+    pixdim: np.ndarray
+    qform: np.ndarray | None
+    sform: np.ndarray | None
+    sform_is_scanner: bool
+    unit_mm: float
+    is_pair: bool
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a file begins as NIfTI does, compressed or not; a name says nothing. Pairs (.hdr and .img) count by either file."""
+    header = _pair(path, ".hdr")
+    try:
+        with header.open("rb") as stream:
+            return _version_of(_Unpacked(stream).read_up_to(_HEADER_BYTES[2])) is not None
+    except (OSError, zlib.error, ValueError):
+        return False
+
+
+def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
+    """Read a scalar volume of three axes.
+
+    Returns:
+        volume_kji in the file's own voxel type (float32 or float64 where the header scales it), and its Geometry.
+    Raises:
+        ValueError: for a truncated or damaged file, other axes and voxel types, and a header without a valid place.
+    """
+    with _pair(path, ".hdr").open("rb") as stream:
+        unpacked = _Unpacked(stream)
+        header = _parsed(unpacked.read_up_to(_HEADER_BYTES[2]))
+        if not header.is_pair:
+            voxels = _voxels(unpacked, header, header.voxel_offset)
+    if header.is_pair:
+        with _pair(path, ".img").open("rb") as stream:
+            voxels = _voxels(_Unpacked(stream), header, header.voxel_offset)
+    return _scaled(voxels, header), _placed(path, header)
+
+
+class _Unpacked:
+    """The bytes of a file, unpacked where it is gzip (of any number of members), whose check sums are compared."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._is_packed = stream.read(2) == _GZIP_MAGIC
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        self.most_bytes = size * _BEST_COMPRESSION if self._is_packed else size
+        self._member = zlib.decompressobj(31) if self._is_packed else None
+        self._packed = b""
+        self._head = b""
+        self._done = 0
+
+    def read_up_to(self, count: int) -> bytes:
+        """The first `count` bytes, or all there are; they are read again by `fill`."""
+        while len(self._head) < count and (block := self._block(count - len(self._head))):
+            self._head += block
+        return self._head[:count]
+
+    def fill(self, target: memoryview, start: int) -> int:
+        """Copy the bytes from `start` on into `target`, and read to the end; returns how many there were for it."""
+        filled, position, block = 0, 0, self._head or self._block(_BLOCK_BYTES)
+        while block:
+            useful = block[max(0, start - position) :][: len(target) - filled]
+            target[filled : filled + len(useful)] = useful
+            filled, position = filled + len(useful), position + len(block)
+            if filled == len(target) and not self._is_packed:
+                break
+            block = self._block(_BLOCK_BYTES)
+        return filled
+
+    def _block(self, count: int) -> bytes:
+        if not self._is_packed:
+            return self._stream.read(count)
+        while self._member is not None:
+            self._packed = self._packed or self._stream.read(_BLOCK_BYTES)
+            if not self._packed:
+                raise ValueError("its compressed data end too early: it is truncated; get the file again")
+            block = self._member.decompress(self._packed, count)
+            self._packed = self._member.unconsumed_tail
+            if self._member.eof:
+                self._packed = self._member.unused_data or self._stream.read(_BLOCK_BYTES)
+                # What follows the last member is padding, which gzip ignores too.
+                self._member = zlib.decompressobj(31) if self._packed.startswith(_GZIP_MAGIC) else None
+            if block:
+                return block
+        return b""
+
+
+def _version_of(head: bytes) -> int | None:
+    for version, size in _HEADER_BYTES.items():
+        magic = head[344:348] if version == 1 else head[4:8]
+        wanted = (b"n+1\0", b"ni1\0") if version == 1 else (b"n+2\0", b"ni2\0")
+        if len(head) >= size and magic in wanted:
+            return version
+    return None
+
+
+def _parsed(head: bytes) -> _Header:
+    version = _version_of(head)
+    if version is None:
+        raise ValueError("its header is no NIfTI header")
+    order = "<" if int.from_bytes(head[:4], "little") == _HEADER_BYTES[version] else ">"
+    fields = np.frombuffer(head[: _HEADER_BYTES[version]], np.dtype(_layout(version)).newbyteorder(order))[0]
+    axes = int(fields["dim"][0])
+    if not 1 <= axes <= 7 or (fields["dim"][1 : axes + 1] < 1).any():
+        raise ValueError(f"its header names impossible axes ({fields['dim'].tolist()})")
+    code = int(fields["datatype"])
+    if code not in _TYPES:
+        raise ValueError(
+            f"its voxels are {_OTHER_TYPES.get(code, f'of the unknown type {code}')}; give a volume of plain numbers"
+        )
+    shape = tuple(int(n) for n in fields["dim"][1 : axes + 1])
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    unit_mm = _MM_OF_UNIT.get(int(fields["xyzt_units"]) & 7, 1.0)
+    sform = np.vstack([fields["srow"], [0, 0, 0, 1]]).astype(np.float64)
+    return _Header(
+        version,
+        shape,
+        np.dtype(_TYPES[code]).newbyteorder(order),
+        int(fields["vox_offset"]),
+        float(fields["scl_slope"]),
+        float(fields["scl_inter"]),
+        fields["pixdim"].astype(np.float64),
+        _in_mm(_qform(fields), unit_mm) if fields["qform_code"] > 0 else None,
+        _in_mm(sform, unit_mm) if fields["sform_code"] > 0 else None,
+        int(fields["sform_code"]) == 1,
+        unit_mm,
+        head[344:347] == b"ni1" or head[4:7] == b"ni2",
+    )
+
+
+def _layout(version: int) -> dict:
+    """Names, types and byte offsets of the fields that are used."""
+    if version == 1:
+        table = {
+            "dim": ("8i2", 40), "datatype": ("i2", 70), "pixdim": ("8f4", 76), "vox_offset": ("f4", 108), "scl_slope": ("f4", 112),
+            "scl_inter": ("f4", 116), "xyzt_units": ("u1", 123), "qform_code": ("i2", 252), "sform_code": ("i2", 254),
+            "quatern": ("3f4", 256), "qoffset": ("3f4", 268), "srow": ("(3,4)f4", 280),
+        }  # fmt: skip
+    else:
+        table = {
+            "dim": ("8i8", 16), "datatype": ("i2", 12), "pixdim": ("8f8", 104), "vox_offset": ("i8", 168), "scl_slope": ("f8", 176),
+            "scl_inter": ("f8", 184), "xyzt_units": ("i4", 500), "qform_code": ("i4", 344), "sform_code": ("i4", 348),
+            "quatern": ("3f8", 352), "qoffset": ("3f8", 376), "srow": ("(3,4)f8", 400),
+        }  # fmt: skip
+    kinds, offsets = zip(*table.values(), strict=True)
+    return {"names": list(table), "formats": list(kinds), "offsets": list(offsets), "itemsize": _HEADER_BYTES[version]}
+
+
+def _voxels(unpacked: _Unpacked, header: _Header, offset: int) -> np.ndarray:
+    if len(header.shape_ijk) != 3:
+        size = " x ".join(str(n) for n in header.shape_ijk)
+        raise ValueError(f"it has {len(header.shape_ijk)} axes ({size}); give a volume with three")
+    if offset < 0:
+        raise ValueError(f"its header places the voxels at byte {offset}")
+    wanted = int(np.prod(header.shape_ijk, dtype=object)) * header.dtype.itemsize
+    if wanted > unpacked.most_bytes:
+        raise ValueError(f"it is truncated (its voxels take {wanted} bytes, and it has fewer); get the file again")
+    voxels = np.empty(header.shape_ijk[::-1], header.dtype)
+    found = unpacked.fill(memoryview(voxels.reshape(-1).view(np.uint8)), offset)
+    if found < wanted:
+        raise ValueError(f"it is truncated ({found} of {wanted} bytes of voxels are there); get the file again")
+    return voxels
+
+
+def _scaled(voxels_kji: np.ndarray, header: _Header) -> np.ndarray:
+    voxels_kji = voxels_kji.astype(header.dtype.newbyteorder("="), copy=False)
+    slope, intercept = header.slope, 0.0 if np.isnan(header.intercept) else header.intercept
+    if np.isinf(slope) or np.isinf(intercept):
+        raise ValueError(f"its header scales the voxels by {slope:g} and adds {intercept:g}; correct the file")
+    if np.isnan(slope) or slope == 0 or (slope, intercept) == (1.0, 0.0):
+        return voxels_kji
+    scaled = np.empty(voxels_kji.shape, np.float64 if voxels_kji.dtype.itemsize >= 4 else np.float32)
+    for k, plane in enumerate(voxels_kji):
+        scaled[k] = plane * np.float64(slope) + intercept
+    return scaled
+
+
+def _placed(path: Path, header: _Header) -> Geometry:
+    """Where the volume lies; what two statements of the header contradict is said."""
+    shape_kji, spacing = header.shape_ijk[::-1], header.pixdim[1:4] * header.unit_mm
+    if not np.isfinite(spacing).all() or (spacing == 0).any():
+        raise ValueError(f"its voxel spacing (pixdim) is {spacing.tolist()} mm; correct it in the file")
+    if (spacing < 0).any():
+        _LOG.warning("%s: its voxel spacing (pixdim) is negative, which was taken as positive.", path)
+    if header.unit_mm != 1.0:
+        _LOG.warning("%s: its lengths are in %s, by its header; they were read so.", path, "m" if header.unit_mm > 1 else "um")
+    if header.qform is None and header.sform is None:
+        _LOG.warning(
+            "%s: its header does not say where the patient lies; the axes were taken as left, posterior, superior.", path
+        )
+        return Geometry(shape_kji, _LPS_AXES * np.append(np.abs(spacing), 1.0))
+    takes_sform = header.sform is not None and (header.qform is None or header.sform_is_scanner)
+    taken = Geometry(shape_kji, header.sform if takes_sform else header.qform)
+    if header.qform is not None and header.sform is not None:
+        _say_difference(path, taken, Geometry(shape_kji, header.qform if takes_sform else header.sform), takes_sform)
+    return taken
+
+
+def _say_difference(path: Path, taken: Geometry, other: Geometry, takes_sform: bool) -> None:
+    distance_mm = float(np.linalg.norm(taken.corners_ras() - other.corners_ras(), axis=1).max())
+    if distance_mm > max(_PLACE_TOLERANCE_MM, 1e-5 * np.abs(taken.corners_ras()).max()):
+        names = ("sform", "qform") if takes_sform else ("qform", "sform")
+        _LOG.warning(
+            "%s: its qform and sform differ by up to %.3g mm; the %s was taken and not the %s.", path, distance_mm, *names
+        )
+
+
+def _qform(fields: np.void) -> np.ndarray:
+    b, c, d = fields["quatern"].astype(np.float64)
+    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    norm = np.sqrt(a * a + b * b + c * c + d * d)
+    a, b, c, d = np.array([a, b, c, d]) / norm
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    matrix = np.eye(4)
+    handedness = -1.0 if fields["pixdim"][0] < 0 else 1.0
+    matrix[:3, :3] = rotation * np.abs(fields["pixdim"][1:4].astype(np.float64)) * [1, 1, handedness]
+    matrix[:3, 3] = fields["qoffset"]
+    return matrix
+
+
+def _in_mm(matrix: np.ndarray, unit_mm: float) -> np.ndarray:
+    scaled = matrix.copy()
+    scaled[:3] *= unit_mm
+    return scaled
+
+
+def _pair(path: Path, suffix: str) -> Path:
+    """The other file of an .hdr and .img pair, where the path is one of them."""
+    return path.with_suffix(suffix) if path.suffix.lower() in (".hdr", ".img") else path
