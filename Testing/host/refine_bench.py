@@ -8,6 +8,7 @@ from MedNeXtSegmentLib.Refine import RefineLogic as refineLogicModule
 TIMEOUT_S = 120
 SHAPE_KJI = (30, 40, 40)
 CENTER_RAS = np.array([3.0, -4.0, 5.0])
+CENTRE_RAS = CENTER_RAS  # the name that scripts outside the project import
 RADIUS_MM = 12.0
 
 

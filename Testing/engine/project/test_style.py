@@ -16,10 +16,11 @@ BRITISH = (
     "minimise maximise misspelt modelled neighbour normalis optimise organise randomis realise recognis serialis standardis summaris "
     "visualis"
 ).split()
-# Words of files that users already have, read under these names for good.
+# Words of files and scripts that users already have, read under these names for good.
 STORED = {
     "MedNeXtSegment/mednextseg/adapt/click_net/recipe.py": ("licence", "unlabelled_volumes"),
     "MedNeXtSegment/mednextseg/adapt/click_net/training.py": ("licence",),
+    "Testing/host/refine_bench.py": ("CENTRE_RAS",),
 }
 
 
