@@ -42,6 +42,7 @@ bench: setup build/bench/.ready
 	$(BIN)/python Testing/benchmarks/network_benchmark.py --quick --output build/bench_network.json
 	$(BIN)/python Testing/benchmarks/pipeline_benchmark.py --quick --output build/bench_pipeline.json
 	$(BIN)/python Testing/benchmarks/pipeline_phases.py --quick
+	$(BIN)/python Testing/benchmarks/training_benchmark.py --quick --output build/bench_training.json
 
 # The pictures of the Evaluate tab show data from the folder beside the checkout; make pictures MEDNEXTSEG_SHARED=... where it lies elsewhere.
 MEDNEXTSEG_SHARED ?= ../shared

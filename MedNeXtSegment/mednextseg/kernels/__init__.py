@@ -1,4 +1,4 @@
-"""The fast path of the networks: the results of the plain modules in networks/, in less time and less memory."""
+"""The fast path of the networks: the results and gradients of the plain modules in networks/, in less time and less memory."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from mednextseg.kernels.cpu.engine import MedNeXtEngine, is_supported
+from mednextseg.kernels.cpu.gradients.network import TrainableMedNeXt
 from mednextseg.kernels.cuda.support import verified_engine
 from mednextseg.kernels.mps.support import verified_runner
 from mednextseg.kernels.plain import PlainRunner
 
-__all__ = ["accelerate"]
+__all__ = ["accelerate", "trainable"]
 
 # By kind of device. The transposed 3D convolution of MPS takes float32 only, also under autocast (pytorch/pytorch issue 160739).
 _DTYPES = {
@@ -55,3 +56,21 @@ def accelerate(
     if device.type == "cuda" and (engine := verified_engine(module, device, dtype)):
         return engine
     return PlainRunner(module, device, dtype)
+
+
+def trainable(module: nn.Module) -> Callable[[Tensor], Tensor | list[Tensor]]:
+    """The fastest exact way to call a network whose gradients are wanted.
+
+    A 3D MedNeXt on the processor gets gradients of our own, equal to PyTorch's up to rounding; everything else, also a network
+    that trades time for memory (`gradient_checkpointing`), is returned as it is. The parameters are the module's at each call:
+    optimizers, checkpoints and averages work on the module as ever.
+
+    Args:
+        module: a network on its device.
+    Returns:
+        x (N, channels, K, J, I) -> what module(x) returns, for `backward`.
+    """
+    on_processor = all(parameter.device.type == "cpu" for parameter in module.parameters())
+    if on_processor and is_supported(module) and not module.gradient_checkpointing:
+        return TrainableMedNeXt(module)
+    return module

@@ -17,6 +17,7 @@ from mednextseg.adapt.mednext.dataset import LabeledDataset, load_case
 from mednextseg.adapt.mednext.losses import segmentation_loss
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.resumable_training import LOG_FILE, ResumableTraining
+from mednextseg.kernels import trainable
 from mednextseg.networks.mednext import build_mednext
 
 _GRADIENT_NORM_LIMIT = 12.0  # as in nnU-Net's trainers
@@ -49,13 +50,14 @@ class Trainer(ResumableTraining):
         network = build_mednext(
             recipe.variant, recipe.kernel_size, len(dataset.channels), self.num_classes, deep_supervision=True
         )
-        # Channels-last is the layout in which depthwise convolutions are fast, forwards and backwards.
+        # Channels-last is the layout in which depthwise convolutions are fast.
         network = network.to(self.device, memory_format=torch.channels_last_3d)
         optimizer = torch.optim.AdamW(
             network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, eps=recipe.adam_eps
         )
         self.loss = segmentation_loss()
         super().__init__(folder, network, optimizer, recipe.ema_decay)
+        self._logits = trainable(self.network)
 
     def _train(self) -> None:
         training = [load_case(case, self.recipe) for case in self.dataset.training]
@@ -82,7 +84,7 @@ class Trainer(ResumableTraining):
         image = image.to(self.device, memory_format=torch.channels_last_3d)
         # Not on the CPU, where bfloat16 autocast was measured slower than float32 (docs/developers/decisions.md).
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            outputs = self.network(image)
+            outputs = self._logits(image)
         loss = self.loss([output.float() for output in outputs], label.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

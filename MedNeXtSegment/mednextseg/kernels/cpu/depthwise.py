@@ -45,15 +45,36 @@ class Phase:
     weight: Tensor
     padding_kji: Parity
 
+    def convolve(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(N, C, n_k, n_j, n_i) -> the phase: along an axis n even outputs or n - 1 odd ones."""
+        if self.weight[0, 0].numel() == 1:  # oneDNN has no depthwise kernel of a single tap
+            scaled = x * self.weight.view(1, -1, 1, 1, 1)
+            return scaled if bias is None else scaled.add_(bias.view(1, -1, 1, 1, 1))
+        return F.conv3d(x, self.weight, bias, padding=self.padding_kji, groups=self.weight.shape[0])
+
+    def convolve_back(self, gradient: Tensor) -> Tensor:
+        """Gradient of the phase (N, C, ...) -> its share of the gradient of x."""
+        mirrored = channels_last(self.weight.flip(2, 3, 4), self.weight.dtype)
+        padding = tuple(taps - 1 - before for taps, before in zip(self.weight.shape[2:], self.padding_kji, strict=True))
+        return Phase(self.parity_kji, mirrored, padding).convolve(gradient)
+
+
+def transposed_phases(weight: Tensor, dtype: torch.dtype) -> list[Phase]:
+    """The eight phases of a transposed depthwise convolution of weight (C, 1, k, k, k), k odd and at least 3."""
+    return [_phase(weight.detach().to(dtype), parity) for parity in product((0, 1), repeat=3)]
+
+
+def first_tap(kernel: int, parity: int) -> int:
+    """The taps that reach the outputs of a parity are this one and every second one from it."""
+    return (parity + kernel // 2) % 2
+
 
 class TransposedDepthwise:
     """A transposed depthwise convolution of stride 2 and odd kernel >= 3, weights copied from an nn.ConvTranspose3d."""
 
     def __init__(self, conv: nn.ConvTranspose3d, dtype: torch.dtype) -> None:
         self.bias = conv.bias.detach().to(dtype, copy=True)
-        self.groups = conv.groups
-        weight = conv.weight.detach().to(dtype)
-        self.phases = [self._phase(weight, parity) for parity in product((0, 1), repeat=3)]
+        self.phases = transposed_phases(conv.weight, dtype)
 
     def __call__(self, rows: Rows) -> dict[Parity, Rows]:
         """Every output voxel 2 m + parity, m from 0: n voxels of an axis give n even and n - 1 odd outputs.
@@ -62,29 +83,25 @@ class TransposedDepthwise:
             parity_kji -> rows of that phase; phases without any voxel are left out.
         """
         return {
-            phase.parity_kji: self._run(phase, rows)
-            for phase in self.phases
-            if all(n > parity for n, parity in zip(rows.grid_kji, phase.parity_kji, strict=True))
+            phase.parity_kji: Rows.from_volume(phase.convolve(rows.volume, self.bias))
+            for phase in phases_with_voxels(self.phases, rows.grid_kji)
         }
 
-    def _phase(self, weight: Tensor, parity_kji: Parity) -> Phase:
-        for axis, parity in enumerate(parity_kji, start=2):
-            kernel = weight.shape[axis]
-            first = (parity + kernel // 2) % 2
-            taps = torch.arange(first, kernel, 2).flip(0)
-            weight = weight.index_select(axis, taps)
-        # An even output has as many input neighbors on either side; an odd one sits half-way, its n - 1 outputs need one less.
-        padding = tuple((taps - 1) // 2 for taps in weight.shape[2:])
-        return Phase(parity_kji, channels_last(weight, weight.dtype), padding)
 
-    def _run(self, phase: Phase, rows: Rows) -> Rows:
-        if phase.weight[0, 0].numel() == 1:  # oneDNN has no depthwise kernel of a single tap
-            scale = phase.weight.flatten()
-            return Rows(torch.addcmul(self.bias, rows.values, scale), rows.grid_kji)
-        y = F.conv3d(rows.volume, phase.weight, self.bias, padding=phase.padding_kji, groups=self.groups)
-        return Rows.from_volume(y)
+def phases_with_voxels(phases: list[Phase], grid_kji: Parity) -> list[Phase]:
+    """The phases that an input of this grid has: a single voxel has no odd outputs."""
+    return [phase for phase in phases if all(n > p for n, p in zip(grid_kji, phase.parity_kji, strict=True))]
 
 
 def channels_last(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """A copy of a convolution weight in the layout of the activations."""
     return weight.detach().to(dtype, copy=True).contiguous(memory_format=torch.channels_last_3d)
+
+
+def _phase(weight: Tensor, parity_kji: Parity) -> Phase:
+    for axis, parity in enumerate(parity_kji, start=2):
+        kernel = weight.shape[axis]
+        weight = weight.index_select(axis, torch.arange(first_tap(kernel, parity), kernel, 2).flip(0))
+    # An even output has as many input neighbors on either side; an odd one sits half-way, its n - 1 outputs need one less.
+    padding = tuple((taps - 1) // 2 for taps in weight.shape[2:])
+    return Phase(parity_kji, channels_last(weight, weight.dtype), padding)

@@ -11,17 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def linear(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def linear(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """rows @ weight.T + bias.
 
     Args:
-        rows: (V, C_in). weight: (C_out, C_in) of the same dtype. bias: (C_out,).
+        rows: (V, C_in). weight: (C_out, C_in) of the same dtype. bias: (C_out,) or None.
     Returns:
         (V, C_out) of the dtype of the rows.
     """
     if onednn_linear_works(rows.dtype):
         return _onednn_linear(rows, weight, bias, "none")
-    return F.linear(rows, weight, bias.to(rows.dtype))
+    return F.linear(rows, weight, None if bias is None else bias.to(rows.dtype))
 
 
 def linear_gelu(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -50,5 +50,5 @@ def onednn_linear_works(dtype: torch.dtype) -> bool:
     )
 
 
-def _onednn_linear(rows: Tensor, weight: Tensor, bias: Tensor, activation: str) -> Tensor:
+def _onednn_linear(rows: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, activation, [], "none")
