@@ -61,13 +61,14 @@ def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], ou
     from dataclasses import replace  # noqa: PLC0415
 
     from mednextseg.cases.channels import read_channels  # noqa: PLC0415
+    from mednextseg.labels.names import names_in  # noqa: PLC0415
     from mednextseg.segment.auto_segmenter import segment  # noqa: PLC0415
     from mednextseg.segment.recipe import SegmentRecipe  # noqa: PLC0415
     from mednextseg.segmentation_io import check_output, write_segmentation  # noqa: PLC0415
 
     recipe = SegmentRecipe.from_json(options.recipe) if options.recipe else SegmentRecipe()
     recipe = replace(recipe, tta=True) if options.tta else recipe
-    names = [name.strip() for name in options.labels.split(",")] if options.labels else None
+    names = None if options.labels is None else names_in(options.labels, [label.name for label in model.card.labels])
     start = time.perf_counter()
     volume, geometry = read_channels(inputs)
     check_output(output, inputs, geometry)

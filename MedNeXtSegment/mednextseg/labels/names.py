@@ -203,6 +203,31 @@ def table_from_json(raw: Mapping[str, int | Sequence[int]] | str) -> LabelTable:
     return table
 
 
+def names_in(text: str, known: Collection[str]) -> list[str]:
+    """The names of a comma-separated list, among which may be known names that have commas of their own; blanks around names do not count.
+
+    Raises:
+        ValueError: for a list without names.
+    """
+    parts = text.split(",")
+    # From the end: the way to divide what follows that has the fewest unknown names, then the fewest names.
+    ways: list[tuple[int, int, list[str]]] = [(0, 0, [])]
+    for start in range(len(parts) - 1, -1, -1):
+        names = ((",".join(parts[start:stop]).strip(), ways[len(parts) - stop]) for stop in range(start + 1, len(parts) + 1))
+        ways.append(
+            min(
+                (unknown + (name not in known), count + 1, [name, *rest])
+                for name, (unknown, count, rest) in names
+                if name in known or "," not in name
+            )
+        )
+    names = ways[-1][2]
+    names = [name for name in names if name or name in known]
+    if not names:
+        raise ValueError(f"the list {text!r} holds no names; give them separated by commas.")
+    return names
+
+
 def _by_key(table: LabelTable, side: str) -> dict[str, str]:
     keys: dict[str, str] = {}
     for name in table:

@@ -4,17 +4,16 @@ Light on purpose (standard library only): Slicer's process reads cards too.
 """
 
 import json
-import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from mednextseg.files import write_text
+from mednextseg.json_values import json_list, json_object, number, read_json, text, whole_number, yes_or_no
 from mednextseg.labels.label import Label
+from mednextseg.models.card_check import LARGEST_LABEL, check_card
 from mednextseg.models.normalization import Normalization
 
 CARD_FILE, WEIGHTS_FILE, LICENSE_FILE = "card.json", "weights.safetensors", "LICENSE"
-TASKS = ("segment", "refine")
-_ID_PATTERN = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,11 @@ class Postprocessing:
     min_volume_mm3: float = 0.0
     fill_holes: bool = False
 
+    def __post_init__(self) -> None:
+        yes_or_no(self.keep_largest, "keep_largest of a label's clean-up")
+        yes_or_no(self.fill_holes, "fill_holes of a label's clean-up")
+        number(self.min_volume_mm3, "min_volume_mm3 of a label's clean-up", low=0)
+
 
 @dataclass(frozen=True)
 class ComponentRule:
@@ -52,11 +56,16 @@ class ComponentRule:
     def __post_init__(self) -> None:
         if self.connectivity not in ("faces", "corners"):
             raise ValueError(f'a component rule\'s connectivity must be "faces" or "corners", got {self.connectivity!r}.')
+        for name in self.labels:
+            text(name, "a label of a component rule")
+        if self.keep_from_mm3 is not None:
+            number(self.keep_from_mm3, "keep_from_mm3 of a component rule", low=0)
 
     @classmethod
     def from_dict(cls, raw: dict) -> "ComponentRule":
-        """From JSON values."""
-        return cls(**{**raw, "labels": tuple(raw["labels"])})
+        """From JSON values; ValueError or TypeError for other fields or values."""
+        raw = json_object(raw, "a component rule")
+        return cls(**{**raw, "labels": tuple(json_list(raw.get("labels"), "labels of a component rule"))})
 
 
 @dataclass(frozen=True)
@@ -161,9 +170,9 @@ def read_card(folder: str | Path) -> ModelCard:
     if not path.is_file():
         raise ValueError(f"{folder} is not a model package: it has no {CARD_FILE}.")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
     except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); install the model again.") from error
+        raise ValueError(f"{str(error).removesuffix('.')}; install the model again.") from error
     return card_from_dict(raw, source=str(path))
 
 
@@ -179,8 +188,7 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
     Raises:
         ValueError: naming `source` and the field that is missing or wrong.
     """
-    if not isinstance(raw, dict):
-        raise ValueError(f"{source} must hold one JSON object, got {type(raw).__name__}.")
+    raw = json_object(raw, source)
     required = [f.name for f in fields(ModelCard) if f.name in _REQUIRED]
     missing = [name for name in required if name not in raw]
     if missing:
@@ -188,63 +196,47 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
     known = {f.name for f in fields(ModelCard)} - {"extra"}
     values = {name: _frozen(value) for name, value in raw.items() if name in known}
     try:
-        values["channels"] = tuple(_channel(channel) for channel in raw["channels"])
-        values["labels"] = tuple(_label(label) for label in raw["labels"])
-        values["component_rules"] = tuple(ComponentRule.from_dict(rule) for rule in raw.get("component_rules", ()))
-        values["postprocessing"] = {name: Postprocessing(**p) for name, p in raw.get("postprocessing", {}).items()}
+        values["channels"] = tuple(_channel(channel) for channel in json_list(raw["channels"], "channels"))
+        values["labels"] = tuple(_label(label) for label in json_list(raw["labels"], "labels"))
+        rules = json_list(raw.get("component_rules", ()), "component_rules")
+        values["component_rules"] = tuple(ComponentRule.from_dict(rule) for rule in rules)
+        cleaned = json_object(raw.get("postprocessing", {}), "postprocessing")
+        values["postprocessing"] = {
+            name: Postprocessing(**json_object(p, f"clean-up of {name}")) for name, p in cleaned.items()
+        }
         for name in ("metrics", "training_data"):
-            values[name] = tuple(raw.get(name, ()))
+            values[name] = tuple(json_object(entry, f"an entry of {name}") for entry in json_list(raw.get(name, ()), name))
         card = ModelCard(**values, extra={name: value for name, value in raw.items() if name not in known})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{source} has a field of the wrong form: {error}.") from error
-    _validate(card, source)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{source} has a field of the wrong form: {str(error).removesuffix('.')}.") from error
+    check_card(card, source)
     return card
 
 
 _REQUIRED = frozenset(
     ("id", "version", "title", "task", "family", "architecture", "channels", "labels", "weights_sha256", "weights_license")
 )
-_REQUIRED_TO_SEGMENT = ("spacing_kji_mm", "patch_size_kji")
-_CHOICES = {
-    "task": TASKS,
-    "normalization_region": ("volume", "roi"),
-    "padding": ("edge", "zero"),
-    "average": ("logits", "probabilities"),
-    "activation": ("softmax", "sigmoid"),
-}
 
 
-def _validate(card: ModelCard, source: str) -> None:
-    if not _ID_PATTERN.match(card.id):
-        raise ValueError(f"{source}: the id must be lower-case letters, digits, dots and dashes, got {card.id!r}.")
-    for name, allowed in _CHOICES.items():
-        if getattr(card, name) not in allowed:
-            raise ValueError(f"{source}: {name} must be one of {', '.join(allowed)}, got {getattr(card, name)!r}.")
-    if not 0 <= card.overlap < 1:
-        raise ValueError(f"{source}: the overlap must be at least 0 and below 1, got {card.overlap}.")
-    if card.task == "segment":
-        missing = [name for name in _REQUIRED_TO_SEGMENT if getattr(card, name) is None]
-        if missing:
-            raise ValueError(f"{source} lacks {', '.join(missing)}, which a model that segments needs.")
-        values = [label.value for label in card.labels]
-        if len(set(values)) != len(values) or 0 in values or not values:
-            raise ValueError(f"{source}: label values must be positive and each used once, got {values}.")
-        if len({label.name for label in card.labels}) != len(values):
-            raise ValueError(f"{source}: two labels have the same name.")
-        cleaned = {name for rule in card.component_rules for name in rule.labels} | set(card.postprocessing)
-        if unknown := cleaned - {label.name for label in card.labels}:
-            raise ValueError(f"{source} cleans up {', '.join(sorted(unknown))}, which is none of its labels.")
-    if not card.weights_sha256 or any(not re.fullmatch(r"[0-9a-f]{64}", digest) for digest in card.weights_sha256):
-        raise ValueError(f"{source}: weights_sha256 must list one SHA-256 for each weights file.")
+def _channel(raw: object) -> Channel:
+    raw = json_object(raw, "a channel")
+    name, modality = text(raw["name"], "a channel's name"), text(raw["modality"], "a channel's modality")
+    return Channel(name, modality, Normalization(**json_object(raw["normalization"], f"the normalization of {name}")))
 
 
-def _channel(raw: dict) -> Channel:
-    return Channel(raw["name"], raw["modality"], Normalization(**raw["normalization"]))
-
-
-def _label(raw: dict) -> Label:
-    terminology = {role: tuple(code) for role, code in raw.get("terminology", {}).items()}
-    return Label(int(raw["value"]), raw["name"], tuple(raw["color"]), terminology)
+def _label(raw: object) -> Label:
+    raw = json_object(raw, "a label")
+    name = text(raw["name"], "a label's name")
+    color = tuple(
+        whole_number(part, f"the color of {name}", 0, 255) for part in json_list(raw["color"], f"the color of {name}")
+    )
+    if len(color) != 3:
+        raise ValueError(f"the color of {name} must be red, green and blue, got {list(color)}")
+    codes = json_object(raw.get("terminology", {}), f"the terminology of {name}")
+    terminology = {
+        role: tuple(text(part, f"{role} of {name}") for part in json_list(code, role)) for role, code in codes.items()
+    }
+    return Label(whole_number(raw["value"], f"the value of {name}", 1, LARGEST_LABEL), name, color, terminology)
 
 
 def _frozen(value: object) -> object:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mednextseg.json_values import number, yes_or_no
+
 SCHEMES = ("ct", "clip_zscore", "percentile_zscore", "zscore", "zscore_nonzero", "minmax", "none")
 
 
@@ -25,5 +27,11 @@ class Normalization:
     masked: bool = False
 
     def __post_init__(self) -> None:
-        if self.scheme not in SCHEMES:
+        if not isinstance(self.scheme, str) or self.scheme not in SCHEMES:
             raise ValueError(f"unknown normalization {self.scheme!r}; allowed: {', '.join(SCHEMES)}.")
+        lower, upper = (number(getattr(self, name), f"{name} of a normalization") for name in ("lower", "upper"))
+        if lower > upper:
+            raise ValueError(f"a normalization must have lower <= upper, got {lower:g} and {upper:g}.")
+        number(self.mean, "mean of a normalization")
+        number(self.std, "std of a normalization", low=0)
+        yes_or_no(self.masked, "masked of a normalization")

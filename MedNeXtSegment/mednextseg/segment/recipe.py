@@ -1,11 +1,14 @@
 """What a run is asked to do beyond naming a model: the JSON that panel, console and command line share."""
 
-import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
+from mednextseg.json_values import json_list, json_object, number, one_of, read_json, text, whole_number, yes_or_no
 from mednextseg.models.model_card import ComponentRule, ModelCard, Postprocessing
 from mednextseg.models.normalization import Normalization
+
+_WINDOW_POLICIES = ("full",)
+_PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,15 @@ class SegmentRecipe:
     postprocessing: dict[str, Postprocessing] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.overlap is not None and not 0 <= self.overlap < 1:
+        if self.overlap is not None and not 0 <= number(self.overlap, "the recipe's overlap") < 1:
             raise ValueError(f"the recipe's overlap must be at least 0 and below 1, got {self.overlap}.")
-        if self.batch_size < 1:
-            raise ValueError(f"the recipe's batch_size must be at least 1, got {self.batch_size}.")
-        if self.window_policy not in ("full",):
-            raise ValueError(f'the recipe\'s window_policy must be "full", got {self.window_policy!r}.')
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f'the recipe\'s precision must be "fp32" or "bf16", got {self.precision!r}.')
+        for name in ("tta", "ensemble"):
+            yes_or_no(getattr(self, name), f"the recipe's {name}")
+        for view in self.tta_views or ():
+            text(view, "a view of the recipe's tta_views")
+        object.__setattr__(self, "batch_size", whole_number(self.batch_size, "the recipe's batch_size", 1))
+        one_of(self.window_policy, "the recipe's window_policy", _WINDOW_POLICIES)
+        one_of(self.precision, "the recipe's precision", _PRECISIONS)
 
     @classmethod
     def from_dict(cls, raw: dict) -> "SegmentRecipe":
@@ -53,30 +57,31 @@ class SegmentRecipe:
         Raises:
             ValueError: for a field that recipes do not have, or a value that is not allowed.
         """
+        raw = json_object(raw, "a recipe")
         known = {f.name for f in fields(cls)}
         unknown = set(raw) - known
         if unknown:
             raise ValueError(f"a recipe has no field {', '.join(sorted(unknown))}; it has: {', '.join(sorted(known))}.")
         values = dict(raw)
         try:
-            values["postprocessing"] = {n: Postprocessing(**step) for n, step in raw.get("postprocessing", {}).items()}
-            values["normalization"] = {n: Normalization(**scaling) for n, scaling in raw.get("normalization", {}).items()}
+            for name, of_one in (("postprocessing", Postprocessing), ("normalization", Normalization)):
+                table = json_object(raw.get(name, {}), f"the recipe's {name}")
+                values[name] = {
+                    key: of_one(**json_object(entry, f"the recipe's {name} of {key}")) for key, entry in table.items()
+                }
             if raw.get("component_rules") is not None:
-                values["component_rules"] = tuple(ComponentRule.from_dict(rule) for rule in raw["component_rules"])
+                rules = json_list(raw["component_rules"], "the recipe's component_rules")
+                values["component_rules"] = tuple(ComponentRule.from_dict(rule) for rule in rules)
             if raw.get("tta_views") is not None:
-                values["tta_views"] = tuple(raw["tta_views"])
+                values["tta_views"] = tuple(json_list(raw["tta_views"], "the recipe's tta_views"))
             return cls(**values)
-        except (TypeError, AttributeError, KeyError) as error:
+        except TypeError as error:  # of a field that the part of a recipe does not have
             raise ValueError(f"the recipe has a field of the wrong form: {error}.") from error
 
     @classmethod
     def from_json(cls, path: str | Path) -> "SegmentRecipe":
         """Read a recipe file; raises ValueError as `from_dict` does, and for a file that is not JSON."""
-        try:
-            raw = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not valid JSON ({error}).") from error
-        return cls.from_dict(raw)
+        return cls.from_dict(read_json(path))
 
     def to_dict(self) -> dict:
         """The recipe as JSON-ready values."""

@@ -15,6 +15,7 @@ from mednextseg.labels.names import (
     canonical_name,
     join_labels,
     label_table,
+    names_in,
     table_from_json,
 )
 from mednextseg.labels.tables import LABEL_TABLES
@@ -181,3 +182,24 @@ def test_totalsegmentators_tables_are_those_of_its_class_map(table: str, task: s
     class_map = json.loads((shared_data / "totalseg_example" / "class_map.json").read_text(encoding="utf-8"))[task]
     for name, (value,) in LABEL_TABLES[table].items():
         assert canonical_name(class_map[str(value)]) == canonical_name(name)
+
+
+_NAMES = st.lists(
+    st.text("ab, /", min_size=1, max_size=6).map(str.strip).filter(bool), min_size=1, max_size=4, unique_by=lambda n: n
+)
+
+
+@given(_NAMES, st.sampled_from([",", ", ", " , "]))
+def test_a_list_of_names_may_hold_names_with_commas(names: list[str], comma: str) -> None:
+    text = comma.join(names)
+    found = names_in(text, names)
+    assert set(found) <= set(names) and "".join(",".join(found).split()) == "".join(text.split())
+    if not any("," in name for name in names):
+        assert found == names
+
+
+def test_a_name_that_is_not_known_stays_and_an_empty_list_is_refused() -> None:
+    known = ["left/right, lobe", "organ"]
+    assert names_in("organ, left/right, lobe,nope", known) == ["organ", "left/right, lobe", "nope"]
+    with pytest.raises(ValueError, match="holds no names"):
+        names_in(" ,", known)

@@ -39,7 +39,7 @@ def test_a_card_survives_the_file_with_fields_of_the_future(package: Path) -> No
         ({"overlap": 1}, "overlap must be at least 0 and below 1"),
         ({"id": "Has Spaces"}, "id must be lower-case"),
         ({"weights_sha256": ["123"]}, "one SHA-256"),
-        ({"labels": [{"value": 0, "name": "x", "color": [1, 2, 3]}]}, "label values must be positive"),
+        ({"labels": [{"value": 0, "name": "x", "color": [1, 2, 3]}]}, "the value of x must be a whole number from 1"),
         ({"labels": [{"name": "x", "color": [1, 2, 3]}]}, "wrong form"),
         (
             {"channels": [{"name": "MR", "modality": "MR", "normalization": {"scheme": "magic"}}]},

@@ -1,0 +1,99 @@
+"""What a model card may say: the type of every field, and what the fields must have in common. Standard library only."""
+
+import re
+from typing import TYPE_CHECKING
+
+from mednextseg.json_values import json_list, json_object, number, one_of, shown, text, whole_number, yes_or_no
+
+if TYPE_CHECKING:
+    from mednextseg.models.model_card import ModelCard
+
+TASKS = ("segment", "refine")
+# Labelmaps are written with 16 bits.
+LARGEST_LABEL = 32767
+_ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_CHOICES = {
+    "task": TASKS,
+    "normalization_region": ("volume", "roi"),
+    "padding": ("edge", "zero"),
+    "average": ("logits", "probabilities"),
+    "activation": ("softmax", "sigmoid"),
+}
+_TEXTS = (
+    "version", "title", "family", "weights_license", "description", "roi_hint", "citation", "minimum_engine_version",
+)  # fmt: skip
+_TRUTHS = ("crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region")
+_TO_SEGMENT = ("spacing_kji_mm", "patch_size_kji")
+
+
+def check_card(card: "ModelCard", source: str) -> None:
+    """Check a card whose fields were read but not judged.
+
+    Raises:
+        ValueError: naming `source` and the field that is wrong.
+    """
+    if not isinstance(card.id, str) or not _ID_PATTERN.fullmatch(card.id):
+        raise ValueError(f"{source}: the id must be lower-case letters, digits, dots and dashes, got {shown(card.id)}.")
+    for name, allowed in _CHOICES.items():
+        one_of(getattr(card, name), f"{source}: {name}", allowed)
+    for name in _TEXTS:
+        text(getattr(card, name), f"{source}: {name}")
+    for name in _TRUTHS:
+        yes_or_no(getattr(card, name), f"{source}: {name}")
+    json_object(card.architecture, f"{source}: architecture")
+    if not 0 <= number(card.overlap, f"{source}: overlap") < 1:
+        raise ValueError(f"{source}: the overlap must be at least 0 and below 1, got {card.overlap}.")
+    if card.anisotropy_threshold is not None:
+        number(card.anisotropy_threshold, f"{source}: anisotropy_threshold", low=1)
+    _check_axes(card, source)
+    _check_grid(card, source)
+    digests = json_list(card.weights_sha256, f"{source}: weights_sha256")
+    if not digests or any(not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests):
+        raise ValueError(f"{source}: weights_sha256 must list one SHA-256 for each weights file.")
+    if card.task == "segment":
+        _check_labels(card, source)
+
+
+def _check_axes(card: "ModelCard", source: str) -> None:
+    order = json_list(card.axis_order_kji, f"{source}: axis_order_kji")
+    if [axis for axis in order if not isinstance(axis, bool)] != order or sorted(map(str, order)) != ["0", "1", "2"]:
+        raise ValueError(f"{source}: axis_order_kji must name the axes 0, 1 and 2 once each, got {shown(order)}.")
+    mirrored = json_list(card.mirror_axes_kji, f"{source}: mirror_axes_kji")
+    for axis in mirrored:
+        whole_number(axis, f"{source}: an axis of mirror_axes_kji", 0, 2)
+    if len(set(mirrored)) != len(mirrored):
+        raise ValueError(f"{source}: mirror_axes_kji must name each axis once, got {mirrored}.")
+    code = card.orientation
+    if code is None:
+        return
+    named = [group for group in ("RL", "AP", "SI") for letter in text(code, f"{source}: orientation") if letter in group]
+    if len(code) != 3 or sorted(named) != ["AP", "RL", "SI"]:
+        raise ValueError(f'{source}: orientation must be one letter each of R/L, A/P, S/I (such as "RAS"), got {code!r}.')
+
+
+def _check_grid(card: "ModelCard", source: str) -> None:
+    missing = [name for name in _TO_SEGMENT if getattr(card, name) is None]
+    if missing and card.task == "segment":
+        raise ValueError(f"{source} lacks {', '.join(missing)}, which a model that segments needs.")
+    for name in _TO_SEGMENT:
+        values = getattr(card, name)
+        if values is not None and len(json_list(values, f"{source}: {name}")) != 3:
+            raise ValueError(f"{source}: {name} must have three numbers, got {shown(values)}.")
+    for size in card.patch_size_kji or ():
+        whole_number(size, f"{source}: a size of patch_size_kji", 1)
+    for spacing in card.spacing_kji_mm or ():
+        if number(spacing, f"{source}: a spacing of spacing_kji_mm") <= 0:
+            raise ValueError(f"{source}: spacing_kji_mm must be positive, got {card.spacing_kji_mm}.")
+
+
+def _check_labels(card: "ModelCard", source: str) -> None:
+    if not card.channels:
+        raise ValueError(f"{source} names no channels; a model that segments needs one at the least.")
+    values = [label.value for label in card.labels]
+    if len(set(values)) != len(values) or not values:
+        raise ValueError(f"{source}: label values must be positive and each used once, got {values}.")
+    if len({label.name for label in card.labels}) != len(values):
+        raise ValueError(f"{source}: two labels have the same name.")
+    cleaned = {name for rule in card.component_rules for name in rule.labels} | set(card.postprocessing)
+    if unknown := cleaned - {label.name for label in card.labels}:
+        raise ValueError(f"{source} cleans up {', '.join(sorted(unknown))}, which is none of its labels.")
