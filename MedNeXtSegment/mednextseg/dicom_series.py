@@ -1,30 +1,242 @@
-"""A folder with one DICOM series -> array + Geometry."""
+"""A folder with one DICOM series -> array + Geometry, by the position, orientation and rescaling that every file says of itself.
 
+ITK's own reader of series takes the distance of the first two slices, or the mean one, for that of all, and the first file's rescaling.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
 
+_LOG = logging.getLogger(__name__)
+_POSITION, _ORIENTATION, _SERIES = "0020|0032", "0020|0037", "0020|000e"
+# Temporal position, acquisition, trigger time, echo time: what tells images of one place apart.
+_MOMENT = ("0020|0100", "0020|0012", "0018|1060", "0018|0081")
+_SAME_PLACE_MM, _SAME_DIRECTION = 1e-3, 1e-3
+# Shares of the slice distance: rounding of headers, and what is still one even stack.
+_EVEN, _NEARLY_EVEN = 0.01, 0.1
+_STRAIGHT_MM = 0.1
+# Reports, plans, presentation states, documents, raw data, directories: they lie beside images and are none.
+_NO_IMAGES = re.compile(rb"1\.2\.840\.10008\.(5\.1\.4\.1\.1\.(88|481|11|104|66|9)\.|1\.3\.10)")
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """What one file says: placement in LPS mm, spacing along I and J, and its voxels as (J, I) numbers after rescaling."""
+
+    file: Path
+    moment: tuple[str, ...]
+    position: np.ndarray
+    orientation: np.ndarray
+    spacing_ij: tuple[float, float]
+    voxels_ji: np.ndarray
+
+    @property
+    def normal(self) -> np.ndarray:
+        return np.cross(self.orientation[:3], self.orientation[3:])
+
 
 def read_series(folder: Path) -> tuple[np.ndarray, Geometry]:
-    """Read the one series of a folder.
+    """Read the one series of a folder; exact copies of slices are dropped and a gantry tilt is straightened, which is logged.
 
+    Returns:
+        volume_kji, rescaled as the files say, slices in the order of their positions; and its Geometry, without shear.
     Raises:
-        ValueError: for another number of series, and files that cannot be read.
+        ValueError: in one sentence, for another number of series, files that cannot be decoded, slices of several sizes, directions or
+            time points, and slices that are missing or unevenly apart.
     """
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    files = _images_in(folder)
+    series = {file_series for file_series, _ in files}
     if len(series) != 1:
         found = "no DICOM series" if not series else f"{len(series)} DICOM series"
         raise ValueError(f"{folder} holds {found}; give a folder with exactly one.")
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), series[0]))
     try:
-        image = reader.Execute()
+        return _volume_of(folder, [file for _, file in files])
+    except ValueError as error:
+        raise ValueError(f"the DICOM series in {folder} cannot be read: {str(error).rstrip('.')}.") from error
+
+
+def _images_in(folder: Path) -> list[tuple[str, Path]]:
+    """(series, file) of every image right in the folder; hidden files and those of other formats are passed over."""
+    found = []
+    for file in sorted(folder.iterdir()):
+        if not file.is_file() or file.name.startswith("."):
+            continue
+        header = _header(file)
+        if header is not None:
+            found.append((header.GetMetaData(_SERIES) if header.HasMetaDataKey(_SERIES) else "", file))
+            continue
+        with file.open("rb") as stream:
+            start = stream.read(1024)
+        if start[128:132] == b"DICM" and not _NO_IMAGES.search(start):
+            raise ValueError(f"{file} cannot be decoded; get the series again.")
+        if file.suffix.lower() in (".dcm", ".ima"):
+            _LOG.warning("%s is no DICOM image; it was left out.", file)
+    return found
+
+
+def _header(file: Path) -> sitk.ImageFileReader | None:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(file))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return reader
+
+
+def _volume_of(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, Geometry]:
+    first = _header(files[0])
+    if len(files) == 1 and first.GetSize()[2] > 1:
+        _LOG.warning("%s holds all slices in one file; they were taken as evenly apart, which was not checked.", folder)
+        image = _decoded(files[0])
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+        matrix[:3, 3] = image.GetOrigin()
+        return sitk.GetArrayFromImage(image), Geometry(image.GetSize()[::-1], LPS_FROM_RAS @ matrix)
+    slices = _without_copies(folder, [_slice(file) for file in files])
+    _check_alike(slices)
+    slices = sorted(slices, key=lambda item: float(item.position @ slices[0].normal))
+    _check_distances(folder, slices)
+    volume_kji = np.stack([item.voxels_ji for item in slices])
+    geometry = _geometry(slices)
+    shift_mm = float(np.abs(geometry.directions_ras[:, 2] @ geometry.directions_ras[:, :2]).max()) * geometry.spacing_ijk_mm[2]
+    return _straightened(folder, volume_kji, geometry) if shift_mm * len(slices) > _STRAIGHT_MM else (volume_kji, geometry)
+
+
+def _slice(file: Path) -> _Slice:
+    header = _header(file)
+    if header.GetSize()[2] > 1:
+        raise ValueError(f"{file.name} holds {header.GetSize()[2]} slices and others lie beside it; give them a folder each")
+    try:
+        position, orientation = (
+            np.array([float(number) for number in header.GetMetaData(tag).split("\\")]) for tag in (_POSITION, _ORIENTATION)
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{file.name} does not say where its slice lies; give a series of a CT, MR or PET scanner") from error
+    if position.shape != (3,) or orientation.shape != (6,) or not np.isfinite([*position, *orientation]).all():
+        raise ValueError(f"{file.name} has a damaged position or orientation; get the series again")
+    image = _decoded(file)
+    voxels_ji = sitk.GetArrayFromImage(image)[0]
+    if voxels_ji.dtype == np.float64:
+        voxels_ji = voxels_ji.astype(np.float32)  # rescaled numbers of 16 bits
+    moment = tuple(header.GetMetaData(tag).strip() if header.HasMetaDataKey(tag) else "" for tag in _MOMENT)
+    return _Slice(file, moment, position, orientation, image.GetSpacing()[:2], voxels_ji)
+
+
+def _decoded(file: Path) -> sitk.Image:
+    try:
+        image = sitk.ReadImage(str(file), imageIO="GDCMImageIO")
     except RuntimeError as error:
-        raise ValueError(f"the DICOM series in {folder} cannot be read ({error}).") from error
+        raise ValueError(f"{file.name} cannot be decoded; get the series again") from error
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise ValueError(f"{file.name} is a color image; give a series with one value a voxel")
+    return image
+
+
+def _without_copies(folder: Path, slices: Sequence[_Slice]) -> list[_Slice]:
+    """Each slice once; slices of one place and another moment or other voxels are time points, echoes or the like, of which none is the right one."""
+    kept: list[_Slice] = []
+    copies = others = 0
+    by_place: dict[tuple, list[_Slice]] = {}
+    for item in slices:
+        place = tuple(np.round([*item.position / _SAME_PLACE_MM, *item.orientation / _SAME_DIRECTION]).astype(int))
+        there = by_place.setdefault(place, [])
+        if any(item.moment == other.moment and np.array_equal(item.voxels_ji, other.voxels_ji) for other in there):
+            copies += 1
+            continue
+        others += bool(there)
+        there.append(item)
+        kept.append(item)
+    if others:
+        most = max(len(there) for there in by_place.values())
+        raise ValueError(
+            f"at {sum(len(there) > 1 for there in by_place.values())} places it has up to {most} different slices (time points, echoes "
+            "or a mixture of series); give a folder with one of them"
+        )
+    if copies:
+        _LOG.warning("%s: %d file(s) repeat a slice that is there already; they were left out.", folder, copies)
+    return kept
+
+
+def _check_alike(slices: Sequence[_Slice]) -> None:
+    first = slices[0]
+    for item in slices[1:]:
+        if np.abs(item.orientation - first.orientation).max() > _SAME_DIRECTION:
+            raise ValueError(
+                f"{first.file.name} and {item.file.name} point in different directions (a scout?); remove one kind"
+            )
+        if item.voxels_ji.shape != first.voxels_ji.shape or not np.allclose(item.spacing_ij, first.spacing_ij, rtol=1e-3):
+            raise ValueError(f"{first.file.name} and {item.file.name} differ in size or pixel spacing; remove one kind")
+
+
+def _check_distances(folder: Path, slices: Sequence[_Slice]) -> None:
+    if len(slices) < 2:
+        return
+    places_mm = np.array([item.position @ slices[0].normal for item in slices])
+    gaps_mm = np.diff(places_mm)
+    usual_mm = float(np.median(gaps_mm))
+    worst = int(np.abs(gaps_mm - usual_mm).argmax())
+    if usual_mm < _SAME_PLACE_MM:
+        raise ValueError("its slices lie in one plane; give a series whose slices lie on each other")
+    off = abs(gaps_mm[worst] - usual_mm) / usual_mm
+    if off > _NEARLY_EVEN:
+        between = f"{slices[worst].file.name} and {slices[worst + 1].file.name}"
+        raise ValueError(
+            f"its slices are {usual_mm:.4g} mm apart, but {between} {gaps_mm[worst]:.4g} mm (slices are missing, or taken unevenly); "
+            "get the whole series or resample it evenly"
+        )
+    if off > _EVEN:
+        _LOG.warning("%s: its slices are %.4g to %.4g mm apart; the mean was taken.", folder, gaps_mm.min(), gaps_mm.max())
+
+
+def _geometry(slices: Sequence[_Slice]) -> Geometry:
+    """The grid as the positions say it: sheared where the gantry was tilted.
+
+    Raises:
+        ValueError: where the slices do not lie on one line.
+    """
+    first, last = slices[0], slices[-1]
+    step = (last.position - first.position) / (len(slices) - 1) if len(slices) > 1 else first.normal
+    line = np.array([first.position + k * step for k in range(len(slices))])
+    off_mm = np.abs(np.array([item.position for item in slices]) - line).max()
+    if off_mm > max(_STRAIGHT_MM, _NEARLY_EVEN * float(np.linalg.norm(step))):
+        raise ValueError(
+            f"its slices are up to {off_mm:.3g} mm beside the line through the first and the last; resample it evenly"
+        )
     matrix = np.eye(4)
-    matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    matrix[:3, 3] = image.GetOrigin()
-    return sitk.GetArrayFromImage(image), Geometry(image.GetSize()[::-1], LPS_FROM_RAS @ matrix)
+    matrix[:3, 0], matrix[:3, 1] = (first.orientation[3 * n : 3 * n + 3] * first.spacing_ij[n] for n in range(2))
+    matrix[:3, 2], matrix[:3, 3] = step, first.position
+    return Geometry((len(slices), *first.voxels_ji.shape), LPS_FROM_RAS @ matrix)
+
+
+def _straightened(folder: Path, volume_kji: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, Geometry]:
+    """Slices shifted within their planes (linear) so that they lie right above each other, in a frame that holds them all."""
+    across, step = geometry.ijk_to_ras[:3, :2], geometry.ijk_to_ras[:3, 2]
+    shift_ij, *_ = np.linalg.lstsq(across, step, rcond=None)  # voxels a slice
+    shifts_ij = np.arange(len(volume_kji))[:, None] * shift_ij
+    low_ij = np.floor(shifts_ij.min(axis=0) + 1e-6).astype(int)
+    grow_ij = np.ceil(shifts_ij.max(axis=0) - 1e-6).astype(int) - low_ij
+    shape_ji = tuple(int(n) for n in np.array(volume_kji.shape[1:]) + grow_ij[::-1])
+    straight_kji = np.empty((len(volume_kji), *shape_ji), np.float32)
+    for k, plane in enumerate(volume_kji):
+        offset_ji = (low_ij - shifts_ij[k])[::-1]
+        ndimage.affine_transform(
+            plane.astype(np.float32), np.ones(2), offset_ji, shape_ji, straight_kji[k], order=1, cval=float(volume_kji.min())
+        )
+    matrix = geometry.ijk_to_ras.copy()
+    matrix[:3, 2] = step - across @ shift_ij
+    matrix[:3, 3] += across @ low_ij
+    degrees = np.degrees(np.arctan2(np.linalg.norm(across @ shift_ij), np.linalg.norm(matrix[:3, 2])))
+    _LOG.warning(
+        "%s: its slices are tilted by %.3g degrees; they were resampled onto a grid with right angles.", folder, degrees
+    )
+    return straight_kji, Geometry(straight_kji.shape, matrix)

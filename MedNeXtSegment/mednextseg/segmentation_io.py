@@ -64,6 +64,11 @@ def write_segmentation(path: str | Path, labelmap_kji: np.ndarray, geometry: Geo
         write_image(image_of(labelmap_kji, geometry), path)
 
 
+def names_segmentation(path: str | Path) -> bool:
+    """Whether a segmentation can be written under this name."""
+    return str(path).lower().endswith(OUTPUT_SUFFIXES)
+
+
 def has_table(path: str | Path) -> bool:
     """Whether a file of this name holds names and layers, and not the numbers of one labelmap alone."""
     return str(path).lower().endswith(TABLE_SUFFIX)

@@ -14,6 +14,8 @@ from mednextseg.nifti_file import is_nifti, read_nifti
 from mednextseg.nrrd_file import readable_nrrd
 
 _LOG = logging.getLogger(__name__)
+# What matters of ITK's warnings (which it prints as lines of its source) is checked and said here.
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
 _VOLUME_AXES = 3
 # Axes nearer to right angles are as good as there; those farther away are no mistake of rounding.
 _ROUNDING_DEG, _LARGEST_SNAP_DEG, _UNSAID_MM = 2e-3, 0.5, 0.1
@@ -34,7 +36,8 @@ def read_volume(path: str | Path) -> tuple[np.ndarray, Geometry]:
     """
     path = Path(path)
     if path.is_dir():
-        return read_series(path)
+        volume_kji, geometry = read_series(path)
+        return volume_kji, _squared(path, geometry)
     layers_kji, geometry, _ = read_layers(path)
     if len(layers_kji) != 1:
         raise ValueError(

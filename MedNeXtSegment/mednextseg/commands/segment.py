@@ -38,10 +38,12 @@ def run(options: argparse.Namespace) -> int:
     """Segment what the options say."""
     from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
     from mednextseg.models.loaded_model import load_model  # noqa: PLC0415
-    from mednextseg.segmentation_io import check_output  # noqa: PLC0415
+    from mednextseg.segmentation_io import check_output, names_segmentation  # noqa: PLC0415
 
     keep_freed_memory()
-    is_folder = len(options.inputs) == 1 and is_folder_of_cases(options.inputs[0])
+    # A series may lie beside what was made of it; the output tells whether one case is meant.
+    is_file = names_segmentation(options.output) and not options.output.is_dir()
+    is_folder = len(options.inputs) == 1 and not is_file and is_folder_of_cases(options.inputs[0])
     if is_folder:
         make_folder(options.output)
     else:

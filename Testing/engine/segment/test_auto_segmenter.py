@@ -174,6 +174,7 @@ def test_several_channels_are_matched_to_the_card(tmp_path: object) -> None:
         (np.zeros((3, 20, 20, 20), np.float32), "needs 1 channel"),
         (np.zeros((1, 1, 20, 20), np.float32), "slice cannot be segmented"),
         (np.full((20, 20, 20), np.nan, np.float32), "8000 voxels are NaN or infinite"),
+        (np.full((20, 20, 20), -1e300), r"reach 1e\+300, beyond what networks count with"),
         (np.zeros((20, 20, 20), np.complex64), "real numbers"),
     ],
 )
@@ -182,6 +183,15 @@ def test_bad_volumes_get_one_sentence(volume: np.ndarray, message: str, tiny_mod
     with pytest.raises(ValueError, match=message) as caught:
         segment(volume, Geometry(shape if volume.ndim < 5 else (20, 20, 20), np.eye(4)), tiny_model)
     assert "\n" not in str(caught.value)
+
+
+def test_a_huge_voxel_is_still_the_brightest(threshold_model: LoadedModel) -> None:
+    volume = np.random.default_rng(0).normal(size=(20, 20, 20)).astype(np.float32)
+    volume[10, 10, 10] = np.finfo(np.float32).max
+    before = volume.copy()
+    labelmap, _ = segment(volume, Geometry(volume.shape, np.eye(4)), threshold_model)
+    assert labelmap[10, 10, 10] == 1
+    assert np.array_equal(volume, before)
 
 
 @pytest.mark.parametrize(

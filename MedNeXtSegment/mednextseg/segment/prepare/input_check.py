@@ -7,6 +7,7 @@ from mednextseg.models.model_card import ModelCard
 
 # Beyond this ratio to the card's spacing the image holds too little detail for the model, or far more than it has seen.
 _SPACING_WARNING_RATIO = 2.5
+_LARGEST = 1e15
 
 
 def checked_channels(volume: np.ndarray, geometry: Geometry, card: ModelCard) -> np.ndarray:
@@ -15,7 +16,8 @@ def checked_channels(volume: np.ndarray, geometry: Geometry, card: ModelCard) ->
     Args:
         volume: (K, J, I), or (channels, K, J, I) for models of several channels.
     Raises:
-        ValueError: for the wrong number of axes or channels, color images, a grid that is not the geometry's, voxels that are not finite.
+        ValueError: for the wrong number of axes or channels, color images, a grid that is not the geometry's, voxels that are not finite
+            in float32.
     """
     volume_ckji = volume[None] if volume.ndim == 3 else volume
     names = ", ".join(channel.name for channel in card.channels)
@@ -35,13 +37,7 @@ def checked_channels(volume: np.ndarray, geometry: Geometry, card: ModelCard) ->
         )
     if np.issubdtype(volume_ckji.dtype, np.complexfloating) or volume_ckji.dtype == object:
         raise ValueError(f"the voxels must be real numbers, got {volume_ckji.dtype}; convert the volume first.")
-    if np.issubdtype(volume_ckji.dtype, np.floating):
-        bad = int(volume_ckji.size - np.isfinite(volume_ckji).sum())
-        if bad:
-            raise ValueError(
-                f"{bad} voxels are NaN or infinite; replace them (for instance by the background value) and try again."
-            )
-    return volume_ckji
+    return _within_float32(volume_ckji) if np.issubdtype(volume_ckji.dtype, np.floating) else volume_ckji
 
 
 def warnings_for(volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard) -> list[str]:
@@ -63,6 +59,19 @@ def warnings_for(volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard) -
         elif channel.modality == "MR" and low <= -900:
             found.append(f"The channel {channel.name} reaches {low:g}, which looks like CT; the model expects MR.")
     return found
+
+
+def _within_float32(volume_ckji: np.ndarray) -> np.ndarray:
+    """Numbers that networks can count with: those whose squares come near the end of float32 are cut."""
+    largest = max(abs(float(volume_ckji.min())), abs(float(volume_ckji.max())))  # NaN where a voxel is
+    if not np.isfinite(largest):
+        bad = int(volume_ckji.size - np.isfinite(volume_ckji).sum())
+        raise ValueError(
+            f"{bad} voxels are NaN or infinite; replace them (for instance by the background value) and try again."
+        )
+    if largest > float(np.finfo(np.float32).max):
+        raise ValueError(f"voxels reach {largest:.3g}, beyond what networks count with; correct the volume and try again.")
+    return np.clip(volume_ckji, -_LARGEST, _LARGEST) if largest > _LARGEST else volume_ckji
 
 
 def _mm(spacing_kji_mm: tuple[float, float, float]) -> str:
