@@ -15,8 +15,11 @@ from MedNeXtSegmentLib.Refine.ClickMarks import GREEN, RED, hiddenMarkups, isInS
 class ClickSource(Protocol):
     """Where clicks come from while a tool is chosen."""
 
-    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None]) -> None:
-        """From now on call onClick(point in world RAS mm, vtkMRMLSliceNode or None) for each click; at once, or from the event loop."""
+    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None], onEnded: Callable[[], None]) -> None:
+        """From now on call onClick(point in world RAS mm, vtkMRMLSliceNode or None) for each click; at once, or from the event loop.
+
+        onEnded is called once, from the event loop, where somebody else took the mouse: no click comes any more.
+        """
 
     def stop(self) -> None:
         """Clicks belong to the views again."""
@@ -26,32 +29,45 @@ class ClickSource(Protocol):
 
 
 class MarkupsClicks(VTKObservationMixin):
-    """A ClickSource that places points of a hidden markups node, which is emptied again after each click."""
+    """A ClickSource that places points of a hidden markups node, which is emptied again after each click.
+
+    A right click, a double click, Slicer's mouse-mode button and another markups node end it.
+    """
 
     def __init__(self) -> None:
         VTKObservationMixin.__init__(self)
         self._node = None
         self._onClick: Callable[[np.ndarray, object], None] | None = None
+        self._onEnded: Callable[[], None] | None = None
+        self._wasPersistent = False
         self._placing = slicer.qSlicerMarkupsPlaceWidget()
         self._placing.setMRMLScene(slicer.mrmlScene)
-        self._placing.setPlaceModePersistency(True)
+        self._placing.activeMarkupsPlaceModeChanged.connect(lambda *_args: self._onPlaceModeChanged())
 
-    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None]) -> None:
+    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None], onEnded: Callable[[], None]) -> None:
         """See ClickSource."""
         if not isInScene(self._node):
             self._node = hiddenMarkups("vtkMRMLMarkupsFiducialNode", "MedNeXt prompt", GREEN)
             self.addObserver(self._node, self._node.PointPositionDefinedEvent, self._onPointDefined)
         self._node.GetDisplayNode().SetActiveColor(*(GREEN if isPositive else RED))
-        self._onClick = onClick
+        self._onClick, self._onEnded = onClick, onEnded
         self._placing.setCurrentNode(self._node)
+        # Here, not before: it is one setting of Slicer, for all that place markups, and a closing scene resets it.
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        self._wasPersistent = bool(interaction.GetPlaceModePersistence())
+        self._placing.setPlaceModePersistency(True)
         self._placing.setPlaceModeEnabled(True)
 
     def stop(self) -> None:
         """See ClickSource."""
-        self._onClick = None
+        if self._onClick is None:
+            return
+        self._onClick = self._onEnded = None
         if isInScene(self._node):
-            self._placing.setPlaceModeEnabled(False)
+            if self._placing.placeModeEnabled:  # else the mouse belongs to somebody else by now
+                self._placing.setPlaceModeEnabled(False)
             self._node.RemoveAllControlPoints()
+        self._placing.setPlaceModePersistency(self._wasPersistent)
 
     def close(self) -> None:
         """See ClickSource."""
@@ -59,6 +75,15 @@ class MarkupsClicks(VTKObservationMixin):
         self.removeObservers()
         removeNode(self._node)
         self._node = None
+
+    def _onPlaceModeChanged(self) -> None:
+        # Later: clicks that were made before come first, and a change of tools has ended.
+        qt.QTimer.singleShot(0, self._checkEnd)
+
+    def _checkEnd(self) -> None:
+        if self._onEnded is not None and not self._placing.placeModeEnabled:
+            onEnded, self._onEnded = self._onEnded, None
+            onEnded()
 
     def _onPointDefined(self, node, _event=None) -> None:
         """Keep what was clicked; what follows from it waits for the event loop, because the view is still at work."""
@@ -81,7 +106,7 @@ class EffectClicks:
         self._onClick: Callable[[np.ndarray, object], None] | None = None
         self._isPressed = False
 
-    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None]) -> None:
+    def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None], onEnded: Callable[[], None]) -> None:
         """See ClickSource."""
         self._onClick = onClick
 
@@ -94,7 +119,10 @@ class EffectClicks:
         self.stop()
 
     def process(self, interactor, eventId: int, viewNode, isWanted: Callable[[], bool]) -> bool:
-        """A press and release of the left button, without Shift or Control, is a click; other events are the view's."""
+        """A press and release of the left button, without Shift or Control, is a click; other events are the view's.
+
+        The second press of two quick ones comes as a double click.
+        """
         if (
             self._onClick is None
             or not viewNode.IsA("vtkMRMLSliceNode")
@@ -102,7 +130,7 @@ class EffectClicks:
             or interactor.GetControlKey()
         ):
             return False
-        if eventId == vtk.vtkCommand.LeftButtonPressEvent:
+        if eventId in (vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent):
             self._isPressed = isWanted()
             return self._isPressed
         if eventId != vtk.vtkCommand.LeftButtonReleaseEvent or not self._isPressed:

@@ -24,9 +24,15 @@ class RefineEffect:
         self._clicks = EffectClicks()
         self._history = EffectHistory(scriptedEffect)
         widget = slicer.util.loadUI(uiPath)
-        # The editor has its own way to choose a segment. Undo stays for previews, which the editor does not know.
+        # The editor has its own way to choose a segment, and its own keys for undo and redo. The buttons stay for previews, which
+        # the editor does not know.
         self.tools = RefineTools(
-            widget, lambda: _module().logic.refine, self._clicks, self._target, hidden=("nextSegmentButton",)
+            widget,
+            lambda: _module().logic.refine,
+            self._clicks,
+            self._target,
+            hidden=("nextSegmentButton",),
+            keyless=("undoButton", "redoButton"),
         )
         scriptedEffect.addOptionsWidget(widget)
 
@@ -38,7 +44,7 @@ class RefineEffect:
     def deactivate(self) -> None:
         """The user chose another one, or none: prompts and previews go, the segment stays as it is."""
         self._isActive = False
-        self.tools.close()
+        self.tools.leave()
 
     def close(self) -> None:
         """The effect goes."""

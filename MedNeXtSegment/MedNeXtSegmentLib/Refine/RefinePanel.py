@@ -45,15 +45,15 @@ class RefinePanel(NodePanel):
 
     def close(self) -> None:
         """Let go of the scene."""
-        self.tools.setActive(False)
         self.setParameterNode(None)
+        self.tools.close()
 
     def setParameterNode(self, parameterNode) -> None:
         """Bind the widgets to these parameters; None unbinds them and ends the session."""
         super().setParameterNode(parameterNode)
         if parameterNode is None:
             self._observer.follow(None)
-            self.tools.close()
+            self.tools.leave()
         self.update()
 
     def update(self) -> None:
@@ -108,6 +108,7 @@ class RefinePanel(NodePanel):
         selector = self.ui.segmentSelector
         if selector.count:
             selector.setCurrentIndex((selector.currentIndex + 1) % selector.count)
+            self.tools.beginObject()
 
     def _onSegmentChosen(self, *_args) -> None:
         self.update()

@@ -18,6 +18,7 @@ from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS, toolShortcuts
 from MedNeXtSegmentLib.Scene.SegmentationObserver import SegmentationObserver
 
 _IDLE_MS = 300  # without an action, before neighboring slices are encoded
+_SECOND_CORNER = "second corner"  # of a box: what is asked for after the first
 _TOOLS = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton")
 
 
@@ -30,6 +31,7 @@ class RefineTools:
         clicks: where clicks come from.
         target: says what is to be corrected.
         hidden: names of buttons that have no place here.
+        keyless: names of buttons whose keys belong to somebody else here.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class RefineTools:
         clicks: ClickSource,
         target: Callable[[], RefineTarget],
         hidden: tuple[str, ...] = (),
+        keyless: tuple[str, ...] = (),
     ) -> None:
         self._logic, self._clicks, self._target = logic, clicks, target
         self.ui = slicer.util.childWidgetVariables(widget)
@@ -50,6 +53,7 @@ class RefineTools:
         self._tool = ""
         self._corner: np.ndarray | None = None
         self._isUpdating = self._isStarting = False
+        self._shownMissing = ""
         self._waiting: list[Callable] = []
         self._idle = qt.QTimer()
         self._idle.setSingleShot(True)
@@ -57,7 +61,7 @@ class RefineTools:
         self._idle.timeout.connect(self._onIdle)
         for name in hidden:
             getattr(self.ui, name).setVisible(False)
-        self.shortcuts = toolShortcuts(self.ui, hidden)
+        self.shortcuts = toolShortcuts(self.ui, hidden + keyless)
         for name in _TOOLS:
             getattr(self.ui, name).toggled.connect(lambda checked, name=name: self._onTool(name, checked))
         self.ui.propagateButton.clicked.connect(lambda *_args: self._onPropagate())
@@ -86,13 +90,25 @@ class RefineTools:
             self._stopTool()
 
     def close(self) -> None:
-        """End the session and let go of the scene."""
+        """The tools go."""
+        self.leave()
+        for shortcut in self.shortcuts:
+            shortcut.deleteLater()  # it belongs to the main window, which stays
+        self.shortcuts = []
+
+    def leave(self) -> None:
+        """End the session and let go of the scene; the tools may be made active again."""
         self.setActive(False)
         self._idle.stop()
         self.endSession()
         self._observer.follow(None)
         self._clicks.close()
         self.marks.removeNodes()
+
+    def beginObject(self) -> None:
+        """Another segment comes: whatever tool was chosen, the first click says where the object is."""
+        if self._tool:
+            self.ui.pointPlusButton.checked = True
 
     def endSession(self) -> None:
         """What was done stays; prompts and preview go."""
@@ -112,6 +128,7 @@ class RefineTools:
         if session is not None and (session.isClosed or not target.isOf(session)):
             self.endSession()
             session = None
+            self._showStatus(self._hint())
         self._enable(session, bool(target.missing))
         self.marks.show(session, self._corner)
         self._isUpdating = False
@@ -119,6 +136,9 @@ class RefineTools:
         if target.missing:
             self._stopTool()
             self._showStatus(target.missing)
+        elif self._shownMissing:
+            self._showStatus(self._hint())
+        self._shownMissing = target.missing
 
     def _enable(self, session, isMissing: bool) -> None:
         for name in _TOOLS:
@@ -169,12 +189,8 @@ class RefineTools:
         self._tool = name
         getattr(self.ui, name).checked = True
         self.marks.makeNodes()
-        self._clicks.start(name != "pointMinusButton", lambda point, view: self._onClick(name, point, view))
-        texts = {
-            "boxButton": _("Click two opposite corners of the box in a slice view."),
-            "eraseButton": _("Click near the prompt that shall go."),
-        }
-        self._showStatus(texts.get(name, _("Click in a slice view.")))
+        self._clicks.start(name != "pointMinusButton", lambda point, view: self._onClick(name, point, view), self._stopTool)
+        self._showStatus(self._hint())
         # So that the first click need not wait for the network.
         qt.QTimer.singleShot(0, lambda: self._act(lambda session: None) if self._tool == name else None)
 
@@ -185,6 +201,12 @@ class RefineTools:
         name, self._tool, self._corner = self._tool, "", None
         self._clicks.stop()
         getattr(self.ui, name).checked = False
+        if self.ui.refineStatusLabel.text in _hints().values():
+            self._showStatus("")
+
+    def _hint(self) -> str:
+        """What to do next with the chosen tool."""
+        return _hints()[_SECOND_CORNER if self._corner is not None else self._tool]
 
     def _onClick(self, tool: str, pointRAS: np.ndarray, view) -> None:
         if view is None:
@@ -195,7 +217,7 @@ class RefineTools:
             self._act(lambda session: session.addPoint(pointRAS, tool == "pointPlusButton", view))
         elif self._corner is None:
             self._corner = pointRAS
-            self._showStatus(_("Click the opposite corner."))
+            self._showStatus(self._hint())
             self.update()
         else:
             corners, self._corner = np.stack([self._corner, pointRAS]), None
@@ -218,6 +240,7 @@ class RefineTools:
             while self._waiting and self.session is not None:
                 self._showStatus("")
                 self._waiting.pop(0)(self.session)
+                self._showStatus(self._hint())
                 self._showPropagation()
         except (ValueError, RuntimeError, Cancelled) as error:
             self._showStatus(str(error))
@@ -250,6 +273,18 @@ class RefineTools:
 
     def _showStatus(self, text: str) -> None:
         self.ui.refineStatusLabel.setText(text)
+
+
+def _hints() -> dict[str, str]:
+    """What the status line says before a click, by tool."""
+    return {
+        "": "",
+        "pointPlusButton": _("Click in a slice view."),
+        "pointMinusButton": _("Click in a slice view."),
+        "boxButton": _("Click two opposite corners of the box in a slice view."),
+        _SECOND_CORNER: _("Click the opposite corner."),
+        "eraseButton": _("Click near the prompt that shall go."),
+    }
 
 
 def _answeredBy(info) -> str:

@@ -2,15 +2,18 @@
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
-# The name of a button in RefineTools.ui -> its key.
+# The name of a button in RefineTools.ui -> its key. None is a key of Slicer's slice views (arrows, b, f, g, r, t, v, brackets), and
+# none but those of undo and redo is one of the Segment Editor's (digits, Escape, space, i, q, w, y, z, punctuation): two shortcuts
+# for one key block each other, so the effect leaves undo and redo to the editor.
 KEYS = {
     "pointPlusButton": "P",
     "pointMinusButton": "N",
-    "boxButton": "B",
+    "boxButton": "C",
     "eraseButton": "X",
-    "propagateButton": "G",
-    "fillBetweenButton": "I",
+    "propagateButton": "S",
+    "fillBetweenButton": "J",
     "acceptButton": "A",
     "nextSegmentButton": "E",
     "undoButton": "Z",
@@ -18,14 +21,15 @@ KEYS = {
 }
 
 
-def toolShortcuts(ui, hidden: tuple[str, ...]) -> list:
-    """A QShortcut for each button that is not hidden by its name; the button's text says so."""
-    return [_shortcut(getattr(ui, name), key) for name, key in KEYS.items() if name not in hidden]
+def toolShortcuts(ui, keyless: tuple[str, ...]) -> list:
+    """A QShortcut for each button but those named; the button's text and tooltip say so."""
+    return [_shortcut(getattr(ui, name), key) for name, key in KEYS.items() if name not in keyless]
 
 
 def _shortcut(button, key: str):
     """The key must work while the mouse is in a view, so it belongs to the window."""
     button.setText(f"{button.text} ({key})")
+    button.setToolTip(f"{button.toolTip} " + _("Key: {key}.").format(key=key))
     shortcut = qt.QShortcut(slicer.util.mainWindow() or button)
     shortcut.setKey(qt.QKeySequence(key))
     shortcut.setContext(qt.Qt.ApplicationShortcut)

@@ -15,7 +15,18 @@ import slicer
 import vtk
 from PySide6 import QtWidgets
 
-_EVENTS = ("LeftButtonPressEvent", "LeftButtonReleaseEvent", "MouseMoveEvent")
+_EVENTS = ("LeftButtonPressEvent", "LeftButtonReleaseEvent", "LeftButtonDoubleClickEvent", "MouseMoveEvent")
+# The keys that the editor's widget takes on the main window, as Slicer's qMRMLSegmentEditorWidget::installKeyboardShortcuts has them.
+SHORTCUT_KEYS = (
+    *"1234567890",
+    *"ZYQWI",
+    *"/*,.<>",
+    "Esc",
+    "Space",
+    "Ctrl+Z",
+    "Ctrl+Y",
+    *(f"Shift+{digit}" for digit in range(10)),
+)
 _BEFORE_THE_VIEW = 1.0  # priority of the editor's observers
 
 

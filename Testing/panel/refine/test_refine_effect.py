@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import slicer
 
+from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS
 from refine_bench import CENTER_RAS, TIMEOUT_S, Bench, dice, slabOf, useRandomWalker
-from slicerhost.segment_editor import SegmentEditor
+from slicerhost.segment_editor import SHORTCUT_KEYS, SegmentEditor
 
 
 class EffectBench(Bench):
@@ -105,6 +106,23 @@ def test_events_go_to_the_view_unless_a_tool_is_chosen(bench):
     bench.view.mouse.click(x, y, ctrl=True)
     bench.settle()
     assert not bench.mask().any()
+
+
+def test_the_second_of_two_quick_clicks_counts_and_the_view_does_not_see_it(bench):
+    seen = []
+    bench.view.interactor.AddObserver("LeftButtonDoubleClickEvent", lambda *_args: seen.append("double click"))
+    bench.ui.pointPlusButton.click()
+    bench.settle()
+    bench.view.mouse.double_click(*bench.view.ras_to_xy(CENTER_RAS))
+    bench.settle()
+    assert [entry["action"] for entry in bench.tools.session.journal.entries] == ["point", "point"] and not seen
+    assert bench.ui.pointPlusButton.checked
+
+
+def test_undo_and_redo_keep_the_editors_keys(bench):
+    keys = [shortcut.key.toString() for shortcut in bench.tools.shortcuts]
+    assert not set(keys) & set(SHORTCUT_KEYS) and len(keys) == len(KEYS) - 3
+    assert (bench.ui.undoButton.text, bench.ui.redoButton.text) == ("Undo", "Redo")
 
 
 def test_deactivation_leaves_the_segment_and_nothing_else(bench):

@@ -62,6 +62,19 @@ class ViewMouse(Mouse):
         for _ in range(abs(steps)):
             self._send("MouseWheelForwardEvent" if steps > 0 else "MouseWheelBackwardEvent", x, y, ctrl, shift)
 
+    def double_click(self, x, y):
+        """Two quick clicks at one place, as Qt and VTK's adapter report them: the second press is no press but a double click."""
+        self.click(x, y)
+        self._interactor.SetEventInformation(round(x), round(y), 0, 0, chr(0), 1, None)
+        self._interactor.InvokeEvent("LeftButtonDoubleClickEvent")
+        self.release(x, y)
+
+    def press_key(self, symbol):
+        """Press and release a key (a VTK key symbol such as "b" or "Left") over the view."""
+        self._interactor.SetKeyEventInformation(0, 0, symbol if len(symbol) == 1 else chr(0), 0, symbol)
+        for event_name in ("KeyPressEvent", "CharEvent", "KeyReleaseEvent"):
+            getattr(self._interactor, event_name)()
+
     def enter(self, x, y):
         self._send("EnterEvent", x, y, False, False)
 
