@@ -197,10 +197,17 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
             raise RuntimeError(_("This needs the worker process, and the module runs without one."))
         return logic
 
-    def undo(self, segmentationNode) -> None:
-        """Take back the last run into this segmentation; without one, nothing happens."""
-        self.history.undo(segmentationNode)
+    def undo(self, segmentationNode) -> str:
+        """Take back what the module did last to this segmentation, a run or a correction, and nothing else; without one, nothing
+        happens.
 
-    def redo(self, segmentationNode) -> None:
-        """Bring back the run that was undone; without one, nothing happens."""
-        self.history.redo(segmentationNode)
+        Returns:
+            What could not be taken back, because it was changed again since, in one sentence; empty where all was.
+        Raises:
+            ValueError: in one sentence, where nothing of it could be taken back.
+        """
+        return self.history.undo(segmentationNode)
+
+    def redo(self, segmentationNode) -> str:
+        """Bring back what was undone last; otherwise as `undo`."""
+        return self.history.redo(segmentationNode)

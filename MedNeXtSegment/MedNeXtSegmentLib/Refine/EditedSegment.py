@@ -27,6 +27,7 @@ class EditedSegment:
         refinement: the Refinement; another one after the nodes were changed by somebody else.
         useDisplayedWindow: of RefineSession.
         isReplaying: whether the displayed range is what a journal says.
+        notice: what the user should know of what happened last, in one sentence; empty for nothing.
     """
 
     def __init__(
@@ -42,16 +43,19 @@ class EditedSegment:
         self._volumeNode, self._segmentationNode, self._segmentId = volumeNode, segmentationNode, segmentId
         self._prompter, self._history, self._settingsNode = prompter, history, settingsNode
         self.useDisplayedWindow, self.isReplaying = useDisplayedWindow, False
+        self.notice = ""
         self._voxels: WatchedVoxels | None = None
+        # Steps whose prompts were forgotten: their voxels can still be taken back.
+        self._earlier: list[object] = []
         self.begin(self._displayRangeNow())
 
     @property
     def canUndo(self) -> bool:
-        return self._voxels.canUndo
+        return (self.refinement.can_undo and self._voxels.canUndo) or self._lastDone() is not None
 
     @property
     def canRedo(self) -> bool:
-        return self._voxels.canRedo
+        return (self.refinement.can_redo and self._voxels.canRedo) or self._lastUndone() is not None
 
     def close(self) -> None:
         """Nothing is written any more."""
@@ -61,6 +65,7 @@ class EditedSegment:
         """From the nodes as they are, with these intensities as black and white."""
         if self._voxels is not None:
             self._voxels.close()
+            self._earlier = self._stepsOfHistory()
         volume_kji, geometry = arrayAndGeometryFromVolume(self._volumeNode)
         self._volumeVersion = (self._volumeNode.GetImageData().GetMTime(), geometry)
         self._voxels = WatchedVoxels(
@@ -95,17 +100,20 @@ class EditedSegment:
         Raises:
             ValueError: where the segment was removed.
         """
-        if self._voxels.writer.segment is None:
+        writer = self._voxels.writer
+        if writer.segment is None:
             raise ValueError(_("The segment was removed; choose another one."))
         version, geometry = self._volumeVersion
         now = arrayAndGeometryFromVolume(self._volumeNode)[1]
-        isSame = version == self._volumeNode.GetImageData().GetMTime() and geometry.matches(now, tolerance_mm=1e-6)
         toWorld = linearTransformToWorld(self._segmentationNode)
-        isSame = isSame and np.allclose(toWorld, self._voxels.writer.toWorld, atol=1e-9)
-        steps = self._voxels.changesByOthers() if isSame else None
+        isSame = version == self._volumeNode.GetImageData().GetMTime() and geometry.matches(now, tolerance_mm=1e-6)
+        if not isSame or not np.allclose(toWorld, writer.toWorld, atol=1e-9):
+            return self._startAnew(_("The volume was changed or moved; earlier prompts were forgotten."))
+        if writer.isReplaced:
+            return self._startAnew(_("The segmentation has other content now; earlier prompts were forgotten."))
+        steps = self._voxels.changesByOthers()
         if steps is None:
-            self.begin(self._displayRangeNow())
-            return True
+            return self._startAnew(_("The segment was changed elsewhere; earlier prompts were forgotten."))
         for _step in range(abs(steps)):
             if steps < 0:
                 self.refinement.undo()
@@ -128,21 +136,62 @@ class EditedSegment:
             return  # the nodes may have gone while the worker computed
         if isWanted():
             self._preview = None
-            self._voxels.show(self._changedVoxels())
+            if not self._voxels.show(self._changedVoxels()):
+                self.notice = _(
+                    "Nothing was changed: the Segment Editor's masking (editable area, intensity range) does not allow it here."
+                )
 
     def undo(self) -> None:
-        """Take the last action back, where there is one."""
-        if self.canUndo:
+        """Take the last action back, where there is one.
+
+        Raises:
+            ValueError: in one sentence, where its voxels were all changed again since.
+        """
+        self._preview = None
+        if self.refinement.can_undo and self._voxels.canUndo:
             self.refinement.undo()
-            self._voxels.undo(self._changedVoxels())
-            self._preview = None
+            self.notice = self._voxels.undo(self._changedVoxels())
+        elif self._lastDone() is not None:
+            step = self._lastDone()
+            self._restore(self._history.undo, step)
 
     def redo(self) -> None:
-        """Bring back what was undone last, where there is something."""
-        if self.canRedo:
+        """Bring back what was undone last, where there is something; otherwise as `undo`."""
+        self._preview = None
+        if self.refinement.can_redo and self._voxels.canRedo:
             self.refinement.redo()
-            self._voxels.redo(self._changedVoxels())
-            self._preview = None
+            self.notice = self._voxels.redo(self._changedVoxels())
+        elif self._lastUndone() is not None:
+            step = self._lastUndone()
+            self._restore(self._history.redo, step)
+
+    def _restore(self, restore: Callable, step: object) -> None:
+        """Change the voxels of a step whose prompts were forgotten, and go on from there."""
+        self.begin(self._displayRangeNow())
+        try:
+            self.notice = restore(self._segmentationNode, step)
+        finally:
+            self.begin(self._displayRangeNow())
+
+    def _startAnew(self, notice: str) -> bool:
+        if self.refinement.journal.entries:
+            self.notice = notice
+        self.begin(self._displayRangeNow())
+        return True
+
+    def _lastDone(self) -> object | None:
+        steps = reversed(self._stepsOfHistory())
+        return next((step for step in steps if self._history.canUndo(self._segmentationNode, step)), None)
+
+    def _lastUndone(self) -> object | None:
+        steps = self._stepsOfHistory()
+        return next((step for step in steps if self._history.canRedo(self._segmentationNode, step)), None)
+
+    def _stepsOfHistory(self) -> list[object]:
+        """The steps of this session that the history of what is shown now still has, oldest first."""
+        node, history, steps = self._segmentationNode, self._history, [*self._earlier, *self._voxels.steps]
+        steps = [step for step in steps if history.canUndo(node, step) or history.canRedo(node, step)]
+        return sorted(steps, key=lambda step: step.number)
 
     def _displayRangeNow(self) -> tuple[float, float] | None:
         return displayedRange(self._volumeNode) if self.useDisplayedWindow else None

@@ -1,11 +1,14 @@
 """What the Segment Editor effect does: the Refine tools on the editor's own segment, with the editor's own clicks, undo and masking."""
 
+from collections.abc import Callable
+
 import slicer
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Refine.ClickSources import EffectClicks
 from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
 from MedNeXtSegmentLib.Refine.RefineTools import RefineTools
+from MedNeXtSegmentLib.Scene.Representations import SourceChange
 
 
 class RefineEffect:
@@ -85,17 +88,24 @@ class EffectHistory:
     def __init__(self, scriptedEffect) -> None:
         self._effect = scriptedEffect
 
-    def saveState(self, _segmentationNode) -> None:
-        """Remember the segmentation as it is: to be called once, before each action."""
+    def perform(self, segmentationNode, write: Callable[[], object], _grid=None, _voxels=None) -> object:
+        """Change a segmentation as one step of the editor's undo."""
         self._effect.saveStateForUndo()
+        SourceChange(segmentationNode.GetSegmentation())
+        with slicer.util.NodeModify(segmentationNode):
+            write()
+        return self
 
-    def canUndo(self, _segmentationNode) -> bool:
+    def canUndo(self, _segmentationNode, _step=None) -> bool:
         """Never from here: the Segment Editor's own Undo does it, and the session follows."""
         return False
 
-    def canRedo(self, _segmentationNode) -> bool:
+    def canRedo(self, _segmentationNode, _step=None) -> bool:
         """Never from here, as `canUndo`."""
         return False
+
+    def follow(self, _segmentationNode, _step, _isUndone: bool) -> None:
+        """Nothing to take notice of: the editor knows."""
 
 
 def _module():

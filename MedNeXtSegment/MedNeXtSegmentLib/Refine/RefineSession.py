@@ -23,8 +23,8 @@ class RefineSession:
     Each point or box is written into the segment at once, as one step of undo; what is propagated is a preview until it is accepted.
     Clicks that come while another one is answered are all kept; of those on one slice the newest is answered, for all of them.
     An undo or redo of the segment by somebody else (the Segment Editor's own) is followed. Where the segment or the volume was
-    changed in another way, the next action starts anew from what is there: earlier prompts are forgotten, and so is their undo
-    here (the module's own undo still has it).
+    changed in another way, the next action starts anew from what is there: earlier prompts are forgotten, and `takeNotice` says
+    so. Undo takes back the voxels of the last action that are still as it left them, and nothing else.
 
     Args:
         volumeNode, segmentationNode, segmentId: what is corrected, on which image.
@@ -84,6 +84,12 @@ class RefineSession:
     @property
     def canRedo(self) -> bool:
         return not self.isClosed and self._edited.canRedo
+
+    def takeNotice(self) -> str:
+        """What the user should know of what happened last, in one sentence, told once: prompts that were forgotten, masks that
+        allowed no change, what an undo left."""
+        notice, self._edited.notice = self._edited.notice, ""
+        return notice
 
     @property
     def journal(self) -> PromptJournal:

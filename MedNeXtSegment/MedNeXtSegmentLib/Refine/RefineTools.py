@@ -167,6 +167,7 @@ class RefineTools:
             return
         try:
             hasChanged = session.follow()
+            self._showNotice()
         except (ValueError, RuntimeError) as error:
             self._showStatus(str(error))
             hasChanged = True
@@ -242,6 +243,7 @@ class RefineTools:
                 self._waiting.pop(0)(self.session)
                 self._showStatus(self._hint())
                 self._showPropagation()
+                self._showNotice()
         except (ValueError, RuntimeError, Cancelled) as error:
             self._showStatus(str(error))
         finally:
@@ -270,6 +272,11 @@ class RefineTools:
             ends = _("Why it ended, {first}: {why1}; {second}: {why2}.")
             text += " " + ends.format(first=towards[0], why1=ahead, second=towards[1], why2=back)
         self._showStatus(text)
+
+    def _showNotice(self) -> None:
+        notice = "" if self.session is None else self.session.takeNotice()
+        if notice:
+            self._showStatus(notice)
 
     def _showStatus(self, text: str) -> None:
         self.ui.refineStatusLabel.setText(text)

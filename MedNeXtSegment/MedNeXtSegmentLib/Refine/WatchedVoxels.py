@@ -4,10 +4,10 @@ What an action costs grows with the voxels it changes, not with the volume.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import slicer
 
 from mednextseg.refine.undo_states import UNDO_LEVELS
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
@@ -16,9 +16,9 @@ from MedNeXtSegmentLib.Scene.SegmentWriter import SegmentWriter
 
 @dataclass(frozen=True)
 class _Step:
-    """An action: the voxels it changed (flat indices), and the stamps of the segment's voxels before and after it."""
+    """An action: what the history keeps of it, None where it changed no voxel, and the stamps of the segment's voxels before and after."""
 
-    changed: np.ndarray
+    kept: object
     before: int
     after: int
 
@@ -53,39 +53,48 @@ class WatchedVoxels:
 
     @property
     def canUndo(self) -> bool:
-        return bool(self._done) and (not len(self._done[-1].changed) or self._history.canUndo(self._node))
+        return bool(self._done) and (self._done[-1].kept is None or self._history.canUndo(self._node, self._done[-1].kept))
 
     @property
     def canRedo(self) -> bool:
-        return bool(self._undone) and (not len(self._undone[-1].changed) or self._history.canRedo(self._node))
+        return bool(self._undone) and (
+            self._undone[-1].kept is None or self._history.canRedo(self._node, self._undone[-1].kept)
+        )
 
-    def show(self, changed: np.ndarray) -> None:
-        """A new action: what is shown changes at these voxels (flat indices, each once), and the segment with it."""
-        before = self._stamp
+    @property
+    def steps(self) -> list[object]:
+        """What the history keeps of the actions that can be undone or redone."""
+        return [step.kept for step in (*self._done, *self._undone) if step.kept is not None]
+
+    def show(self, changed: np.ndarray) -> bool:
+        """A new action: what is shown changes at these voxels (flat indices, each once), and the segment with it.
+
+        Returns:
+            False where the segment should have changed, but masks of the Segment Editor allowed it nowhere.
+        """
+        before, kept, isWanted = self._stamp, None, False
         if len(changed):
             isAdded = ~self.shown_kji.reshape(-1)[changed]
-            self._history.saveState(self._node)
-            with slicer.util.NodeModify(self._node):
-                self.writer.write(changed, isAdded)
+            isWanted = bool((self.stored_kji.reshape(-1)[changed] != isAdded).any())
+            kept = self._history.perform(self._node, lambda: self.writer.write(changed, isAdded), self.writer.grid, changed)
         self._invert(changed)
-        self._done.append(_Step(changed, before, self._stamp))
+        self._done.append(_Step(kept, before, self._stamp))
         self._undone.clear()
+        return not isWanted or self._stamp != before
 
-    def undo(self, changed: np.ndarray) -> None:
-        """Restore the voxels before the last action; what is shown changes at these."""
-        step = self._done.pop()
-        self._undone.append(step)
-        if len(step.changed):
-            self._history.undo(self._node)
-        self._invert(changed)
+    def undo(self, changed: np.ndarray) -> str:
+        """Take back what the last action did to voxels; what is shown changes at these.
 
-    def redo(self, changed: np.ndarray) -> None:
-        """Restore the voxels after the action that was undone last; what is shown changes at these."""
-        step = self._undone.pop()
-        self._done.append(step)
-        if len(step.changed):
-            self._history.redo(self._node)
-        self._invert(changed)
+        Returns:
+            What could not be taken back, in one sentence; empty where all was.
+        Raises:
+            ValueError: in one sentence, where nothing could be taken back.
+        """
+        return self._restore(self._done, self._undone, self._history.undo, changed)
+
+    def redo(self, changed: np.ndarray) -> str:
+        """Do again what the action that was undone last did to voxels; otherwise as `undo`."""
+        return self._restore(self._undone, self._done, self._history.redo, changed)
 
     def changesByOthers(self) -> int | None:
         """What somebody else did to the voxels: 0 nothing, -n undid the last n actions (with the Segment Editor's own Undo, say),
@@ -98,18 +107,29 @@ class WatchedVoxels:
             return 0
         stamp = _stampOf(np.flatnonzero(now_kji))
         for count, step in enumerate(reversed(self._done), 1):
-            if len(step.changed) and step.before == stamp:
+            if step.kept is not None and step.before == stamp:
                 return -count
         for count, step in enumerate(reversed(self._undone), 1):
-            if len(step.changed) and step.after == stamp:
+            if step.kept is not None and step.after == stamp:
                 return count
         return None
 
     def follow(self, isUndone: bool, changed: np.ndarray) -> None:
         """One action was undone, or done again, by somebody else; what is shown changes at these voxels."""
         source, target = (self._done, self._undone) if isUndone else (self._undone, self._done)
-        target.append(source.pop())
+        step = source.pop()
+        target.append(step)
+        if step.kept is not None:
+            self._history.follow(self._node, step.kept, isUndone)
         self._invert(changed)
+
+    def _restore(self, source: deque[_Step], target: deque[_Step], restore: Callable, changed: np.ndarray) -> str:
+        step = source.pop()
+        target.append(step)
+        try:
+            return "" if step.kept is None else restore(self._node, step.kept)
+        finally:
+            self._invert(changed)
 
     def _invert(self, changed: np.ndarray) -> None:
         """What is shown changes at these voxels, and the segment at most there: see what became of them."""

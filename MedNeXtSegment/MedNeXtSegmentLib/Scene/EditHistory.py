@@ -1,53 +1,152 @@
-"""Undo and redo of what this module does to segmentations: one step for each action of the user, many steps deep."""
+"""Undo and redo of what this module does to segmentations: each step is what one action changed, and takes back just that."""
 
+from collections.abc import Callable
+
+import numpy as np
 import slicer
 
-# All that a refinement can take back, and the state that the first undo leaves.
-_MAXIMUM_STEPS = 65
+from MedNeXtSegmentLib.Scene.EditStep import EditStep
+from MedNeXtSegmentLib.Scene.Layers import VoxelGrid
+
+_MAXIMUM_BYTES = 256 << 20  # of all steps together; a click takes some kilobytes
+_MAXIMUM_STEPS = 200
 
 
 class EditHistory:
-    """One vtkSegmentationHistory for each segmentation that was edited."""
+    """The steps of each vtkSegmentation, for as long as it lives; of too many bytes the oldest steps are forgotten.
+
+    Steps belong to the data, not to the node: in a sequence each frame has its own.
+
+    Args:
+        maximumBytes: memory that all steps together may hold.
+    """
+
+    def __init__(self, maximumBytes: int = _MAXIMUM_BYTES) -> None:
+        self._maximumBytes = maximumBytes
+        self._stacks: dict[str, _Stacks] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that all steps hold."""
+        return sum(step.nbytes for stacks in self._stacks.values() for step in stacks.kept)
+
+    def perform(
+        self,
+        segmentationNode,
+        write: Callable[[], object],
+        grid: VoxelGrid | None = None,
+        voxels: np.ndarray | None = None,
+    ) -> EditStep | None:
+        """Change a segmentation as one step of undo; what was undone before on the same segments cannot be redone any more.
+
+        Args:
+            segmentationNode: vtkMRMLSegmentationNode.
+            write: changes it; where it raises, nothing is changed.
+            grid, voxels: as in EditStep.
+        Returns:
+            The step; None where voxels were given and nothing became different.
+        """
+        step = EditStep(segmentationNode, grid, voxels)
+        isWritten = False
+        try:
+            with slicer.util.NodeModify(segmentationNode):
+                write()
+            isWritten = True
+        finally:
+            step.finish()
+            if not isWritten and not step.isEmpty:
+                step.undo(segmentationNode)
+        if step.isEmpty and voxels is not None:
+            return None
+        stacks = self._stacksOf(segmentationNode, isNeeded=True)
+        stacks.undone = [other for other in stacks.undone if not other.segmentIds & step.segmentIds]
+        stacks.done.append(step)
+        self._forgetOldest()
+        return step
+
+    def canUndo(self, segmentationNode, step: EditStep | None = None) -> bool:
+        """Whether a step, None for the last one, can be taken back; False for no node."""
+        stacks = self._stacksOf(segmentationNode)
+        return stacks is not None and (step in stacks.done if step is not None else bool(stacks.done))
+
+    def canRedo(self, segmentationNode, step: EditStep | None = None) -> bool:
+        """Whether a step, None for the one undone last, can be done again; False for no node."""
+        stacks = self._stacksOf(segmentationNode)
+        return stacks is not None and (step in stacks.undone if step is not None else bool(stacks.undone))
+
+    def undo(self, segmentationNode, step: EditStep | None = None) -> str:
+        """Take back a step, None for the last one; without one, nothing happens. Later steps stay.
+
+        Returns:
+            What could not be taken back, in one sentence; empty where all was.
+        Raises:
+            ValueError: in one sentence, where nothing of the step can be taken back; it is forgotten.
+        """
+        if not self.canUndo(segmentationNode, step):
+            return ""
+        stacks = self._stacksOf(segmentationNode)
+        step = step or stacks.done[-1]
+        number = stacks.done.index(step)
+        for later in stacks.done[number + 1 :]:
+            step.leaveTo(later)
+        stacks.done.remove(step)
+        note = step.undo(segmentationNode)
+        stacks.undone.append(step)
+        return note
+
+    def redo(self, segmentationNode, step: EditStep | None = None) -> str:
+        """Do a step again, None for the one undone last; otherwise as `undo`."""
+        if not self.canRedo(segmentationNode, step):
+            return ""
+        stacks = self._stacksOf(segmentationNode)
+        step = step or stacks.undone[-1]
+        stacks.undone.remove(step)
+        note = step.redo(segmentationNode)
+        stacks.done.append(step)
+        return note
+
+    def follow(self, segmentationNode, step: EditStep, isUndone: bool) -> None:
+        """Take notice that somebody else took a step back, or did it again; one that is known as such already stays as it is."""
+        stacks = self._stacksOf(segmentationNode)
+        source, target = (stacks.done, stacks.undone) if isUndone else (stacks.undone, stacks.done)
+        if step in source:
+            source.remove(step)
+            target.append(step)
+
+    def _stacksOf(self, segmentationNode, isNeeded: bool = False) -> "_Stacks | None":
+        if segmentationNode is None:
+            return None
+        segmentation = segmentationNode.GetSegmentation()
+        key, stacks = segmentation.GetAddressAsString(""), self._stacks
+        if key not in stacks and isNeeded:
+            stacks[key] = _Stacks()
+            segmentation.AddObserver("DeleteEvent", lambda *_args: stacks.pop(key, None))
+        return stacks.get(key)
+
+    def _forgetOldest(self) -> None:
+        kept = [step for stacks in self._stacks.values() for step in stacks.kept]
+        kept.sort(key=lambda step: step.number)
+        total = sum(step.nbytes for step in kept)
+        while len(kept) > 1 and (total > self._maximumBytes or len(kept) > _MAXIMUM_STEPS):
+            oldest = kept.pop(0)
+            total -= oldest.nbytes
+            for stacks in self._stacks.values():
+                stacks.forget(oldest)
+
+
+class _Stacks:
+    """The steps of one segmentation, and those that were undone, each oldest first."""
 
     def __init__(self) -> None:
-        self._histories: list[tuple[object, object]] = []  # (segmentation node, its history)
+        self.done: list[EditStep] = []
+        self.undone: list[EditStep] = []
 
-    def historyOf(self, segmentationNode):
-        """The node's vtkSegmentationHistory, made on the first call; a vtkSlicerSegmentEditorLogic can share it."""
-        found = self._find(segmentationNode)
-        if found is not None:
-            return found
-        history = slicer.vtkSegmentationHistory()
-        history.SetMaximumNumberOfStates(_MAXIMUM_STEPS)
-        history.SetSegmentation(segmentationNode.GetSegmentation())
-        self._histories.append((segmentationNode, history))
-        return history
+    @property
+    def kept(self) -> list[EditStep]:
+        return [*self.done, *self.undone]
 
-    def saveState(self, segmentationNode) -> None:
-        """Remember the segmentation as it is: to be called once, before each action."""
-        self.historyOf(segmentationNode).SaveState()
-
-    def canUndo(self, segmentationNode) -> bool:
-        """Whether there is an earlier state; False for None."""
-        history = self._find(segmentationNode)
-        return history is not None and bool(history.IsRestorePreviousStateAvailable())
-
-    def canRedo(self, segmentationNode) -> bool:
-        """Whether there is a state that was undone; False for None."""
-        history = self._find(segmentationNode)
-        return history is not None and bool(history.IsRestoreNextStateAvailable())
-
-    def undo(self, segmentationNode) -> None:
-        """Back to the state before the last action; without one, nothing happens."""
-        self.historyOf(segmentationNode).RestorePreviousState()
-
-    def redo(self, segmentationNode) -> None:
-        """Forward to the state that was undone; without one, nothing happens."""
-        self.historyOf(segmentationNode).RestoreNextState()
-
-    def forgetRemoved(self) -> None:
-        """Drop the states of segmentations that are no longer in the scene."""
-        self._histories = [(node, history) for node, history in self._histories if slicer.mrmlScene.IsNodePresent(node)]
-
-    def _find(self, segmentationNode):
-        return next((history for node, history in self._histories if node is segmentationNode), None)
+    def forget(self, step: EditStep) -> None:
+        """Drop a step, where it is here."""
+        for steps in (self.done, self.undone):
+            if step in steps:
+                steps.remove(step)

@@ -6,10 +6,11 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mednextseg.geometry import Geometry
+from MedNeXtSegmentLib.Scene.Layers import BINARY_LABELMAP, gridOf
+from MedNeXtSegmentLib.Scene.Representations import needLabelmaps
 from MedNeXtSegmentLib.Scene.Volumes import arrayFromMatrix, linearTransformToWorld
 
 _EDITOR_TAG = "SegmentEditor"  # of the one node that holds the settings of Slicer's Segment Editor module
-_BINARY_LABELMAP = "Binary labelmap"
 
 
 class SegmentWriter:
@@ -21,18 +22,17 @@ class SegmentWriter:
 
     Attributes:
         geometry: of the grid in world RAS, the segmentation's parent transform included.
+        grid: the same as a VoxelGrid, in the segmentation node's own RAS.
         toWorld: 4x4 from the segmentation node's own RAS to world RAS.
     Raises:
-        ValueError: where the segmentation is under a non-linear transform.
+        ValueError: where the segmentation is under a non-linear transform, or its shapes cannot become voxels.
     """
 
     def __init__(self, volumeNode, segmentationNode, segmentId: str, settingsNode=None) -> None:
         self._segmentationNode, self._segmentId, self._settingsNode = segmentationNode, segmentId, settingsNode
         self.toWorld = linearTransformToWorld(segmentationNode)
-        segmentation = segmentationNode.GetSegmentation()
-        if not segmentation.GetConversionParameter(slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()):
-            segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
-        segmentation.SetSourceRepresentationName(_BINARY_LABELMAP)
+        needLabelmaps(segmentationNode, volumeNode)
+        self._editedSegment = self.segment
         self._node = slicer.vtkMRMLSegmentEditorNode()
         self._node.SetHideFromEditors(True)
         self._node.SetSaveWithScene(False)
@@ -48,6 +48,7 @@ class SegmentWriter:
         self._extent = grid.GetExtent()
         self._gridToSegmentation = vtk.vtkMatrix4x4()
         grid.GetImageToWorldMatrix(self._gridToSegmentation)
+        self.grid = gridOf(grid)
         first = np.eye(4)
         first[:3, 3] = self._extent[0::2]
         matrix = self.toWorld @ arrayFromMatrix(self._gridToSegmentation) @ first
@@ -65,31 +66,33 @@ class SegmentWriter:
         return self._segmentationNode.GetSegmentation().GetSegment(self._segmentId)
 
     @property
+    def isReplaced(self) -> bool:
+        """Whether the node holds another segment of this id now, as another frame of a sequence does."""
+        return self.segment is not self._editedSegment
+
+    @property
     def version(self) -> tuple:
         """Changes whenever the segment's voxels or those it shares a labelmap with do."""
-        labelmap = self.segment.GetRepresentation(_BINARY_LABELMAP)
+        labelmap = self.segment.GetRepresentation(BINARY_LABELMAP)
         return (None, 0) if labelmap is None else (labelmap, labelmap.GetMTime())
 
     def read(self, box: tuple[slice, slice, slice] | None = None) -> np.ndarray:
         """(K, J, I) bool on the grid, or of a box of it; voxels of the segment beyond are left out."""
         box = box or tuple(slice(0, n) for n in self.geometry.shape_kji)
         mask_kji = np.zeros([side.stop - side.start for side in box], bool)
-        labelmap = self.segment.GetRepresentation(_BINARY_LABELMAP)
+        labelmap = self.segment.GetRepresentation(BINARY_LABELMAP)
         if labelmap is None or labelmap.IsEmpty():
             return mask_kji
         labelValue = self.segment.GetLabelValue()
-        matrix = vtk.vtkMatrix4x4()
-        labelmap.GetImageToWorldMatrix(matrix)
-        difference = arrayFromMatrix(matrix) - arrayFromMatrix(self._gridToSegmentation)
-        if np.abs(difference).max() > 1e-6:
+        if not self.grid.matches(gridOf(labelmap).matrix):
             own = slicer.vtkOrientedImageData()
             self._segmentationNode.GetBinaryLabelmapRepresentation(self._segmentId, own)
             labelmap, labelValue = slicer.vtkOrientedImageData(), 1
             resample = slicer.vtkOrientedImageDataResample
             resample.ResampleOrientedImageToReferenceOrientedImage(own, self._image(mask_kji, self._extentOf(box)), labelmap)
-        extent = labelmap.GetExtent()
+        extent = gridOf(labelmap).extent
         voxels_kji = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
-        target, source, wanted = [], [], self._extentOf(box)
+        target, source, wanted = [], [], self._extentOf(box, self.grid.extent)
         for axis in (2, 1, 0):
             first, begin = wanted[2 * axis], extent[2 * axis]
             low = max(first, begin)
@@ -124,11 +127,12 @@ class SegmentWriter:
         box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in kji)
         return box, tuple(axis - side.start for axis, side in zip(kji, box, strict=True))
 
-    def _extentOf(self, box: tuple[slice, slice, slice]) -> list[int]:
-        """First and last I, J, K of a box, in the numbers of the grid."""
+    def _extentOf(self, box: tuple[slice, slice, slice], whole: tuple[int, ...] | None = None) -> list[int]:
+        """First and last I, J, K of a box, in the numbers of the editor's grid, or others in which this is the extent of the whole."""
+        whole = self._extent if whole is None else whole
         extent = [0] * 6
         for axis, side in zip((2, 1, 0), box, strict=True):
-            extent[2 * axis : 2 * axis + 2] = [self._extent[2 * axis] + n for n in (side.start, side.stop - 1)]
+            extent[2 * axis : 2 * axis + 2] = [whole[2 * axis] + n for n in (side.start, side.stop - 1)]
         return extent
 
     def _adoptSettings(self) -> None:

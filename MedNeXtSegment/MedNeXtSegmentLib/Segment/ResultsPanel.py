@@ -71,7 +71,10 @@ class ResultsPanel:
         node = self._node()
         if node is None:
             return
-        step(node)
+        with slicer.util.tryWithErrorDisplay(_("Nothing was changed.")):
+            note = step(node)
+            if note:
+                slicer.util.infoDisplay(note)
         if self._run is not None and self._run.segmentationNode is node:
             self._fillTable()
         self.update()

@@ -14,6 +14,7 @@ from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.prepare.input_check import warnings_for
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Scene.Representations import needLabelmaps
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, writeLabelsToSegmentation
 from MedNeXtSegmentLib.Scene.Volumes import channelsOf, linearTransformToWorld, placementOf
 from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
@@ -56,6 +57,7 @@ class SegmentLogic(WorkerRunLogic):
         names = [label.name for label in job.keptLabels]
         if job.segmentationNode is not None:
             linearTransformToWorld(job.segmentationNode)
+            needLabelmaps(job.segmentationNode, job.volumeNodes[0])
         parameters = {**job.sentTo(self._worker), "labels": None if job.labels is None else names}
         run = SegmentRun(self._worker, job, progressCallback, finishedCallback)
         placement = placementOf(run.volumeNode)
@@ -86,8 +88,8 @@ class SegmentLogic(WorkerRunLogic):
             if isNew:
                 name = _("{volume} segmentation").format(volume=run.volumeNode.GetName())
                 run.segmentationNode = newSegmentationFor(run.volumeNode, slicer.mrmlScene.GenerateUniqueName(name))
-            self.history.saveState(run.segmentationNode)
-            writeLabelsToSegmentation(labelmap_kji, geometry, run.segmentationNode, run.job.keptLabels)
+            output, labels = run.segmentationNode, run.job.keptLabels
+            self.history.perform(output, lambda: writeLabelsToSegmentation(labelmap_kji, geometry, output, labels))
         except (ValueError, RuntimeError) as error:
             if isNew and run.segmentationNode is not None:
                 slicer.mrmlScene.RemoveNode(run.segmentationNode)
@@ -97,7 +99,3 @@ class SegmentLogic(WorkerRunLogic):
         run.report = report
         run.segmentationNode.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))
         self._end(run)
-
-    def _onNodesChanged(self, caller=None, event=None) -> None:
-        super()._onNodesChanged(caller, event)
-        self.history.forgetRemoved()

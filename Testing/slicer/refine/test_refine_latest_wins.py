@@ -131,9 +131,12 @@ def test_a_session_that_closes_meanwhile_writes_nothing(case):
 
 
 def test_undo_and_redo_by_the_segment_editor_are_followed(case):
-    editor = case.history.historyOf(case.segmentation)
+    editor = slicer.vtkSegmentationHistory()
+    editor.SetSegmentation(case.segmentation.GetSegmentation())
+    editor.SaveState()
     case.session.addPoint((0, 0, 0), plane=AXIAL)
     first = case.mask()
+    editor.SaveState()
     case.session.addPoint((6, 0, 0), positive=False, plane=AXIAL)
     second = case.mask()
     assert not np.array_equal(first, second)
