@@ -80,7 +80,10 @@ class WatchedVoxels:
         self._invert(changed)
         self._done.append(_Step(kept, before, self._stamp))
         self._undone.clear()
-        return not isWanted or self._stamp != before
+        isBlocked = isWanted and self._stamp == before
+        if isBlocked:  # so that the next action tries again
+            self.shown_kji.reshape(-1)[changed] ^= True
+        return not isBlocked
 
     def undo(self, changed: np.ndarray) -> str:
         """Take back what the last action did to voxels; what is shown changes at these.
