@@ -117,10 +117,11 @@ class EditStep:
         segmentation = segmentationNode.GetSegmentation()
         with slicer.util.NodeModify(segmentationNode):
             note = self._change(segmentationNode, isUndo=True)
-            for segmentId in self._created:
+            places = {segmentId: segmentation.GetSegmentIndex(segmentId) for segmentId in self._created}
+            for segmentId, place in places.items():
                 segment = segmentation.GetSegment(segmentId)
                 if segment is not None and not _hasVoxels(segmentation, segmentId):
-                    self._created[segmentId] = (segment, segmentation.GetSegmentIndex(segmentId))
+                    self._created[segmentId] = (segment, place)
                     segmentation.RemoveSegment(segmentId)
                     segment.RemoveAllRepresentations()
             if self._source.isDone and not self._source.takeBack(segmentation) and not note:
