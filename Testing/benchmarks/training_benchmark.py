@@ -3,11 +3,11 @@
     python Testing/benchmarks/training_benchmark.py --quick
     python Testing/benchmarks/training_benchmark.py --turns 5 --output build/bench_training.json
 
-The runners: PyTorch as it comes, PyTorch with weights and activations in memory format channels_last_3d, and `kernels.trainable`. Each has a
-process of its own, because the first keeps the stock allocator and the others get that of `mednextseg train` (kernels/allocator.py).
-The loss is left out: random gradients of the outputs take its place. The processes take turns, so that a change of the machine's load meets
-all; processor seconds are given beside wall seconds, because they depend less on other programs. Memory is the resident peak of a
-step above the level before the first one. Nothing is asserted about times.
+The runners: PyTorch as it comes, PyTorch with weights and activations in memory format channels_last_3d, and `kernels.trainable`.
+Each has a process of its own, because the first keeps the stock allocator and the others get that of `mednextseg train`
+(kernels/allocator.py). The loss is left out: random gradients of the outputs take its place. The processes take turns, so that a
+change of the machine's load meets all; processor seconds are given beside wall seconds, because they depend less on other programs.
+Memory is the resident peak of a step above the level before the first one. Nothing is asserted about times.
 """
 
 import argparse
