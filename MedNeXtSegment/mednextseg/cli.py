@@ -1,51 +1,62 @@
-"""The command line: `mednextseg segment | refine | models | evaluate | train` (also `python -m mednextseg`)."""
+"""The command line: `mednextseg segment | refine | models | evaluate | train` (also `python -m mednextseg`).
 
-import argparse
-import json
-import logging
+Only what hears Ctrl-C is imported at once, everything else inside `main`, where a stop ends with one line.
+"""
+
 import sys
 from collections.abc import Sequence
 
-from mednextseg import __version__
-from mednextseg.errors import Cancelled
+from mednextseg.stop_signals import StopSignals
 
-_EXIT_FAILED, _EXIT_CANCELLED = 1, 130
+_EXIT_FAILED, _EXIT_STOPPED, _EXIT_OF_SIGNAL = 1, 130, 128
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status, 0 only where the output was written whole."""
-    options = _parser().parse_args(arguments)
+    with StopSignals() as stop:
+        try:
+            return _run(sys.argv[1:] if arguments is None else arguments)
+        except BaseException as error:
+            if not (stop.asked or isinstance(error, KeyboardInterrupt)):
+                raise
+        print("mednextseg: stopped; nothing was left half-written.", file=sys.stderr)
+        return _EXIT_OF_SIGNAL + stop.asked if stop.asked else _EXIT_STOPPED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    import logging  # noqa: PLC0415
+
+    from mednextseg.commands.parser import parsed  # noqa: PLC0415
+    from mednextseg.errors import Cancelled  # noqa: PLC0415
+
+    options = parsed(arguments)
     # Anew each time: standard error may be another one than before.
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING, format="mednextseg: %(message)s", force=True
-    )
+    level = logging.INFO if options.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="mednextseg: %(message)s", force=True)
     try:
         return options.run(options)
-    except (KeyboardInterrupt, Cancelled):
-        print("mednextseg: stopped; nothing was left half-written.", file=sys.stderr)
-        return _EXIT_CANCELLED
+    except Cancelled as error:
+        raise KeyboardInterrupt from error
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        # One sentence for people; --verbose has the rest for a bug report.
-        logging.getLogger(__name__).info("details", exc_info=True)
-        print(f"mednextseg: {error}", file=sys.stderr)
-        if options.json:
-            print(json.dumps({"error": str(error)}))
-        return _EXIT_FAILED
+        return _failed(str(error), options.json)
+    except (LookupError, TypeError, ArithmeticError, AttributeError, EOFError) as error:
+        # A file of a form that nobody thought of, or a fault of the program.
+        kind = f"{type(error).__name__}: {error}"
+        return _failed(
+            f"an input has a form that was not expected ({kind}); --verbose shows where, for a report.", options.json
+        )
 
 
-def _parser() -> argparse.ArgumentParser:
-    # Imported here, and the heavy modules only inside the commands: --help answers at once.
-    from mednextseg.commands import adapt, evaluate, models, refine, segment  # noqa: PLC0415
+def _failed(sentence: str, is_json: bool) -> int:
+    """One sentence for people; --verbose has the rest for a bug report."""
+    import json  # noqa: PLC0415
+    import logging  # noqa: PLC0415
 
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    common.add_argument("--verbose", action="store_true", help="log what happens, and the details of errors")
-    parser = argparse.ArgumentParser(prog="mednextseg", description="Segment CT and MR volumes with MedNeXt.")
-    parser.add_argument("--version", action="version", version=f"mednextseg {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (segment, refine, models, evaluate, adapt):
-        command.add_to(commands, common)
-    return parser
+    logging.getLogger(__name__).info("details", exc_info=True)
+    print(f"mednextseg: {sentence}", file=sys.stderr)
+    if is_json:
+        print(json.dumps({"error": sentence}))
+    return _EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The command line: what it writes, what it says, and its exit status."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -134,3 +135,52 @@ def test_ctrl_c_in_the_middle_leaves_the_old_file(home: Path) -> None:
     assert process.returncode == 130 and "stopped" in rest
     assert output.read_bytes() == b"the old result"
     assert not list(home.glob(".mednextseg-*"))
+
+
+_STOP_AT_IMPORT = """
+import os, signal, sys
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), int(sys.argv[2]))
+sys.meta_path.insert(0, Stop())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from mednextseg.cli import main
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [("argparse", signal.SIGINT), ("numpy", signal.SIGINT), ("torch", signal.SIGINT), ("numpy", signal.SIGTERM)],
+)
+def test_a_stop_while_modules_are_imported_ends_with_one_line(home: Path, module: str, number: int) -> None:
+    arguments = ["segment", str(home / "in.nii.gz"), "-o", str(home / "out.nii.gz"), "--model", "tiny"]
+    command = [sys.executable, "-c", _STOP_AT_IMPORT, module, str(int(number)), *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.stderr == "mednextseg: stopped; nothing was left half-written.\n"
+    assert ended.returncode == 128 + number
+    assert not (home / "out.nii.gz").exists() and not list(home.glob(".mednextseg-*"))
+
+
+def test_numbers_below_zero_may_follow_their_option(home: Path) -> None:
+    output = home / "out.nii.gz"
+    command = ["segment", str(home / "in.nii.gz"), "-o", str(output), "--model", "tiny", "--roi", "-5,30,-100,100,0,9"]
+    assert main(command) == 0
+    labelmap = read_segmentation(output).labelmap_kji
+    assert labelmap.any() and not labelmap[10:].any() and not labelmap[:, :, 31:].any()
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), OverflowError("x"), IndexError("x"), AttributeError("x")])
+def test_an_error_that_nobody_thought_of_is_still_one_sentence(
+    home: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mednextseg.segmentation_io.check_output", fail)
+    assert main(["segment", str(home / "in.nii.gz"), "-o", str(home / "out.nii.gz"), "--model", "tiny", "--json"]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(f"mednextseg: an input has a form that was not expected ({type(error).__name__}")
+    assert len(said.err.splitlines()) == 1 and "error" in json.loads(said.out)
