@@ -1,6 +1,7 @@
 """What ITK's reader of NRRD files leaves out: bzip2, and a place that is not a number, which it replaces in silence."""
 
 import bz2
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mednextseg.leftovers import OWNER_PATTERN, owner_tag, remove_stale
+
 _PLACE_FIELDS = ("spacings", "space directions", "space origin", "axis mins")
+_COPIES = re.compile(rf"^\.mednextseg-nrrd-{OWNER_PATTERN}-")
 _MAX_HEADER_BYTES = 1 << 22
 
 
@@ -31,7 +35,8 @@ def readable_nrrd(path: Path) -> Iterator[Path]:
         return
     raw_head, separator, packed = path.read_bytes().partition(b"\n\n")
     lines = [b"encoding: raw" if line.startswith(b"encoding:") else line for line in raw_head.split(b"\n")]
-    with tempfile.TemporaryDirectory(prefix="mednextseg-") as folder:
+    remove_stale(Path(tempfile.gettempdir()), _COPIES)
+    with tempfile.TemporaryDirectory(prefix=f".mednextseg-nrrd-{owner_tag()}-") as folder:
         copy = Path(folder) / "volume.nrrd"
         try:
             copy.write_bytes(b"\n".join(lines) + separator + bz2.decompress(packed))

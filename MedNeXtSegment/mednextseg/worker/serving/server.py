@@ -24,6 +24,7 @@ from mednextseg.worker.arrays import ArrayFolder, is_description
 from mednextseg.worker.operations import Context, Operation, WorkerState
 from mednextseg.worker.operations.environment import environment_report
 from mednextseg.worker.protocol import MAX_LINE_BYTES, ProtocolError, Request
+from mednextseg.worker.serving import array_folders
 from mednextseg.worker.serving.lifetime import lead_process_group, process_ender
 from mednextseg.worker.serving.request_queue import Job, RequestQueue
 from mednextseg.worker.transports.pipes import AnswerChannel, LogForwarder, take_over_standard_streams
@@ -188,7 +189,9 @@ def serve(
     requests, channel = take_over_standard_streams()
     faulthandler.enable()
     leads_group = lead_process_group()
-    array_folder = Path(folder or tempfile.mkdtemp(prefix="mednextseg-worker-"))
+    array_folder = Path(folder or tempfile.mkdtemp(prefix=array_folders.PREFIX))
+    array_folders.lock(array_folder)
+    array_folders.remove_stale_folders()
     all_operations, all_latest_wins = dict(operations or {}), dict(latest_wins or {})
     server = WorkerServer(channel, array_folder, all_operations, all_latest_wins)
     server.start_logging()
