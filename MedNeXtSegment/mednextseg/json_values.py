@@ -5,10 +5,13 @@ Standard library only. Every check takes `what`, the subject of its sentence ("t
 
 import json
 import math
+import sys
 from collections.abc import Collection, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+
+_LARGEST = sys.float_info.max
 
 
 def read_json(path: str | Path) -> Any:
@@ -59,7 +62,8 @@ def yes_or_no(value: object, what: str) -> bool:
 
 def number(value: object, what: str, low: float = -math.inf) -> float:
     """The value where it is a finite number of at least `low`; text and truth values are none."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value < low:
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= _LARGEST  # false for NaN
+    if not is_number or value < low:
         least = "" if low == -math.inf else f" of at least {low:g}"
         raise ValueError(f"{what} must be a number{least}, got {shown(value)}.")
     return float(value)

@@ -12,7 +12,7 @@ from mednextseg.labels.label import Label
 from mednextseg.labels.terminology import label_from_entry, terminology_entry
 
 _ROW = re.compile(r"Segment(\d+)_(\w+)")
-_NEW_FILE_FIELDS = {
+NEW_FILE_FIELDS = {
     "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
     "Segmentation_SourceRepresentation": "Binary labelmap",
     "Segmentation_MasterRepresentation": "Binary labelmap",
@@ -85,7 +85,7 @@ def header_of(segments: Sequence[Segment], extents: Sequence[str], fields: Mappi
         extents: "i0 i1 j0 j1 k0 k1" of each segment.
         fields: what the header says beside the rows; None for a new file.
     """
-    header = dict(_NEW_FILE_FIELDS if fields is None else fields)
+    header = dict(NEW_FILE_FIELDS if fields is None else fields)
     for number, (segment, extent) in enumerate(zip(segments, extents, strict=True)):
         row = {**segment.fields, "LabelValue": str(segment.label.value), "Layer": str(segment.layer), "Extent": extent}
         header.update({f"Segment{number}_{name}": text for name, text in row.items()})

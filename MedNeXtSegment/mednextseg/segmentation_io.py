@@ -1,6 +1,6 @@
 """Labelmaps with names in files: Slicer's .seg.nrrd in and out, and plain label volumes out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from mednextseg.files import check_writable
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
 from mednextseg.layered_segmentation import LayeredSegmentation, read_layered, read_table, write_layered
-from mednextseg.segment_table import new_segments
+from mednextseg.segment_table import NEW_FILE_FIELDS, new_segments
 from mednextseg.volume_io import image_of, write_image
 
 TABLE_SUFFIX = ".seg.nrrd"
@@ -50,16 +50,27 @@ def check_output(path: str | Path, inputs: Sequence[str | Path] = (), geometry: 
     check_writable(path, OUTPUT_SUFFIXES, inputs, needed_bytes)
 
 
-def write_segmentation(path: str | Path, labelmap_kji: np.ndarray, geometry: Geometry, labels: Sequence[Label]) -> None:
+def write_segmentation(
+    path: str | Path,
+    labelmap_kji: np.ndarray,
+    geometry: Geometry,
+    labels: Sequence[Label],
+    fields: Mapping[str, str] | None = None,
+) -> None:
     """Write a labelmap; a name ending in .seg.nrrd gets the table of segments, any other image format the plain labels.
 
+    Args:
+        path, labelmap_kji, geometry, labels: what is written, and where.
+        fields: more entries for the header of a .seg.nrrd.
     Raises:
         ValueError: for a sheared grid or a file format that cannot be written.
         OSError: where the file cannot be written; an old file of that name is then unchanged.
     """
     check_output(path)
     if has_table(path):
-        write_layered(path, LayeredSegmentation(labelmap_kji[None], geometry, new_segments(labels)))
+        write_layered(
+            path, LayeredSegmentation(labelmap_kji[None], geometry, new_segments(labels), {**NEW_FILE_FIELDS, **(fields or {})})
+        )
     else:
         write_image(image_of(labelmap_kji, geometry), path)
 

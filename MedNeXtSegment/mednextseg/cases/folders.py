@@ -47,13 +47,16 @@ def is_folder_of_cases(path: Path) -> bool:
 def image_files(folder: Path, channels: int | None = None) -> dict[str, list[Path]]:
     """Case name -> image file of each channel, by nnU-Net's names; without numbers, one file a case. Segmentations are no images.
 
+    A folder is of one kind: every file has a channel's number, or none has.
+
     Four digits are a channel only where there is a channel 0000: amos_0001 and amos_0004 alone are two cases.
 
     Args:
         folder: where the files lie.
         channels: how many every case must have; None for any number.
     Raises:
-        ValueError: for two files of one channel, a channel that is missing, or a case with another number of channels.
+        ValueError: for two files of one channel, a channel that is missing, a case with another number of channels, and files with
+            and without numbers side by side.
     """
     numbered: dict[str, dict[int, Path]] = {}
     cases: dict[str, list[Path]] = {}
@@ -73,12 +76,23 @@ def image_files(folder: Path, channels: int | None = None) -> dict[str, list[Pat
         if missing:
             raise ValueError(f"the case {case} in {folder} lacks its channel {channel_name(case, missing[0])}; add the file.")
         cases[case] = [files[channel] for channel in sorted(files)]
+    _refuse_both_kinds(folder, cases)
     wrong = [name for name, files in sorted(cases.items()) if channels is not None and len(files) != channels]
     if wrong:
         raise ValueError(
             f"the model needs {channels} file(s) a case, but {', '.join(wrong[:3])} has another number in {folder}."
         )
     return dict(sorted(cases.items()))
+
+
+def _refuse_both_kinds(folder: Path, cases: dict[str, list[Path]]) -> None:
+    is_channel = {case: case_name(files[0]) == channel_name(case, 0) for case, files in cases.items()}
+    if len(set(is_channel.values())) > 1:
+        with_number, without = (next(case for case in cases if is_channel[case] is kind) for kind in (True, False))
+        raise ValueError(
+            f"{folder} holds files with channel numbers ({cases[with_number][0].name}) and without ({cases[without][0].name}); "
+            "keep one kind in a folder."
+        )
 
 
 def _images(folder: Path) -> dict[str, Path]:

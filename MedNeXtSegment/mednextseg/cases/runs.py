@@ -12,10 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from mednextseg.cases.channels import read_channels
+from mednextseg.cases.done_before import run_key
 from mednextseg.cases.folders import CASE_ERRORS
 from mednextseg.files import write_text
+from mednextseg.json_values import read_json_object
 from mednextseg.machine import peak_memory_mb
+from mednextseg.models.library import find_model
 from mednextseg.models.loaded_model import LoadedModel, load_model
+from mednextseg.models.model_card import read_card
 from mednextseg.segment.auto_segmenter import segment
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segmentation_io import write_segmentation
@@ -29,23 +33,27 @@ def run_model(
     output: Path,
     report: Callable[[str], None],
 ) -> dict[str, str]:
-    """Segment cases into `output`; finished ones are not done again.
+    """Segment cases into `output`; finished ones are not done again where model, recipe and images are the same.
 
-    Each CASE.seg.nrrd comes with a CASE.cost.json (seconds, peak_memory_mb).
+    Each CASE.seg.nrrd comes with a CASE.cost.json (seconds, peak_memory_mb, run: see done_before.py).
 
     Returns:
         case -> error, for the cases that failed.
     """
     output.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
-    todo = {name: files for name, files in cases.items() if not (output / f"{name}.cost.json").is_file()}
+    card = read_card(find_model(model))
+    keys = {name: run_key(card, recipe, files) for name, files in cases.items()}
+    todo = {name: files for name, files in cases.items() if _stored_key(output, name) != keys[name]}
     spawn = multiprocessing.get_context("spawn")
     while todo:
         with ProcessPoolExecutor(max_workers=1, mp_context=spawn, initializer=_end_with_parent) as process:
             for name in list(todo):
                 files = todo.pop(name)
                 try:
-                    cost = process.submit(_segment_one, model, recipe.to_dict(), device, files, output / name).result()
+                    cost = process.submit(
+                        _segment_one, model, recipe.to_dict(), device, files, output / name, keys[name]
+                    ).result()
                     report(f"{name}: {cost['seconds']:.1f} s")
                 except BrokenProcessPool:
                     failed[name] = "the process was ended while it ran, probably for want of memory."
@@ -71,14 +79,25 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _segment_one(model: str, recipe: dict, device: str, files: Sequence[Path], output: Path) -> dict[str, float | None]:
+def _stored_key(output: Path, name: str) -> str | None:
+    """The key of the run that finished a case; None for a case without a whole result."""
+    try:
+        cost = read_json_object(output / f"{name}.cost.json")
+    except (OSError, ValueError):
+        return None
+    return cost.get("run") if (output / f"{name}.seg.nrrd").is_file() else None
+
+
+def _segment_one(
+    model: str, recipe: dict, device: str, files: Sequence[Path], output: Path, key: str
+) -> dict[str, float | str | None]:
     loaded = _loaded(model)
     volume, geometry = read_channels(files)
     start = time.perf_counter()
     labelmap_kji, _ = segment(volume, geometry, loaded, recipe=SegmentRecipe.from_dict(recipe), device=device)
     seconds = time.perf_counter() - start
     write_segmentation(output.with_name(f"{output.name}.seg.nrrd"), labelmap_kji, geometry, loaded.card.labels)
-    cost = {"seconds": round(seconds, 3), "peak_memory_mb": peak_memory_mb()}
+    cost = {"seconds": round(seconds, 3), "peak_memory_mb": peak_memory_mb(), "run": key}
     write_text(output.with_name(f"{output.name}.cost.json"), json.dumps(cost))
     return cost
 

@@ -39,7 +39,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate what the options say; exit status 1 where a case failed."""
+    """Evaluate what the options say; exit status 1 where a case failed or has no partner."""
     wishes = (options.table, options.rank, options.prediction and options.reference)
     if sum(wish is not None for wish in wishes) != 1:
         raise ValueError(
@@ -68,7 +68,7 @@ def wanted_cases(text: str | None) -> list[str] | None:
 
 
 def _run_comparison(options: argparse.Namespace) -> int:
-    from mednextseg.evaluate.folders import evaluate_files, match_cases  # noqa: PLC0415
+    from mednextseg.evaluate.folders import add_earlier_cases, evaluate_files, match_cases  # noqa: PLC0415
     from mednextseg.evaluate.measure_options import MeasureOptions  # noqa: PLC0415
     from mednextseg.evaluate.report.cases_report import evaluation_page  # noqa: PLC0415
     from mednextseg.evaluate.report.csv_tables import evaluation_json, metrics_csv  # noqa: PLC0415
@@ -83,6 +83,11 @@ def _run_comparison(options: argparse.Namespace) -> int:
         print(f"[{number}/{len(cases)}] {text}", file=sys.stderr, flush=True)
 
     evaluate_files(cases, evaluation, measure_options, options.output, show)
+    if earlier := add_earlier_cases(cases, evaluation, measure_options, options.output):
+        print(
+            f"mednextseg: {len(earlier)} case(s) of earlier runs into {options.output} are in the report, too.", file=sys.stderr
+        )
+        cases = [*cases, *earlier]
     pictures = worst_case_pictures(cases, evaluation.results, measure_options, WORST_CASES_SHOWN)
     summary = evaluation_json(evaluation, provenance)
     write_text(options.output / "metrics.csv", metrics_csv(evaluation))
@@ -92,7 +97,9 @@ def _run_comparison(options: argparse.Namespace) -> int:
         print(json.dumps({key: summary[key] for key in ("provenance", "summary", "failed", "unmatched")}))
     else:
         _print_summary(summary, options.output)
-    return _status(evaluation.failed, len(cases))
+    for sentence in evaluation.unmatched:
+        print(f"mednextseg: {sentence}", file=sys.stderr)
+    return max(_status(evaluation.failed, len(cases)), 1 if evaluation.unmatched else 0)
 
 
 def _run_table(options: argparse.Namespace) -> int:

@@ -4,12 +4,18 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mednextseg.cases.folders import CASE_ERRORS, image_files, is_folder_of_cases
 from mednextseg.commands.console_progress import ConsoleProgress
 from mednextseg.commands.review import print_review, review_of
 from mednextseg.files import make_folder
+
+if TYPE_CHECKING:
+    from mednextseg.models.loaded_model import LoadedModel
+    from mednextseg.segment.recipe import SegmentRecipe
 
 
 def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -59,29 +65,26 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], output: Path) -> dict:
-    from dataclasses import replace  # noqa: PLC0415
-
+def _run_case(options: argparse.Namespace, model: "LoadedModel", inputs: list[Path], output: Path) -> dict:
     from mednextseg.cases.channels import read_channels  # noqa: PLC0415
-    from mednextseg.labels.names import names_in  # noqa: PLC0415
+    from mednextseg.cases.done_before import RUN_FIELD  # noqa: PLC0415
     from mednextseg.segment.auto_segmenter import segment  # noqa: PLC0415
-    from mednextseg.segment.recipe import SegmentRecipe  # noqa: PLC0415
     from mednextseg.segmentation_io import check_output, write_segmentation  # noqa: PLC0415
 
-    recipe = SegmentRecipe.from_json(options.recipe) if options.recipe else SegmentRecipe()
-    recipe = replace(recipe, tta=True) if options.tta else recipe
-    names = None if options.labels is None else names_in(options.labels, [label.name for label in model.card.labels])
+    recipe, names, roi, notes = _recipe(options), _names(options, model), _roi(options.roi), []
     start = time.perf_counter()
-    volume, geometry = read_channels(inputs)
+    volume, geometry = read_channels(inputs, notes.append)
+    key = _run_key(options, model, inputs)
     check_output(output, inputs, geometry)
-    read_seconds, roi = time.perf_counter() - start, _roi(options.roi)
+    read_seconds = time.perf_counter() - start
     with ConsoleProgress(output.name, quiet=options.json) as progress:
         labelmap_kji, report = segment(
             volume, geometry, model, roi, names, recipe, options.device, progress=progress.show, whole=options.whole
         )
+    report.notes = [*notes, *report.notes]
     kept = [label for label in model.card.labels if names is None or label.name in names]
     start = time.perf_counter()
-    write_segmentation(output, labelmap_kji, geometry, kept)
+    write_segmentation(output, labelmap_kji, geometry, kept, {RUN_FIELD: key})
     write_seconds = time.perf_counter() - start
     report.seconds_by_phase = {"read": round(read_seconds, 3), **report.seconds_by_phase, "write": round(write_seconds, 3)}
     for line in (*report.warnings, *report.notes):
@@ -92,17 +95,17 @@ def _run_case(options: argparse.Namespace, model: object, inputs: list[Path], ou
     return result
 
 
-def _run_folder(options: argparse.Namespace, model: object) -> int:
+def _run_folder(options: argparse.Namespace, model: "LoadedModel") -> int:
     """Every case of a folder; finished ones are not done again, failing ones are listed and do not stop the rest."""
     cases = image_files(options.inputs[0], len(model.card.channels))
     results, failed = [], {}
     for number, (name, paths) in enumerate(cases.items(), start=1):
         output = options.output / f"{name}.seg.nrrd"
-        if output.exists():
-            print(f"[{number}/{len(cases)}] {name}: done before", file=sys.stderr)
-            continue
-        print(f"[{number}/{len(cases)}] {name}", file=sys.stderr)
         try:
+            if _is_done(output, _run_key(options, model, paths)):
+                print(f"[{number}/{len(cases)}] {name}: done before", file=sys.stderr)
+                continue
+            print(f"[{number}/{len(cases)}] {name}", file=sys.stderr)
             results.append(_run_case(options, model, paths, output))
         except CASE_ERRORS as error:
             failed[name] = str(error)
@@ -112,6 +115,45 @@ def _run_folder(options: argparse.Namespace, model: object) -> int:
     if failed:
         print(f"mednextseg: {len(failed)} of {len(cases)} cases failed: {', '.join(failed)}.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _is_done(output: Path, key: str) -> bool:
+    """Whether the same run wrote this file; one that another run of ours wrote is made again.
+
+    Raises:
+        FileExistsError: for a file that no run of ours wrote: it may be somebody's work.
+    """
+    from mednextseg.cases.done_before import recorded_run  # noqa: PLC0415
+
+    if not output.exists():
+        return False
+    recorded = recorded_run(output)
+    if recorded is None:
+        raise FileExistsError(
+            f"{output} is there and does not say which run made it; move it, or choose another output folder."
+        )
+    if recorded != key:
+        print(f"mednextseg: {output.name} is of another model, recipe or image; it is made again.", file=sys.stderr)
+    return recorded == key
+
+
+def _run_key(options: argparse.Namespace, model: "LoadedModel", inputs: list[Path]) -> str:
+    from mednextseg.cases.done_before import run_key  # noqa: PLC0415
+
+    return run_key(model.card, _recipe(options), inputs, _names(options, model), options.roi, options.whole)
+
+
+def _recipe(options: argparse.Namespace) -> "SegmentRecipe":
+    from mednextseg.segment.recipe import SegmentRecipe  # noqa: PLC0415
+
+    recipe = SegmentRecipe.from_json(options.recipe) if options.recipe else SegmentRecipe()
+    return replace(recipe, tta=True) if options.tta else recipe
+
+
+def _names(options: argparse.Namespace, model: "LoadedModel") -> list[str] | None:
+    from mednextseg.labels.names import names_in  # noqa: PLC0415
+
+    return None if options.labels is None else names_in(options.labels, [label.name for label in model.card.labels])
 
 
 def _roi(text: str | None) -> object:

@@ -1,22 +1,21 @@
 """One case: a reference and a prediction, brought onto one grid and one set of names, then measured."""
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from mednextseg.evaluate.mask_grids import SAME_GRID_MM
+from mednextseg.evaluate.mask_grids import SAME_GRID_MM, joint_grid, labels_on_grid
 from mednextseg.evaluate.measure_options import MeasureOptions
 from mednextseg.evaluate.metrics import LabelMetrics, evaluate_pair, largest_error_kji
 from mednextseg.geometry import Geometry
-from mednextseg.labels.names import LabelJoin, LabelPair, LabelTable, join_labels
-from mednextseg.segment.prepare.preprocess import resample_labels
+from mednextseg.labels.names import LabelJoin, LabelPair, LabelTable, canonical_name, join_labels
 from mednextseg.segmentation_io import Segmentation
 
 
 @dataclass(frozen=True)
 class AlignedCase:
-    """Both labelmaps on the reference's grid, and which of their numbers belong together."""
+    """Both labelmaps on the reference's lattice, as far as either reaches, and which of their numbers belong together."""
 
     reference_kji: np.ndarray
     prediction_kji: np.ndarray
@@ -38,6 +37,7 @@ class CaseResult:
         largest_error_ras: name -> RAS in mm of the point to look at first; None where nothing is wrong.
         notes: what was done differently from a plain comparison.
         only_reference, only_prediction: labels that were not compared because the other side does not know them.
+        by_number: neither file names its labels, so that their numbers stand for them.
     """
 
     case: str
@@ -46,6 +46,7 @@ class CaseResult:
     notes: tuple[str, ...] = ()
     only_reference: tuple[str, ...] = ()
     only_prediction: tuple[str, ...] = ()
+    by_number: bool = False
 
     def to_dict(self) -> dict:
         """JSON-ready values."""
@@ -63,22 +64,27 @@ def align(
     options: MeasureOptions,
     prediction_names: Collection[str] = (),
 ) -> AlignedCase:
-    """Bring a prediction onto the reference's grid and join their labels by name.
+    """Bring both onto one grid and join their labels by name: where the grids differ, the reference's lattice over what either covers.
 
     Args:
         prediction_names: labels that the predictions of this run know; those missing in this file count as empty, not as unknown.
     Raises:
-        ValueError: where the two share no label name.
+        ValueError: where the two share no label name, or lie too far apart for any grid.
     """
     join = join_labels(*_tables(reference, prediction, options, prediction_names), options.unions)
     if prediction.geometry.matches(reference.geometry, SAME_GRID_MM):
         return AlignedCase(reference.labelmap_kji, prediction.labelmap_kji, reference.geometry, join)
-    note = (
-        f"the prediction's grid {prediction.geometry} differs from the reference's {reference.geometry}; it was resampled onto the "
-        "reference, and what lies outside is not judged."
-    )
-    moved_kji = resample_labels(prediction.labelmap_kji, prediction.geometry, reference.geometry)
-    return AlignedCase(reference.labelmap_kji, moved_kji, reference.geometry, join, (note,))
+    grid = joint_grid(reference.geometry, prediction.geometry, prediction.labelmap_kji)
+    reference_kji, _ = labels_on_grid(reference.labelmap_kji, reference.geometry, grid)
+    moved_kji, is_resampled = labels_on_grid(prediction.labelmap_kji, prediction.geometry, grid)
+    notes = [
+        f"the prediction's grid {prediction.geometry} differs from the reference's {reference.geometry}; "
+        + ("it was resampled onto the reference's lattice, and " if is_resampled else "")
+        + "what either of them labels outside the other counts."
+    ]
+    if reference_kji.any() and moved_kji.any() and not np.logical_and(reference_kji, moved_kji).any():
+        notes.append("reference and prediction have no labeled voxel in common; check where the files lie.")
+    return AlignedCase(reference_kji, moved_kji, grid, join, tuple(notes))
 
 
 def evaluate_case(
@@ -90,6 +96,9 @@ def evaluate_case(
 ) -> CaseResult:
     """Measure one case on the reference's grid; see `align` for the arguments and errors."""
     options = options or MeasureOptions()
+    by_number = not _are_named(reference, prediction, options)
+    if by_number and not (reference.labels or prediction.labels):
+        return CaseResult(case, {}, by_number=True)
     aligned = align(reference, prediction, options, prediction_names)
     pairs = aligned.join.pairs
     metrics = evaluate_pair(
@@ -103,7 +112,31 @@ def evaluate_case(
         axial_axis=axial_axis_kji(aligned.geometry),
     )
     places = {pair.name: _largest_error_ras(aligned, pair) for pair in pairs}
-    return CaseResult(case, metrics, places, aligned.notes, aligned.join.only_reference, aligned.join.only_prediction)
+    only_reference, only_prediction = aligned.join.only_reference, aligned.join.only_prediction
+    return CaseResult(case, metrics, places, aligned.notes, only_reference, only_prediction, by_number)
+
+
+def with_absent_labels(results: Sequence[CaseResult], options: MeasureOptions) -> list[CaseResult]:
+    """The results with labels that neither file of a case has but other cases have: nothing to be found, nothing found.
+
+    Only where numbers stand for names: there a file cannot say which labels it knows.
+    """
+    numbers = sorted({name for result in results if result.by_number for name in result.labels}, key=int)
+    if not numbers:
+        return list(results)
+    nothing = np.zeros((1, 1, 1), dtype=np.uint8)
+    tolerances = {n: options.tolerance_for(LabelPair(n, canonical_name(n), (int(n),), (int(n),))) for n in numbers}
+    absent = evaluate_pair(nothing, nothing, (1, 1, 1), {n: (int(n),) for n in numbers}, tolerances)
+    return [
+        replace(
+            result,
+            labels={n: result.labels.get(n, absent[n]) for n in numbers},
+            largest_error_ras={n: result.largest_error_ras.get(n) for n in numbers},
+        )
+        if result.by_number
+        else result
+        for result in results
+    ]
 
 
 def axial_axis_kji(geometry: Geometry) -> int:
@@ -124,7 +157,7 @@ def _tables(
 ) -> tuple[LabelTable, LabelTable]:
     sides = (reference, options.reference_table), (prediction, options.prediction_table)
     first, second = (_named_table(segmentation, table) for segmentation, table in sides)
-    if first is None and second is None:
+    if not _are_named(reference, prediction, options):
         # Neither side knows names: numbers stand in for them, those that only one side uses included.
         values = {label.value for segmentation, _ in sides for label in segmentation.labels}
         numbers = {str(value): (value,) for value in sorted(values)}
@@ -136,6 +169,11 @@ def _tables(
     return first, {options.pairs.get(name, name): values for name, values in second.items()}
 
 
+def _are_named(reference: Segmentation, prediction: Segmentation, options: MeasureOptions) -> bool:
+    sides = (reference, options.reference_table), (prediction, options.prediction_table)
+    return any(_named_table(segmentation, table) is not None for segmentation, table in sides)
+
+
 def _named_table(segmentation: Segmentation, table: LabelTable | None) -> LabelTable | None:
     """The file's own names, or the table given for plain volumes; None where there is neither."""
     if any(label.name != str(label.value) for label in segmentation.labels):
@@ -144,4 +182,7 @@ def _named_table(segmentation: Segmentation, table: LabelTable | None) -> LabelT
 
 
 def _numbered(segmentation: Segmentation) -> LabelTable:
-    return {label.name: (label.value,) for label in segmentation.labels}
+    table: dict[str, tuple[int, ...]] = {}
+    for label in segmentation.labels:
+        table[label.name] = (*table.get(label.name, ()), label.value)
+    return table

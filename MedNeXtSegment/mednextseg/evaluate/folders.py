@@ -1,19 +1,15 @@
 """Cases of an evaluation: which files belong together, measured one by one, resumable; a failing case is listed."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mednextseg.cases.folders import CASE_ERRORS, case_files, case_name, image_files
-from mednextseg.evaluate.case import CaseResult, evaluate_case
+from mednextseg.cases.folders import CASE_ERRORS, case_files, case_name, image_files, is_folder_of_cases
+from mednextseg.evaluate.case import CaseResult, evaluate_case, with_absent_labels
 from mednextseg.evaluate.measure_options import MeasureOptions
-from mednextseg.files import write_text
-from mednextseg.segmentation_io import read_segment_names, read_segmentation
-
-# Raised whenever a number would come out differently, so that results of an older version are not taken over.
-_METRICS_VERSION = 1
+from mednextseg.evaluate.overlaps import read_whole_segments
+from mednextseg.evaluate.stored_results import earlier_results, store_result, stored_result
+from mednextseg.segmentation_io import has_table, read_segment_names
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,11 @@ def match_cases(
     if reference.is_dir() != prediction.is_dir():
         raise ValueError(f"give two files or two folders, got {reference} and {prediction}.")
     if not reference.is_dir():
-        return [CaseFiles(case_name(reference), reference, prediction, images)], Evaluation()
+        name = case_name(reference)
+        image = image_files(images).get(name, [None])[0] if images and is_folder_of_cases(images) else images
+        return [CaseFiles(name, reference, prediction, image)], Evaluation()
+    if images and not images.is_dir():
+        raise ValueError(f"the images of folders of cases must be a folder, got the file {images}.")
     references, predictions = case_files(reference), case_files(prediction)
     backgrounds = {name: files[0] for name, files in image_files(images).items()} if images else {}
     wanted = list(only) if only is not None else sorted(set(references) & set(predictions))
@@ -103,16 +103,48 @@ def evaluate_files(
             report(number, f"{case.name}: {error}")
             continue
         evaluation.results.append(result)
-        dice = " ".join(f"{name} {metrics['dice']:.4f}" for name, metrics in list(result.labels.items())[:4])
+        dice = " ".join(f"{name} {metrics['dice']:.4f}" for name, metrics in list(result.labels.items())[:4]) or "of no label"
         report(number, f"{case.name}: {f'Dice {dice}' if is_new else 'done before'}")
+        for note in result.notes:
+            report(number, f"{case.name}: {note}")
+    _settle(evaluation, options)
     return evaluation
+
+
+def add_earlier_cases(
+    cases: Sequence[CaseFiles], evaluation: Evaluation, options: MeasureOptions, output: Path
+) -> list[CaseFiles]:
+    """Add what earlier runs into `output` measured in the same two folders by the same rules, so that no run loses another's cases.
+
+    Args:
+        cases, evaluation, options, output: after `evaluate_files`; results are added.
+    Returns:
+        The files of the cases added.
+    """
+    known = {*(case.name for case in cases), *evaluation.failed}
+    parents = [cases[0].reference.parent, cases[0].prediction.parent]
+    found = earlier_results(output / "cases", known, options, parents)
+    evaluation.results = sorted([*evaluation.results, *(result for result, _ in found)], key=lambda result: result.case)
+    _settle(evaluation, options)
+    return [CaseFiles(result.case, *files) for result, files in found]
+
+
+def _settle(evaluation: Evaluation, options: MeasureOptions) -> None:
+    """Give each case the numbers that only other cases have; a case for which that leaves none cannot be judged."""
+    evaluation.results = with_absent_labels(evaluation.results, options)
+    for result in evaluation.results:
+        if not result.labels:
+            evaluation.failed[result.case] = (
+                "neither side labels anything, nor says by names what it looked for; give --labels."
+            )
+    evaluation.results = [result for result in evaluation.results if result.labels]
 
 
 def predicted_names(files: Sequence[Path]) -> tuple[str, ...]:
     """All segment names that any of the files has: a file that lacks one of them predicts it to be empty."""
     found: dict[str, None] = {}
     for file in files:
-        if file.name.endswith(".seg.nrrd"):
+        if has_table(file):
             try:
                 found.update(dict.fromkeys(read_segment_names(file)))
             except ValueError:
@@ -122,22 +154,13 @@ def predicted_names(files: Sequence[Path]) -> tuple[str, ...]:
 
 def _measured(case: CaseFiles, options: MeasureOptions, names: Sequence[str], folder: Path) -> tuple[CaseResult, bool]:
     """The stored result where it is of the same files and options, else a new one."""
-    fingerprint = _fingerprint(case, options, names)
-    stored = folder / f"{case.name}.json"
-    if stored.is_file():
-        raw = json.loads(stored.read_text(encoding="utf-8"))
-        if raw["fingerprint"] == fingerprint:
-            return CaseResult.from_dict(raw["result"]), False
-    reference, prediction = read_segmentation(case.reference), read_segmentation(case.prediction)
+    files = (case.reference, case.prediction)
+    if (stored := stored_result(folder, case.name, files, options, names)) is not None:
+        return stored, False
+    reference, prediction = (read_whole_segments(file) for file in files)
     result = evaluate_case(case.name, reference, prediction, options, names)
-    write_text(stored, json.dumps({"fingerprint": fingerprint, "result": result.to_dict()}, indent=1))
+    store_result(folder, result, files, options, names)
     return result, True
-
-
-def _fingerprint(case: CaseFiles, options: MeasureOptions, names: Sequence[str]) -> str:
-    files = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in (case.reference, case.prediction)]
-    text = json.dumps([_METRICS_VERSION, files, options.to_dict(), sorted(names)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _list_unmatched(evaluation: Evaluation, kind: str, names: set[str]) -> None:

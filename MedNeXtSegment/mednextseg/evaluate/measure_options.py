@@ -1,17 +1,17 @@
 """What a comparison is told beyond the files: label tables, spellings, tolerances (the --labels file)."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mednextseg.json_values import json_list, json_object, number, read_json_object, text
 from mednextseg.labels.names import (
     AXIAL_RANGE_LABELS,
     LabelPair,
     LabelTable,
     canonical_name,
-    table_from_json,
 )
+from mednextseg.labels.table_files import table_from_json
 
 _FIELDS = ("labels", "reference", "prediction", "pairs", "tolerances_mm", "axial_range", "unions")
 
@@ -44,8 +44,9 @@ class MeasureOptions:
                 "reference" and "prediction" (tables for one side), "pairs", "tolerances_mm", "axial_range", "unions". Other fields, such
                 as the rest of a dataset.json, are left alone.
         Raises:
-            ValueError: where none of these fields is there, or a table is wrong.
+            ValueError: where none of these fields is there, or one of them is wrong.
         """
+        raw = json_object(raw, "a labels file")
         if not any(name in raw for name in _FIELDS):
             raise ValueError(
                 f"a labels file needs at least one of {', '.join(_FIELDS)}; it has: {', '.join(raw) or 'nothing'}."
@@ -55,27 +56,24 @@ class MeasureOptions:
         return cls(
             reference_table=None if tables["reference"] is None else table_from_json(tables["reference"]),
             prediction_table=None if tables["prediction"] is None else table_from_json(tables["prediction"]),
-            pairs=dict(raw.get("pairs", {})),
-            tolerances_mm={canonical_name(name): float(mm) for name, mm in raw.get("tolerances_mm", {}).items()},
-            axial_range=frozenset(canonical_name(name) for name in raw.get("axial_range", AXIAL_RANGE_LABELS)),
-            unions=tuple(canonical_name(name) for name in raw.get("unions", ())),
+            pairs={name: text(other, f"the pair of {name}") for name, other in _object(raw, "pairs").items()},
+            tolerances_mm={
+                canonical_name(name): number(mm, f"the tolerance of {name} in mm", low=0)
+                for name, mm in _object(raw, "tolerances_mm").items()
+            },
+            axial_range=frozenset(_names(raw, "axial_range", AXIAL_RANGE_LABELS)),
+            unions=_names(raw, "unions", ()),
         )
 
     @classmethod
-    def from_text(cls, text: str) -> "MeasureOptions":
+    def from_text(cls, given: str) -> "MeasureOptions":
         """From what people give as --labels: a JSON file, or the name of a public data set whose numbers both sides use."""
-        return cls.from_json(text) if text.endswith(".json") or Path(text).is_file() else cls.from_dict({"labels": text})
+        return cls.from_json(given) if given.endswith(".json") or Path(given).is_file() else cls.from_dict({"labels": given})
 
     @classmethod
     def from_json(cls, path: str | Path) -> "MeasureOptions":
         """Read a labels file; raises ValueError as `from_dict` does, and for a file that is not JSON."""
-        try:
-            raw = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not valid JSON ({error}).") from error
-        if not isinstance(raw, dict):
-            raise ValueError(f"{path} must hold one JSON object, got {type(raw).__name__}.")
-        return cls.from_dict(raw)
+        return cls.from_dict(read_json_object(path))
 
     def tolerance_for(self, pair: LabelPair) -> float:
         """Tolerance in mm of one structure."""
@@ -91,3 +89,12 @@ class MeasureOptions:
             "axial_range": sorted(self.axial_range),
             "unions": list(self.unions),
         }
+
+
+def _object(raw: Mapping, name: str) -> dict:
+    return json_object(raw.get(name, {}), f"{name} of a labels file")
+
+
+def _names(raw: Mapping, name: str, default: Collection[str]) -> tuple[str, ...]:
+    names = json_list(raw.get(name, list(default)), f"{name} of a labels file")
+    return tuple(canonical_name(text(entry, f"an entry of {name}")) for entry in names)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mednextseg.evaluate.case import CaseResult, evaluate_case
-from mednextseg.evaluate.mask_grids import on_grid
+from mednextseg.evaluate.mask_grids import joint_grid, on_grid
 from mednextseg.evaluate.metrics import error_map
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
@@ -46,7 +46,7 @@ def compare_structure(
         reference_kji, prediction_kji: masks (K, J, I), each on its own grid; either may be empty.
         reference_geometry, prediction_geometry: of the masks.
     """
-    grid = _joint_grid(reference_geometry, prediction_geometry)
+    grid = joint_grid(reference_geometry, prediction_geometry, prediction_kji)
     reference, _ = on_grid(reference_kji, reference_geometry, grid)
     prediction, is_resampled = on_grid(prediction_kji, prediction_geometry, grid)
     labels = (Label(1, name, (128, 128, 128)),)
@@ -55,12 +55,3 @@ def compare_structure(
     if is_resampled:
         result = CaseResult(name, result.labels, result.largest_error_ras, (_RESAMPLED, *result.notes))
     return StructureComparison(result, error_map(reference, prediction), grid)
-
-
-def _joint_grid(reference: Geometry, prediction: Geometry) -> Geometry:
-    """The reference's lattice, as far as either box reaches (the prediction's with a voxel more, as it may be the coarser one)."""
-    grown = prediction.cropped((-1, -1, -1), tuple(n + 1 for n in prediction.shape_kji))
-    corners_ijk = reference.ijk_from_ras(grown.corners_ras())
-    start_ijk = np.minimum(np.floor(corners_ijk.min(axis=0)), 0)
-    stop_ijk = np.maximum(np.ceil(corners_ijk.max(axis=0)) + 1, reference.shape_ijk)
-    return reference.cropped(start_ijk[::-1].astype(int), stop_ijk[::-1].astype(int))

@@ -5,7 +5,7 @@ stomach was judged with the gallbladder's tolerance. Here everything is keyed by
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from mednextseg.labels.tables import LABEL_TABLES
@@ -182,25 +182,6 @@ def label_table(name: str) -> LabelTable:
         if known.lower() == name.lower():
             return table
     raise ValueError(f"there is no label table {name!r}; known: {', '.join(LABEL_TABLES)}.")
-
-
-def table_from_json(raw: Mapping[str, int | Sequence[int]] | str) -> LabelTable:
-    """A table from JSON: the name of a public one, or name -> number(s) as in nnU-Net's dataset.json (background is left out).
-
-    Raises:
-        ValueError: for an unknown table, or numbers that are no positive whole numbers.
-    """
-    if isinstance(raw, str):
-        return label_table(raw)
-    table = {}
-    for name, values in raw.items():
-        numbers = tuple(values) if isinstance(values, Sequence) and not isinstance(values, str) else (values,)
-        if canonical_name(name) in ("background", "ignore") or numbers == (0,):
-            continue
-        if not numbers or any(not isinstance(number, int) or number < 1 for number in numbers):
-            raise ValueError(f"the label {name!r} needs positive whole numbers, got {values!r}.")
-        table[name] = numbers
-    return table
 
 
 def names_in(text: str, known: Collection[str]) -> list[str]:

@@ -16,8 +16,8 @@ from mednextseg.labels.names import (
     join_labels,
     label_table,
     names_in,
-    table_from_json,
 )
+from mednextseg.labels.table_files import table_from_json
 from mednextseg.labels.tables import LABEL_TABLES
 
 _A_EVAL_ORGANS = (
@@ -173,7 +173,7 @@ def test_tables_come_from_dataset_json_from_unions_and_by_name() -> None:
     assert table_from_json("amos") is LABEL_TABLES["AMOS"]
     with pytest.raises(ValueError, match="known: FLARE22"):
         table_from_json("unheard of")
-    with pytest.raises(ValueError, match="positive whole numbers"):
+    with pytest.raises(ValueError, match="must be a whole number"):
         table_from_json({"liver": "one"})
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from mednextseg.evaluate.case import CaseResult, align
 from mednextseg.evaluate.folders import CaseFiles, predicted_names
 from mednextseg.evaluate.measure_options import MeasureOptions
+from mednextseg.evaluate.overlaps import read_whole_segments
 from mednextseg.evaluate.report.figures import error_views
 from mednextseg.evaluate.report.summary import worst
-from mednextseg.segmentation_io import read_segmentation
 from mednextseg.volume_io import read_volume
 
 
@@ -23,7 +23,7 @@ def worst_case_pictures(
         place_ras, metrics = by_name[case].largest_error_ras.get(label), by_name[case].labels[label]
         if place_ras is None:
             continue
-        reference, prediction = read_segmentation(files[case].reference), read_segmentation(files[case].prediction)
+        reference, prediction = (read_whole_segments(f) for f in (files[case].reference, files[case].prediction))
         aligned = align(reference, prediction, options, names)
         pair = next(pair for pair in aligned.join.pairs if pair.name == label)
         image, geometry = read_volume(files[case].image) if files[case].image else (None, None)

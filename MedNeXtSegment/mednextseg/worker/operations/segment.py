@@ -1,6 +1,6 @@
 """Automatic segmentation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -32,7 +32,8 @@ def segment_volume(parameters: dict, context: Context) -> dict:
     volume_ids, model_name, roi, labels, recipe, device, whole = required(parameters, ["volumes", "model"], names)
     context.progress("read", 0.0, None)
     model = opened_model(model_name, context.state)
-    volume, geometry = opened_channels(volume_ids, context.state)
+    notes: list[str] = []
+    volume, geometry = opened_channels(volume_ids, context.state, notes.append)
     labelmap_kji, report = segment(
         volume,
         geometry,
@@ -45,6 +46,7 @@ def segment_volume(parameters: dict, context: Context) -> dict:
         cancelled=context.cancelled,
         whole=bool(whole),
     )
+    report.notes = [*notes, *report.notes]
     kept = [asdict(label) for label in model.card.labels if labels is None or label.name in labels]
     return {"labelmap": labelmap_kji, "labels": kept, "report": report.to_dict()}
 
@@ -73,11 +75,11 @@ def opened_model(name: str, state: WorkerState) -> LoadedModel:
     return state.models.get_or_make(model_key(folder), lambda: load_model(folder))
 
 
-def opened_channels(volume_ids: Sequence[str], state: WorkerState) -> tuple[np.ndarray, Geometry]:
-    """The volumes opened under these ids as channels, and the first one's Geometry; ValueError for no id."""
+def opened_channels(volume_ids: Sequence[str], state: WorkerState, note: Callable[[str], None]) -> tuple[np.ndarray, Geometry]:
+    """The volumes opened under these ids as channels, and the first one's Geometry; `note` and ValueError as `stacked_channels`."""
     if not isinstance(volume_ids, list) or not volume_ids:
         raise ValueError(f"volumes must list the id of each channel, got {volume_ids!r}.")
-    return stacked_channels([state.volumes.get(volume_id) for volume_id in volume_ids])
+    return stacked_channels([state.volumes.get(volume_id) for volume_id in volume_ids], note)
 
 
 def region_of(roi: dict | None) -> RegionOfInterest | None:

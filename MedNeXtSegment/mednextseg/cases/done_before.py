@@ -1,0 +1,39 @@
+"""Whether a result that is there already is of the same run: the same weights, card, recipe and images."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from mednextseg.models.model_card import ModelCard
+from mednextseg.segment.recipe import SegmentRecipe
+
+# An entry of its own in the header of a .seg.nrrd: a file beside the result could be lost or left behind.
+RUN_FIELD = "MedNeXtSeg_Run"
+
+
+def run_key(card: ModelCard, recipe: SegmentRecipe, files: Sequence[Path], *more: object) -> str:
+    """What a result depends on, as a hash; two runs with the same key give the same labels.
+
+    Args:
+        card: of the model, with the hashes of its weights.
+        recipe: of the run.
+        files: the images, known by size and time of change: reading them all again would take longer than many a run.
+        more: what else the run was asked for, as JSON values.
+    """
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    text = json.dumps([card.to_dict(), recipe.to_dict(), stats, more], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def recorded_run(file: Path) -> str | None:
+    """The key in the header of a .seg.nrrd; None for a file that has none or cannot be read."""
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(file))
+    try:
+        header.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return header.GetMetaData(RUN_FIELD) if header.HasMetaDataKey(RUN_FIELD) else None
