@@ -75,4 +75,5 @@ if __name__ == "__main__":
             "ignore_everything": ignore_everything,
         },
         latest_wins={"count": "session"},
+        short={"double"},
     )

@@ -77,6 +77,27 @@ def test_a_segmentation_equals_the_one_made_in_this_process(worker: WorkerByHand
     assert progress[-1]["phase"] == "clean up"
 
 
+def test_clicks_during_a_run_are_answered_between_its_windows_and_change_nothing(worker: WorkerByHand) -> None:
+    """The same labels, the same masks; and no click waits for more than a few windows."""
+    _open(worker, "busy", _volume((24, 40, 48)))
+    request = {"volumes": ["busy"], "model": "tiny", "recipe": {"overlap": 0.5}, "device": "cpu"}
+    alone = worker.arrays.take(worker.ask("segment", **request)["value"]["labelmap"])
+    image, points = ball((40, 44), (20, 22), (9, 9)).astype(np.float32), {"points_rc": [[20.0, 22.0]], "labels": [1]}
+    encode = {"session": "s", "embedding": "e", "prompter": "random_walker", "spacing_rc_mm": [1.0, 1.0]}
+    running = worker.send("segment", **request)
+    worker.wait_for(lambda m: m["id"] == running and m["event"] == "progress" and m["phase"] == "network")
+    assert worker.ask("encode_slice", image=worker.arrays.write(image), **encode)["event"] == "result"
+    masks = []
+    for _ in range(2):
+        value = worker.ask("predict_mask", session="s", embedding="e", **points)["value"]
+        masks.append(worker.arrays.take(value["probability"]))
+    assert not any(m["id"] == running and m["event"] in ("result", "error") for m in worker.messages)
+    np.testing.assert_array_equal(worker.arrays.take(worker.answer(running)["value"]["labelmap"]), alone)
+    value = worker.ask("predict_mask", session="s", embedding="e", **points)["value"]
+    for mask in [*masks, worker.arrays.take(value["probability"])]:
+        np.testing.assert_array_equal(mask, masks[0])
+
+
 def test_a_model_stays_loaded(worker: WorkerByHand) -> None:
     _open(worker, "again", _volume((16, 16, 32)))
     worker.arrays.take(worker.ask("segment", volumes=["again"], model="tiny")["value"]["labelmap"])

@@ -142,6 +142,20 @@ def test_a_request_that_waits_is_cancelled_at_once(worker: WorkerByHand) -> None
     assert worker.answer(running)["code"] == "cancelled"
 
 
+def test_a_prompt_is_answered_between_the_windows_of_a_run(worker: WorkerByHand) -> None:
+    running = worker.send("count", steps=100_000, seconds_a_step=0.01)
+    worker.wait_for(lambda m: m["id"] == running and m["event"] == "progress")
+    waiting = worker.send("count", steps=1, seconds_a_step=0)
+    for number in range(3):
+        answer = worker.ask("double", array=worker.arrays.write(np.full(4, number)))
+        np.testing.assert_array_equal(worker.arrays.take(answer["value"]["doubled"]), np.full(4, 2 * number))
+    assert worker.ask("double", array={"file": "../x"})["code"] == "invalid_input"  # its failure is its own
+    assert not any(m["id"] in (running, waiting) and m["event"] in ("result", "error") for m in worker.messages)
+    worker.cancel(running)
+    assert worker.answer(running)["code"] == "cancelled"
+    assert worker.answer(waiting)["value"]["steps"] == 1
+
+
 def test_cancelling_twenty_times_leaves_nothing_behind(worker: WorkerByHand) -> None:
     for _ in range(20):
         array = worker.arrays.write(np.zeros(10))

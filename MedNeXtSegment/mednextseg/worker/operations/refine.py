@@ -87,3 +87,5 @@ OPERATIONS: dict[str, Operation] = {
 }
 # Of an operation, the parameter whose newest value wins.
 LATEST_WINS = {"encode_slice": "session", "predict_mask": "session"}
+# A user waits for these: they are answered between the windows of a long run.
+SHORT = tuple(OPERATIONS)

@@ -1,4 +1,4 @@
-"""The requests that wait for the device, and the one that has it."""
+"""The requests that wait for the device, and the one that has it, or two: a prompt may come between the windows of a long run."""
 
 import threading
 from collections.abc import Callable
@@ -13,10 +13,12 @@ class Job:
 
     Attributes:
         latest_wins_key: a newer job of the same key takes the place of this one while it waits; None for jobs that must all run.
+        is_short: whether a long job may be interrupted for this one.
     """
 
     request: Request
     latest_wins_key: tuple[str, str] | None = None
+    is_short: bool = False
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -41,7 +43,7 @@ class RequestQueue:
     def __init__(self, dropped: Callable[[Job, ProtocolError], None]) -> None:
         self._dropped = dropped
         self._waiting: list[Job] = []
-        self._running: Job | None = None
+        self._running: list[Job] = []
         self._changed = threading.Condition()
 
     def put(self, job: Job) -> None:
@@ -57,19 +59,33 @@ class RequestQueue:
     def next(self, idle: Callable[[], None], idle_after_s: float = 30.0) -> Job:
         """The oldest waiting job, which now runs; waits for one, and calls `idle` once when that takes long."""
         with self._changed:
-            self._running = None
             if not self._waiting and not self._changed.wait_for(lambda: self._waiting, idle_after_s):
                 idle()
             self._changed.wait_for(lambda: self._waiting)
-            self._running = self._waiting.pop(0)
-            return self._running
+            self._running.append(self._waiting.pop(0))
+            return self._running[-1]
+
+    def next_short(self) -> Job | None:
+        """The oldest waiting short job, which now runs in between; None where none waits."""
+        with self._changed:
+            job = next((job for job in self._waiting if job.is_short), None)
+            if job is not None:
+                self._waiting.remove(job)
+                self._running.append(job)
+            return job
+
+    def finished(self, job: Job) -> None:
+        """A job has been answered."""
+        with self._changed:
+            self._running.remove(job)
 
     def cancel(self, request_id: int) -> None:
         """Drop a waiting job, or ask the running one to stop; a request that is not here was answered before."""
         with self._changed:
             found = [job for job in self._waiting if job.id == request_id]
             self._waiting = [job for job in self._waiting if job not in found]
-            if self._running is not None and self._running.id == request_id:
-                self._running.cancel()
+            for job in self._running:
+                if job.id == request_id:
+                    job.cancel()
         for job in found:
             self._dropped(job, ProtocolError(CANCELLED, "The request was cancelled before it began."))

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
@@ -45,17 +45,23 @@ class WorkerServer:
         folder: for arrays.
         operations: by name.
         latest_wins: operation -> name of the parameter whose newest request wins.
+        short: operations that are answered between the windows of a long one.
 
     Attributes:
         missing: what operations lack that could not be loaded; empty where all could.
     """
 
     def __init__(
-        self, channel: AnswerChannel, folder: Path, operations: Mapping[str, Operation], latest_wins: Mapping[str, str]
+        self,
+        channel: AnswerChannel,
+        folder: Path,
+        operations: Mapping[str, Operation],
+        latest_wins: Mapping[str, str],
+        short: Collection[str] = (),
     ) -> None:
         self._channel = channel
         self._operations = operations
-        self._latest_wins = latest_wins
+        self._latest_wins, self._short = latest_wins, short
         self._state = WorkerState(ArrayFolder(folder, writer="worker"))
         self.missing = ""
         self._queue = RequestQueue(self._drop)
@@ -80,10 +86,7 @@ class WorkerServer:
     def work(self, idle: Callable[[], None]) -> None:
         """Run the requests, one after the other, in the thread that calls; never returns. `idle` is called in long waits."""
         while True:
-            job = self._queue.next(idle)
-            self._log_forwarder.request_id = job.id
-            self._run(job)
-            self._log_forwarder.request_id = None
+            self._run(self._queue.next(idle))
 
     def _receive(self, line: bytes, stream: BinaryIO) -> None:
         """One line in the reader thread."""
@@ -104,16 +107,33 @@ class WorkerServer:
             self._channel.send(request.id, "result", value={})
         else:
             group = request.parameters.get(self._latest_wins.get(request.operation))
-            self._queue.put(Job(request, None if group is None else (request.operation, str(group))))
+            key = None if group is None else (request.operation, str(group))
+            self._queue.put(Job(request, key, request.operation in self._short))
 
     def _drop(self, job: Job, reason: ProtocolError) -> None:
         self._remove_arrays_of(job)
         self._channel.send_error(job.id, reason)
 
     def _run(self, job: Job) -> None:
+        interrupted, self._log_forwarder.request_id = self._log_forwarder.request_id, job.id
+        self._answer(job)
+        self._log_forwarder.request_id = interrupted
+        self._queue.finished(job)
+
+    def _stop_check_of(self, job: Job) -> Callable[[], bool]:
+        """What an operation asks between windows. A long one lets the short ones go first that wait by then."""
+
+        def cancelled() -> bool:
+            while (short := self._queue.next_short()) is not None:
+                self._run(short)
+            return job.cancelled()
+
+        return job.cancelled if job.is_short else cancelled
+
+    def _answer(self, job: Job) -> None:
         try:
             operation = self._operation_named(job.request.operation)
-            context = Context(self._state, self._progress_of(job), job.cancelled)
+            context = Context(self._state, self._progress_of(job), self._stop_check_of(job))
             self._send_result(job, operation(job.request.parameters, context))
         except Exception as error:  # whatever an operation meets, the worker lives on and the client is told
             self._remove_arrays_of(job)
@@ -179,12 +199,13 @@ def serve(
     folder: str | None = None,
     operations: Mapping[str, Operation] | None = None,
     latest_wins: Mapping[str, str] | None = None,
+    short: Collection[str] = (),
 ) -> None:
     """Run a worker on this process's standard input and output; never returns.
 
     Args:
         folder: an existing private folder for arrays, removed at the end; None makes one.
-        operations, latest_wins: in addition to the worker's own.
+        operations, latest_wins, short: in addition to the worker's own.
     """
     requests, channel = take_over_standard_streams()
     faulthandler.enable()
@@ -192,12 +213,12 @@ def serve(
     array_folder = Path(folder or tempfile.mkdtemp(prefix=array_folders.PREFIX))
     array_folders.lock(array_folder)
     array_folders.remove_stale_folders()
-    all_operations, all_latest_wins = dict(operations or {}), dict(latest_wins or {})
-    server = WorkerServer(channel, array_folder, all_operations, all_latest_wins)
+    all_operations, all_latest_wins, all_short = dict(operations or {}), dict(latest_wins or {}), set(short)
+    server = WorkerServer(channel, array_folder, all_operations, all_latest_wins, all_short)
     server.start_logging()
     server.start_reading(requests, process_ender(array_folder, leads_group))
     idle = _prepare_torch()
-    server.missing = _load_operations(all_operations, all_latest_wins)
+    server.missing = _load_operations(all_operations, all_latest_wins, all_short)
     hello = {"pid": os.getpid(), "folder": str(array_folder), "leads_process_group": leads_group}
     channel.send(None, "hello", **hello, **environment_report())
     server.work(idle)
@@ -215,7 +236,7 @@ def _prepare_torch() -> Callable[[], None]:
     return allocator.release_freed_memory
 
 
-def _load_operations(operations: dict[str, Operation], latest_wins: dict[str, str]) -> str:
+def _load_operations(operations: dict[str, Operation], latest_wins: dict[str, str], short: set[str]) -> str:
     """Add the worker's own operations; returns what some of them lack, else nothing. The others work all the same."""
     missing = ""
     for name in (*_LIGHT_OPERATIONS, *_NETWORK_OPERATIONS):
@@ -227,6 +248,7 @@ def _load_operations(operations: dict[str, Operation], latest_wins: dict[str, st
             continue
         operations.update(module.OPERATIONS)
         latest_wins.update(getattr(module, "LATEST_WINS", {}))
+        short.update(getattr(module, "SHORT", ()))
     return missing
 
 
