@@ -13,6 +13,7 @@ class MedNeXtSegmentParameterNode:
     Attributes:
         inputVolume, inputVolume2, inputVolume3, inputVolume4: the channels, in the order of the model card.
         roi: label only inside; None for the whole volume.
+        wholeVolume: run a model that needs a region over the whole volume all the same.
         modelId: id of an installed model; empty for none.
         labelNames: names of the labels to keep, one a line; empty for all.
         outputSegmentation: None makes a new one on Apply.
@@ -35,6 +36,7 @@ class MedNeXtSegmentParameterNode:
     inputVolume3: vtkMRMLScalarVolumeNode
     inputVolume4: vtkMRMLScalarVolumeNode
     roi: vtkMRMLMarkupsROINode
+    wholeVolume: bool = False
     modelId: str = ""
     labelNames: str = ""
     outputSegmentation: vtkMRMLSegmentationNode

@@ -79,5 +79,6 @@ class InProcessEngine:
             parameters["device"],
             onProgress,
             lambda: self._isCancelled,
+            parameters["whole"],
         )
         return {"labelmap": labelmap_kji, "report": report.to_dict()}

@@ -71,19 +71,24 @@ class InputsPanel:
         nodes = [node for node in self.volumeNodes(card) if node is not None] if card is not None else []
         isComplete = card is not None and len(nodes) == len(card.channels)
         hasRegion = isComplete and self._parameterNode.roi is not None
-        state = (card.id, hasRegion, *(self._stateOf(node) for node in nodes)) if isComplete else ()
+        isWhole = self._parameterNode is not None and self._parameterNode.wholeVolume
+        state = (card.id, hasRegion, isWhole, *(self._stateOf(node) for node in nodes)) if isComplete else ()
         if state == self._checked and state:
             return
         self._checked = state
-        self.problem, warnings = "", []
+        self.problem, warnings, needsRegion = "", [], False
         if isComplete:
             try:
                 warnings = self._logic.inputWarnings(nodes, card)
+                needsRegion = not hasRegion and self._logic.needsRegion(nodes[0], card)
             except ValueError as error:
                 self.problem = str(error)
-        if isComplete and card.roi_hint and not hasRegion:
-            warnings = [*warnings, card.roi_hint]
-        lines = [self.problem] if self.problem else warnings
+        if needsRegion and not isWhole:
+            text = _("{model} needs a region of interest in a volume of this size; choose one, or check Whole volume anyway.")
+            self.problem = text.format(model=card.title)
+        self._ui.wholeVolumeCheckBox.setVisible(needsRegion)
+        hints = [card.roi_hint] if isComplete and card.roi_hint and not hasRegion else []
+        lines = [*([self.problem] if self.problem else warnings), *hints]
         self._ui.inputWarningLabel.setText("\n".join(f"\u26a0 {line}" for line in lines))
         self._ui.inputWarningLabel.setVisible(bool(lines))
 

@@ -25,6 +25,7 @@ class SegmentCalls:
         waitForCompletion: bool = True,
         progressCallback: Callable | None = None,
         finishedCallback: Callable | None = None,
+        whole: bool = False,
     ):
         """Segment a volume into named, colored segments.
 
@@ -48,13 +49,14 @@ class SegmentCalls:
             waitForCompletion: return only when the run is over; the event loop keeps running.
             progressCallback: called with a Progress: phase, fraction of the whole in [0, 1], seconds_left (None while unknown).
             finishedCallback: called once, when the run is over, with the SegmentRun: segmentationNode, report, error.
+            whole: insist on the whole volume with a model that needs a region (`needs_region` of its card).
         Returns:
             The vtkMRMLSegmentationNode; without waiting a SegmentRun, with cancel(), isFinished and the fields above.
         Raises:
             ValueError: for input that cannot be segmented, in one sentence; nothing was started.
             RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled; nothing was written.
         """
-        job = segmentJob(volumeNode, model, roiNode, labels, recipe, segmentationNode, device)
+        job = segmentJob(volumeNode, model, roiNode, labels, recipe, segmentationNode, device, whole)
         run = self.autoSegment.segment(job, _withProgress(progressCallback), finishedCallback)
         if not waitForCompletion:
             return run
@@ -74,7 +76,7 @@ class SegmentCalls:
             model: as in `segment`.
             waitForCompletion: return only when all are done; else at once.
             finishedCallback: called once with the batch when all are done.
-            arguments: roiNode, labels, recipe, device, progressCallback as in `segment`.
+            arguments: roiNode, labels, recipe, device, whole, progressCallback as in `segment`.
         Returns:
             A SegmentBatch: segmentationNodes, errors, isFinished, cancel().
         """
@@ -112,9 +114,11 @@ class SegmentCalls:
 
 
 def segmentJob(volumeNode, *values, **arguments) -> "SegmentJob":
-    """A SegmentJob of one volume node, or of a list of one for each channel."""
+    """A SegmentJob of one volume node, or of a list of one for each channel; arguments as in `segment`."""
     from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
 
+    if "whole" in arguments:
+        arguments["isWhole"] = arguments.pop("whole")
     return SegmentJob((), *values, **arguments).withVolume(volumeNode)
 
 

@@ -25,6 +25,7 @@ class SegmentJob:
         recipe: fields of mednextseg.segment.recipe.SegmentRecipe.
         segmentationNode: vtkMRMLSegmentationNode to write into; None for a new one.
         device: "auto", "cpu", "cuda:N" or "mps".
+        isWhole: insist on the whole volume with a model that needs a region.
     """
 
     volumeNodes: tuple
@@ -34,6 +35,7 @@ class SegmentJob:
     recipe: dict | None = None
     segmentationNode: object = None
     device: str = "auto"
+    isWhole: bool = False
 
     @cached_property
     def card(self) -> ModelCard:

@@ -12,11 +12,12 @@ from slicer.i18n import tr as _
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.prepare.input_check import warnings_for
+from mednextseg.segment.prepare.region_check import check_region
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Scene.Representations import needLabelmaps
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, writeLabelsToSegmentation
-from MedNeXtSegmentLib.Scene.Volumes import channelsOf, linearTransformToWorld, placementOf
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, channelsOf, linearTransformToWorld, placementOf
 from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
 from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 from MedNeXtSegmentLib.Worker.RunFailure import RunFailure, runCancelled
@@ -58,12 +59,29 @@ class SegmentLogic(WorkerRunLogic):
         if job.segmentationNode is not None:
             linearTransformToWorld(job.segmentationNode)
             needLabelmaps(job.segmentationNode, job.volumeNodes[0])
-        parameters = {**job.sentTo(self._worker), "labels": None if job.labels is None else names}
+        sent = job.sentTo(self._worker)
+        if job.roiNode is None and not job.isWhole and self.needsRegion(job.volumeNodes[0], job.card):
+            text = _("The model {model} needs a region of interest; give one around its structure, or insist on the whole volume.")
+            raise ValueError(text.format(model=job.card.id))
+        parameters = {**sent, "labels": None if job.labels is None else names, "whole": job.isWhole}
         run = SegmentRun(self._worker, job, progressCallback, finishedCallback)
         placement = placementOf(run.volumeNode)
         logging.info("MedNeXtSegment: %s on %s", run.card.id, run.volumeNode.GetName())
         self._begin(run, "segment", parameters, lambda value: self._deliver(run, placement, value["labelmap"], value["report"]))
         return run
+
+    def needsRegion(self, volumeNode, card: ModelCard) -> bool:
+        """Whether a volume is too large for a model that only knows boxes around its structure, so that it needs a region of interest.
+
+        Raises:
+            ValueError: in one sentence, where the volume cannot be used at all.
+        """
+        _voxels, geometry = arrayAndGeometryFromVolume(volumeNode)
+        try:
+            check_region(geometry, card, None)
+        except ValueError:
+            return True
+        return False
 
     def inputWarnings(self, volumeNodes: Sequence, card: ModelCard) -> list[str]:
         """Sentences for the user where the volumes look unlike what the model was trained on (spacing, modality).

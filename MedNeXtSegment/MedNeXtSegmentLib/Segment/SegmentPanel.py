@@ -42,6 +42,7 @@ class SegmentPanel(NodePanel):
         self.run: SegmentRun | None = None
         self._seenVolume = None
         self._seenModel = ""
+        self._statusIsOf: tuple = ()
         self._isUpdating = False
         self._shortcut = qt.QShortcut(widget)
         self._shortcut.setKey(qt.QKeySequence("Ctrl+Return"))
@@ -84,6 +85,9 @@ class SegmentPanel(NodePanel):
         self._isUpdating = True
         card = self.model.card
         self._followChoices(card)
+        if self._statusIsOf and self._parameterNode.inputVolume is not None and self._statusIsOf != self._choices():
+            self._statusIsOf = ()
+            self.runPanel.showStatus("")
         self.model.update()
         self.inputs.update(card)
         self.advanced.update(card)
@@ -129,17 +133,30 @@ class SegmentPanel(NodePanel):
         done = _("Done in {duration} on {device}.").format(duration=durationText(seconds), device=run.report["device"])
         for line in (*notes, done):
             self.runPanel.appendLog(line)
-        if self._parameterNode is not None:
-            self._parameterNode.outputSegmentation = run.segmentationNode
+        self._chooseOutput(run)
         self.results.show(run)
         self.cost.learn(run)
         phases = "\n".join(f"{phaseText(name)}: {spent:.1f} s" for name, spent in run.report["seconds_by_phase"].items())
         self._showEnd(" ".join([done, *run.report.get("notes", [])]), phases)
 
+    def _chooseOutput(self, run: SegmentRun) -> None:
+        """Choose what a run made, unless the user has gone on to something else meanwhile."""
+        parameters, job = self._parameterNode, run.job
+        if parameters is None or parameters.inputVolume is not run.volumeNode:
+            return
+        if parameters.outputSegmentation is job.segmentationNode:
+            parameters.outputSegmentation = run.segmentationNode
+
     def _showEnd(self, text: str, toolTip: str = "") -> None:
         self.runPanel.setRunning(False)
         self.runPanel.showStatus(text, toolTip)
+        self._statusIsOf = self._choices()
         self.update()
+
+    def _choices(self) -> tuple:
+        """What a status line at the end of a run is about."""
+        parameters = self._parameterNode
+        return () if parameters is None else (parameters.inputVolume, parameters.modelId, parameters.roi)
 
     def job(self) -> SegmentJob | None:
         """What Apply would start; None where no model is chosen. Channels that are not chosen are None in it."""
@@ -154,6 +171,7 @@ class SegmentPanel(NodePanel):
             recipe=recipeOf(parameters, [label.name for label in card.labels]),
             segmentationNode=parameters.outputSegmentation,
             device=parameters.device,
+            isWhole=parameters.wholeVolume,
         )
 
     def _missing(self) -> str:
@@ -179,12 +197,14 @@ class SegmentPanel(NodePanel):
         parameters = self._parameterNode
         if parameters.inputVolume is not self._seenVolume:
             self._seenVolume = parameters.inputVolume
+            parameters.wholeVolume = False  # insisted on for another volume
             output = parameters.outputSegmentation
             reference = output.GetNodeReference("referenceImageGeometryRef") if output is not None else None
             if reference is not None and parameters.inputVolume is not None and reference is not parameters.inputVolume:
                 parameters.outputSegmentation = None
         if parameters.modelId != self._seenModel:
             self._seenModel = parameters.modelId
+            parameters.wholeVolume = False
             if card is not None:
                 self.inputs.fillByName(card)
 

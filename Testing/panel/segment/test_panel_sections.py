@@ -41,6 +41,25 @@ def test_apply_says_in_its_tooltip_what_is_missing(panel) -> None:
     assert not button.enabled and "not installed on this computer" in panel.ui.modelCardBrowser.toPlainText()
 
 
+def test_a_model_of_a_region_is_not_run_over_a_whole_head_unless_the_user_insists(panel) -> None:
+    button, box, parameters = panel.ui.applyButton, panel.ui.wholeVolumeCheckBox, panel._parameterNode
+    choose(panel, addVolume(shape=(80, 90, 90)), "hippocampus-mr")
+    assert not button.enabled and not box.isHidden()
+    assert "needs a region of interest" in button.toolTip and "Whole volume anyway" in button.toolTip
+    assert button.toolTip in panel.ui.inputWarningLabel.text
+    box.click()
+    assert button.enabled and panel.job().isWhole
+    parameters.roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    assert button.enabled and box.isHidden()
+    parameters.roi = None
+    choose(panel, addVolume(shape=(80, 90, 90), seed=1), "hippocampus-mr")
+    assert not button.enabled and not box.checked  # insisted on for the first one
+    choose(panel, addVolume(), "hippocampus-mr")
+    assert button.enabled and box.isHidden()  # as small as what the model was trained on
+    choose(panel, parameters.inputVolume, "tiny")
+    assert button.enabled and box.isHidden()
+
+
 def test_the_sections_stand_in_the_order_slicer_users_know(widget, panel) -> None:
     names = ["inputsSection", "modelSection", "outputSection", "advancedSection", "applyButton", "resultsSection", "logSection"]
     tops = [getattr(panel.ui, name).property("y") for name in names]

@@ -14,6 +14,7 @@ import slicer
 
 from mednextseg import load_model, segment
 from mednextseg.machine import HOME_VARIABLE
+from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 from panel_tools import MODULE, TickRecorder, addVolume, segmentNames, voxelsOf, writeTinyLibrary
 
@@ -88,6 +89,33 @@ def test_a_click_on_apply_ends_in_named_voxels(host, widget, panel) -> None:
     assert shown == pytest.approx([(expected == v).sum() * voxel_ml for v in (1, 2)], abs=0.006)
     assert node.GetSegmentation().ContainsRepresentation("Closed surface")
     assert not any(item.GetHideFromEditors() for item in slicer.util.getNodesByClass("vtkMRMLVolumeNode"))
+
+
+def test_what_the_user_chose_during_a_run_stays_chosen(host, widget, panel) -> None:
+    volume, other = addVolume(), addVolume(seed=1)
+    chooseAndApply(panel, volume)
+    mine = newSegmentationFor(volume, "mine")
+    panel._parameterNode.outputSegmentation = mine
+    run = panel.run
+    waitForEnd(host, panel)
+    assert run.segmentationNode is not mine and segmentNames(run.segmentationNode) == ["left", "right"]
+    assert panel._parameterNode.outputSegmentation is mine and panel.ui.statusLabel.text.startswith("Done in")
+    assert run.segmentationNode.GetSegmentation().ContainsRepresentation("Closed surface")
+    chooseAndApply(panel, volume)
+    panel._parameterNode.inputVolume = other
+    waitForEnd(host, panel)
+    assert panel._parameterNode.outputSegmentation is None
+
+
+def test_what_was_said_of_a_run_is_not_said_of_another_volume(host, widget, panel) -> None:
+    volume, other = addVolume(), addVolume(seed=1)
+    chooseAndApply(panel, volume)
+    waitForEnd(host, panel)
+    assert panel.ui.statusLabel.text.startswith("Done in")
+    panel._parameterNode.tta = not panel._parameterNode.tta
+    assert panel.ui.statusLabel.text.startswith("Done in")
+    panel._parameterNode.inputVolume = other
+    assert panel.ui.statusLabel.text == ""
 
 
 def test_a_second_run_replaces_its_own_segments_and_undo_is_one_step(host, widget, panel) -> None:

@@ -1,5 +1,6 @@
 """The module's logic over a library of two tiny models, with the engine in this process."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_card(card_from_dict({**card, "labels": codes}), folder)
     channels = [{"name": n, "modality": "MR", "normalization": {"scheme": "zscore"}} for n in ("T1", "FLAIR")]
     write_package(home / "models" / "two", tiny_mednext(in_channels=2), ("left", "right"), channels=channels)
+    folder = write_package(home / "models" / "boxed", tiny_mednext(), ("left", "right"))
+    write_card(replace(read_card(folder), needs_region=True), folder)
     return home
 
 

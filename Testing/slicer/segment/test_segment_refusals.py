@@ -6,7 +6,7 @@ import slicer
 import vtk
 
 from MedNeXtSegmentLib.Worker.RunFailure import RunFailure
-from panel_tools import addVolume
+from panel_tools import addVolume, segmentNames
 
 
 def badVolume(kind: str):
@@ -46,6 +46,16 @@ def test_a_volume_that_cannot_be_segmented_gets_one_sentence(logic, kind: str, s
         logic.segment(volume, model="tiny")
     assert slicer.mrmlScene.GetNumberOfNodes() == nodes
     assert logic.autoSegment.runs == []
+
+
+def test_a_model_of_a_region_gets_one_or_somebody_insists(logic) -> None:
+    large, small = addVolume(shape=(26, 40, 40)), addVolume()
+    with pytest.raises(ValueError, match=r"boxed needs a region of interest"):
+        logic.segment(large, model="boxed")
+    assert logic.segmentBatch([large], model="boxed").errors[0] is not None
+    assert segmentNames(logic.segment(small, model="boxed")) == ["left", "right"]
+    assert segmentNames(logic.segment(large, model="boxed", whole=True)) == ["left", "right"]
+    assert logic.segmentBatch([large], model="boxed", whole=True).errors == [None]
 
 
 def test_wrong_names_are_answered_by_the_names_there_are(logic) -> None:
