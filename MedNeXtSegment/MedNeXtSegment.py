@@ -122,6 +122,8 @@ class MedNeXtSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         importlib.invalidate_caches()
         with slicer.util.tryWithErrorDisplay(_("The module could not be reloaded.")):
             slicer.util.reloadScriptedModule(self.moduleName)
+            if self.parent.isEntered:  # Slicer does not enter the new panel by itself
+                slicer.util.getModuleWidget(self.moduleName).enter()
 
 
 #

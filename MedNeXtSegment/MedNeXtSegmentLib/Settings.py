@@ -10,6 +10,8 @@ HOME_KEY = "MedNeXtSegment/Home"
 WORKER_PYTHON_KEY = "MedNeXtSegment/WorkerPython"
 DEVICE_KEY = "MedNeXtSegment/Device"
 
+_appliedHome: tuple[str, str | None] | None = None  # what `applyHome` set, and what the environment had before
+
 
 def read(key: str, default: str = "") -> str:
     """A setting as text."""
@@ -26,10 +28,20 @@ def write(key: str, value: str) -> None:
 
 
 def applyHome() -> None:
-    """Let this process and its workers find the installed models in the folder that the user chose."""
-    home = read(HOME_KEY)
+    """Let this process and its workers find the installed models in the folder that the user chose; the environment's where none is."""
+    global _appliedHome  # noqa: PLW0603 - the environment is one for the process
+    home, now = read(HOME_KEY), os.environ.get(HOME_VARIABLE)
+    isOurs = _appliedHome is not None and _appliedHome[0] == now
+    before = _appliedHome[1] if isOurs else now
     if home:
+        _appliedHome = home, before
         os.environ[HOME_VARIABLE] = home
+    elif isOurs:
+        _appliedHome = None
+        if before is None:
+            del os.environ[HOME_VARIABLE]
+        else:
+            os.environ[HOME_VARIABLE] = before
 
 
 def workerProgram() -> str | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -13,6 +12,7 @@ from MedNeXtSegmentLib.Evaluate.PairsTable import PairsTable
 from MedNeXtSegmentLib.Evaluate.ScoresTable import ScoresTable
 from MedNeXtSegmentLib.Evaluate.SegmentPairs import segmentNames
 from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
+from MedNeXtSegmentLib.Widgets.FileDialogs import csvPath
 from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
 from MedNeXtSegmentLib.Widgets.ProgressRow import ProgressRow
 
@@ -154,13 +154,10 @@ class EvaluatePanel(NodePanel):
         return self._whatIsMissing()
 
     def _export(self) -> None:
-        dialog = qt.QFileDialog(self.ui.exportButton.window(), _("Export table"))
-        dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
-        dialog.setNameFilter(_("Table (*.csv)"))
-        dialog.setDefaultSuffix("csv")
-        if dialog.exec_():
+        path = csvPath(self.ui.exportButton.window())
+        if path:
             with slicer.util.tryWithErrorDisplay(_("The table could not be saved.")):
-                self._finishedRun.exportCsv(next(iter(dialog.selectedFiles())))
+                self._finishedRun.exportCsv(path)
 
     def _showStatus(self, text: str) -> None:
         self.ui.statusLabel.setText(text)

@@ -12,6 +12,7 @@ from mednextseg.segment.progress import Progress
 from MedNeXtSegmentLib.Models.CataloguePanel import CataloguePanel
 from MedNeXtSegmentLib.Models.ModelsLogic import InstalledModel, ModelsLogic
 from MedNeXtSegmentLib.Models.ModelsRun import ModelsRun
+from MedNeXtSegmentLib.Widgets.FileDialogs import pathFrom
 from MedNeXtSegmentLib.Widgets.Tables import asChoice
 from MedNeXtSegmentLib.Widgets.Texts import durationText, sizeText
 
@@ -114,7 +115,7 @@ class ModelsPanel:
             dialog.setNameFilter(_("Model package (*.zip)"))
             dialog.setDefaultSuffix("zip")
             dialog.selectFile(suggestedName)
-        return next(iter(dialog.selectedFiles()), "") if dialog.exec_() else ""
+        return pathFrom(dialog)
 
     def askToAcceptLicense(self, text: str) -> bool:
         """Show the license of weights; whether the user accepts it."""
@@ -126,7 +127,9 @@ class ModelsPanel:
         box.setStandardButtons(qt.QMessageBox.Ok | qt.QMessageBox.Cancel)
         box.setDefaultButton(qt.QMessageBox.Cancel)
         box.button(qt.QMessageBox.Ok).setText(_("Accept"))
-        return box.exec_() == qt.QMessageBox.Ok
+        answer = box.exec_()
+        box.deleteLater()
+        return answer == qt.QMessageBox.Ok
 
     def _import(self, kind: str) -> None:
         path = self.choosePath(kind)

@@ -1,12 +1,12 @@
 """Section "Results": volumes of the last run, undo and redo, 3D, and the way on to the Segment Editor."""
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Segment.ResultsTable import ResultsTable
 from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
+from MedNeXtSegmentLib.Widgets.FileDialogs import csvPath
 
 
 class ResultsPanel:
@@ -38,7 +38,7 @@ class ResultsPanel:
     def show(self, run: SegmentRun) -> None:
         """Show a finished run."""
         self._run = run
-        self.showIn3D()
+        self._showIn3D(run.segmentationNode)
         self._fillTable()
 
     def update(self) -> None:
@@ -51,7 +51,9 @@ class ResultsPanel:
 
     def showIn3D(self) -> None:
         """Make or remove the surfaces of the output, as the check box says."""
-        node = self._node()
+        self._showIn3D(self._node())
+
+    def _showIn3D(self, node) -> None:
         if node is None or node.GetSegmentation().GetNumberOfSegments() == 0:
             return
         isShown = node.GetSegmentation().ContainsRepresentation("Closed surface")
@@ -80,12 +82,8 @@ class ResultsPanel:
         self.update()
 
     def _export(self) -> None:
-        dialog = qt.QFileDialog(self._ui.exportButton.window(), _("Export table"))
-        dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
-        dialog.setNameFilter(_("Table (*.csv)"))
-        dialog.setDefaultSuffix("csv")
-        if dialog.exec_():
-            path = next(iter(dialog.selectedFiles()))
+        path = csvPath(self._ui.exportButton.window())
+        if path:
             with slicer.util.tryWithErrorDisplay(_("The table could not be saved.")):
                 self.table.exportCsv(path)
 

@@ -1,6 +1,9 @@
 """What belongs to the machine, on a page of Slicer's settings dialog."""
 
+from collections.abc import Callable
+
 import ctk
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -18,24 +21,36 @@ class SettingsPanel:
         self.ui = slicer.util.childWidgetVariables(widget)
         self.ui.homeEdit.filters = ctk.ctkPathLineEdit.Dirs
         self.ui.workerPythonEdit.filters = ctk.ctkPathLineEdit.Files | ctk.ctkPathLineEdit.Executable
-        self.ui.homeEdit.setCurrentPath(Settings.read(Settings.HOME_KEY))
-        self.ui.workerPythonEdit.setCurrentPath(Settings.read(Settings.WORKER_PYTHON_KEY))
+        _bindPath(self.ui.homeEdit, Settings.HOME_KEY, Settings.applyHome)
+        _bindPath(self.ui.workerPythonEdit, Settings.WORKER_PYTHON_KEY, lambda: None)
         self.ui.deviceEdit.setText(Settings.read(Settings.DEVICE_KEY))
-        self.ui.homeEdit.currentPathChanged.connect(self._onHomeChanged)
-        self.ui.workerPythonEdit.currentPathChanged.connect(lambda path: Settings.write(Settings.WORKER_PYTHON_KEY, path))
         self.ui.deviceEdit.textChanged.connect(lambda text: Settings.write(Settings.DEVICE_KEY, text.strip()))
 
-    def _onHomeChanged(self, path: str) -> None:
-        Settings.write(Settings.HOME_KEY, path)
-        Settings.applyHome()
+
+def _bindPath(edit, key: str, onWritten: Callable[[], None]) -> None:
+    """Show a setting in a ctkPathLineEdit, and write it there: what is typed when it is finished, what is chosen at once."""
+    edit.setCurrentPath(Settings.read(key))
+    line = edit.findChildren(qt.QLineEdit)[0]
+
+    def write() -> None:
+        path = edit.currentPath.strip()
+        if path != Settings.read(key):
+            Settings.write(key, path)
+            onWritten()
+
+    def onChanged(*_args) -> None:
+        if not line.focus:
+            write()
+
+    edit.currentPathChanged.connect(onChanged)
+    edit.validInputChanged.connect(onChanged)  # an emptied line sends only this
+    line.editingFinished.connect(lambda *_args: write())
 
 
 def addToSettingsDialog(uiPath: str) -> None:
     """Add the page to the dialog; a Slicer without main window has none."""
     if slicer.util.mainWindow() is None:
         return
-    import qt
-
     page = ctk.ctkSettingsPanel()
     layout = qt.QVBoxLayout(page)
     widget = slicer.util.loadUI(uiPath)

@@ -72,9 +72,9 @@ def lookFirst(host, module, volume) -> None:
     ui, parameters = module.review.ui, module.review._parameterNode
     parameters.inputVolume, parameters.modelId = volume, MODEL
     for section in (ui.inputsSection, ui.pairsSection):
-        section.setCollapsed(True)
+        section.collapsed = True
     for section in (ui.confusionSection, ui.reviewSection):
-        section.setCollapsed(False)
+        section.collapsed = False
     ui.reviewButton.click()
     host.wait_until(lambda: module.review.run is None, TIMEOUT_S)
     host.process_events()

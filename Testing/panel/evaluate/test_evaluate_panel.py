@@ -94,7 +94,7 @@ def test_shifted_cubes_give_the_closed_form_numbers(host, panel, shiftedCubes) -
     assert results["liver"].metrics["tolerance_mm"] == 5.0  # its own, by name
     table = panel.ui.resultsTable
     assert [table.item(row, 1).text() for row in range(3)] == ["0.800", "1.000", "0.700"]
-    reds = [table.item(row, 1).background().color().getRgb()[:3] == (240, 128, 128) for row in range(3)]
+    reds = [table.item(row, 1).background().color().name() == "#f08080" for row in range(3)]
     assert reds == [False, False, True]
 
 
@@ -145,7 +145,7 @@ def test_the_confusion_table_says_what_each_segment_was_taken_for(host, panel, t
     texts = [[table.item(row, column).text() for column in range(5)] for row in range(2)]
     assert texts == [["liver", "50.0%", "50.0%", "50.0%", ""], ["spleen", "100.0%", "", "", ""]]
     wrong, right = table.item(0, 1), table.item(0, 2)
-    assert wrong.background().color().getRgb()[:3] == (240, 128, 128) and not wrong.font().bold()
+    assert wrong.background().color().name() == "#f08080" and not wrong.font().bold()
     assert right.font().bold() and right.background().style() == qt.Qt.NoBrush
     run.exportCsv(tmp_path / "table.csv")
     with open(tmp_path / "table_confusion.csv", encoding="utf-8") as stream:

@@ -110,7 +110,7 @@ def test_the_panel_shows_the_license_before_it_is_accepted(host, library) -> Non
     seen: list[str] = []
 
     def accept() -> None:
-        box = next(window for window in host.app.topLevelWidgets() if isinstance(window, qt.QMessageBox))
+        box = qt.QApplication.activeModalWidget()
         seen.extend([box.property("detailedText"), box.property("informativeText")])
         box.button(qt.QMessageBox.Ok if len(seen) == 2 else qt.QMessageBox.Cancel).click()
 
@@ -119,3 +119,5 @@ def test_the_panel_shows_the_license_before_it_is_accepted(host, library) -> Non
     qt.QTimer.singleShot(100, accept)
     assert not library.askToAcceptLicense("Research only\n\nNo resale.")
     assert seen == ["Research only\n\nNo resale.", "Research only"] * 2
+    host.process_events()
+    assert library.ui.modelsTable.window().findChildren(qt.QMessageBox) == []

@@ -33,7 +33,7 @@ def widget(host, representation):
     representation.show()
     panel = representation.self().panel
     panel.tabs.setCurrentIndex([panel.tabs.tabText(number) for number in range(panel.tabs.count)].index("Evaluate"))
-    panel.evaluate.ui.reviewSection.setCollapsed(False)
+    panel.evaluate.ui.reviewSection.collapsed = False
     host.process_events()
     return representation.self()
 

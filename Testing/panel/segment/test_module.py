@@ -63,12 +63,13 @@ def test_a_reload_takes_the_packages_along_and_keeps_the_parameters(modulesAsBef
     choose(panel, addVolume("kept"))
     panel._parameterNode.tta = True
     oldClass = type(panel)
+    widget.parent.enter()
     widget.onReload()
     reloaded = slicer.modules.mednextsegment.widgetRepresentation().self()
     newPanel = reloaded.panel.segment
     assert reloaded is not widget and type(newPanel) is not oldClass
     assert newPanel._parameterNode.inputVolume.GetName() == "kept" and newPanel.ui.ttaCheckBox.checked
-    newPanel.enter()
+    assert reloaded.panel._isEntered  # Slicer leaves that to the module
     assert newPanel.ui.applyButton.enabled
     slicer.mrmlScene.Clear(False)  # the old panel's observers would fail on widgets that are gone
     assert not newPanel.ui.applyButton.enabled

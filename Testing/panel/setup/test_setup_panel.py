@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import qt
 import slicer
+from PySide6 import QtTest
 
 from mednextseg.machine import HOME_VARIABLE
 from MedNeXtSegmentLib import Settings
@@ -78,6 +79,37 @@ def test_settings_belong_to_the_machine(widget, tmp_path: Path) -> None:
     assert widget.panel.segment._parameterNode.device == "cpu"
     page.ui.deviceEdit.setText("")
     assert Settings.defaultDevice() == "auto"
+
+
+def test_an_emptied_path_resets_the_setting_and_the_environment(widget, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, "/before")
+    page = SettingsPanel(slicer.util.loadUI(widget.resourcePath("UI/Settings.ui")))
+    for edit, key in ((page.ui.homeEdit, Settings.HOME_KEY), (page.ui.workerPythonEdit, Settings.WORKER_PYTHON_KEY)):
+        edit.setCurrentPath(str(tmp_path))
+        edit.setCurrentPath(str(tmp_path / "other"))
+        assert Settings.read(key) == str(tmp_path / "other")
+        edit.setCurrentPath("")
+        assert Settings.read(key) == ""
+    assert os.environ[HOME_VARIABLE] == "/before"
+    monkeypatch.delenv(HOME_VARIABLE)
+    page.ui.homeEdit.setCurrentPath(str(tmp_path))
+    page.ui.homeEdit.setCurrentPath("")
+    assert HOME_VARIABLE not in os.environ
+
+
+def test_a_typed_path_is_written_when_it_is_finished(widget, host, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv(HOME_VARIABLE)
+    pageWidget = slicer.util.loadUI(widget.resourcePath("UI/Settings.ui"))
+    page = SettingsPanel(pageWidget)
+    pageWidget.show()
+    pageWidget.activateWindow()
+    line = page.ui.homeEdit.findChildren(qt.QLineEdit)[0]
+    line.setFocus()
+    host.wait_until(lambda: line.focus)
+    QtTest.QTest.keyClicks(line, str(tmp_path))
+    assert Settings.read(Settings.HOME_KEY) == "" and HOME_VARIABLE not in os.environ
+    QtTest.QTest.keyClick(line, qt.Qt.Key_Return)
+    assert Settings.read(Settings.HOME_KEY) == os.environ[HOME_VARIABLE] == str(tmp_path)
 
 
 def test_a_new_scene_begins_with_the_device_of_the_settings(widget) -> None:

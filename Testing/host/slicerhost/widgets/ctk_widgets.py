@@ -16,7 +16,7 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
     text = stored_property(str, "text", "")
     collapsed = stored_property(bool, "collapsed", False, "contentsCollapsed")
     collapsedHeight = stored_property(int, "collapsedHeight", 0)
-    checked = QtCore.Property(bool, lambda self: not self.collapsed, lambda self, on: self.setCollapsed(not on))
+    checked = QtCore.Property(bool, lambda self: not self.collapsed, lambda self, on: self.setChecked(on))
 
     def __init__(self, *args):
         parents = [argument for argument in args if isinstance(argument, QtWidgets.QWidget)]
@@ -27,9 +27,6 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         self.contentsCollapsed.connect(self._showContents)
 
     setText = setter("text")
-
-    def setCollapsed(self, collapsed):
-        self.collapsed = bool(collapsed)
 
     def setChecked(self, checked):
         self.collapsed = not checked
@@ -77,8 +74,6 @@ class ctkSliderWidget(QtWidgets.QWidget):
     suffix = _spin_box_property(str, "suffix")
     prefix = _spin_box_property(str, "prefix")
     setValue = setter("value")
-    setMinimum = setter("minimum")
-    setMaximum = setter("maximum")
     pageStep = stored_property(float, "pageStep", 10.0)
     tracking = stored_property(bool, "tracking", True)
 
@@ -91,17 +86,32 @@ class ctkSliderWidget(QtWidgets.QWidget):
         layout.addWidget(self._spinBox)
         self._spinBox.valueChanged.connect(self.valueChanged)
 
-    def setRange(self, minimum, maximum):
-        self._spinBox.setRange(minimum, maximum)
-
 
 class ctkPathLineEdit(QtWidgets.QWidget):
     Dirs, Drives, Files, Readable, Writable, Executable = 0x01, 0x04, 0x02, 0x10, 0x20, 0x40  # QDir::Filter
-    currentPathChanged = QtCore.Signal(str)
-    currentPath = stored_property(str, "currentPath", "", "currentPathChanged")
+    currentPathChanged = QtCore.Signal(str)  # with every change of the text, but not with an emptied one
+    validInputChanged = QtCore.Signal(bool)  # whether there is text
     filters = stored_property(int, "filters", 0)
     nameFilters = stored_property("QStringList", "nameFilters", ())
     settingKey = stored_property(str, "settingKey", "")
 
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self._line = QtWidgets.QLineEdit(self)
+        self._isValid = False
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._line)
+        self._line.textChanged.connect(self._onText)
+
     def setCurrentPath(self, path):
-        self.currentPath = str(path)
+        self._line.setText(str(path))
+
+    currentPath = QtCore.Property(str, lambda self: self._line.property("text"), setCurrentPath)
+
+    def _onText(self, text):
+        wasValid, self._isValid = self._isValid, bool(text)
+        if self._isValid:
+            self.currentPathChanged.emit(text)
+        if self._isValid != wasValid:
+            self.validInputChanged.emit(self._isValid)

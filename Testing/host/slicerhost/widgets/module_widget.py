@@ -5,7 +5,7 @@
 import sys
 
 import slicer
-from PySide6 import QtWidgets
+from PySide6 import QtCore, QtWidgets
 
 from .mrml_widgets import qSlicerWidget
 
@@ -20,6 +20,8 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
         self._entered = False
         QtWidgets.QVBoxLayout(self)
 
+    isEntered = QtCore.Property(bool, lambda self: self._entered)
+
     def setup(self):
         widget_class = getattr(sys.modules[self._moduleName], f"{self._moduleName}Widget")
         self._pythonWidget = widget_class(self)
@@ -30,10 +32,8 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
         return self._pythonWidget
 
     def reload(self):
-        """As slicer.util.reloadScriptedModule calls it: a new Python widget in the same panel."""
+        """As slicer.util.reloadScriptedModule calls it: a new Python widget in the same panel, which nobody enters."""
         self.setup()
-        if self._entered:
-            self._pythonWidget.enter()
 
     def enter(self):
         self._entered = True

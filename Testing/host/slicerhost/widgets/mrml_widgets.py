@@ -86,7 +86,7 @@ class qMRMLNodeComboBox(SceneWidget):
         self._nodeTypes = tuple(nodeTypes)  # reads back as a tuple, as in PythonQt
         self._refresh()
 
-    def nodes(self):
+    def _nodes(self):
         return [node for node in self._scene.GetNodes() if self._accepts(node)] if self._scene else []
 
     def _accepts(self, node):
@@ -97,7 +97,7 @@ class qMRMLNodeComboBox(SceneWidget):
         return node.GetClassName() in self._nodeTypes
 
     def _refresh(self):
-        nodes = self.nodes()
+        nodes = self._nodes()
         self._comboBox.blockSignals(True)
         self._comboBox.clear()
         if self.noneEnabled:
@@ -120,7 +120,7 @@ class qMRMLNodeComboBox(SceneWidget):
         return self._node
 
     def setCurrentNode(self, node):
-        if node is None or any(candidate is node for candidate in self.nodes()):
+        if node is None or any(candidate is node for candidate in self._nodes()):
             self._select(node)
 
     def setCurrentNodeID(self, nodeID):

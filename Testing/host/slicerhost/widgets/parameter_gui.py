@@ -45,9 +45,9 @@ def _number_connector(widget, parameter) -> _Connector:
     if not limits and type(widget).__name__ in ("ctkSliderWidget", "QSlider"):
         raise RuntimeError(f"Parameter {parameter.name} needs WithinRange to be connected to a slider.")
     if lower:
-        widget.setMinimum(lower.minimum)
+        widget.setProperty("minimum", lower.minimum)
     if upper:
-        widget.setMaximum(upper.maximum)
+        widget.setProperty("maximum", upper.maximum)
     return _Connector(lambda: parameter.type(widget.property("value")), widget.setValue, widget.valueChanged)
 
 

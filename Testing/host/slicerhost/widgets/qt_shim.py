@@ -4,7 +4,8 @@ PythonQt, as Slicer uses it, differs from PySide6 where module code meets it all
   1. a Q_PROPERTY is an attribute (button.text, checkBox.checked = True) and wins over a method of the same name;
   2. obj.connect("clicked(bool)", f) and obj.disconnect(...) exist;
   3. one flat module `qt` holds QtCore, QtGui, QtWidgets and QtUiTools;
-  4. an unknown attribute is an error, where PySide6 silently keeps a Python attribute (see stray_attributes).
+  4. what PythonQt does not wrap is absent (QColor.getRgb);
+  5. an unknown attribute is an error, where PySide6 silently keeps a Python attribute (see stray_attributes).
 PySide6's classes are patched in place: objects made by QUiLoader obey too, and type(w) == qt.QPushButton stays true.
 """
 
@@ -30,6 +31,7 @@ def install() -> types.ModuleType:
         if isinstance(member, type) and issubclass(member, QtCore.QObject) and member.__name__ == name:
             _patch_properties(member)
     _patch_connect()
+    QtGui.QColor.getRgb = property(_absent)
     # Slicer's PythonQt offers objectName as `name` too; slicer.util.childWidgetVariables relies on it.
     QtCore.QObject.name = property(lambda self: self.property("objectName"), lambda self, name: self.setObjectName(name))
     QtCore.QObject.delete = QtCore.QObject.deleteLater
@@ -97,6 +99,10 @@ def _signal(qt_object: QtCore.QObject, signature: str):
         except (KeyError, IndexError, TypeError):  # not overloaded: the signal itself is the one meant
             return signal
     return signal
+
+
+def _absent(_object):
+    raise AttributeError("PythonQt does not wrap this method.")
 
 
 def _patch_connect() -> None:

@@ -189,9 +189,11 @@ def test_parameters_change_the_widgets(panel, volume_node):
 
 def test_only_widgets_that_the_ui_connects_learn_of_the_scene(panel, volume_node):
     assert panel.ui.inputSelector.mrmlScene() is slicer.mrmlScene
-    assert panel.ui.inputSelector.nodes() == [volume_node]
+    panel.ui.inputSelector.setCurrentNode(volume_node)
+    assert panel.ui.inputSelector.currentNode() is volume_node
     assert panel.ui.unconnectedSelector.mrmlScene() is None
-    assert panel.ui.unconnectedSelector.nodes() == []
+    panel.ui.unconnectedSelector.setCurrentNode(volume_node)
+    assert panel.ui.unconnectedSelector.currentNode() is None
 
 
 def test_stand_in_widgets_of_the_ui_survive_garbage_collection(host, panel):

@@ -129,7 +129,7 @@ def test_wheel_and_keys_reach_the_widget(host):
 
 def test_a_slider_and_a_path_line_edit_behave_as_ctks():
     slider = ctk.ctkSliderWidget()
-    slider.setRange(0, 0.9)
+    slider.minimum, slider.maximum = 0, 0.9
     slider.decimals = 3
     slider.singleStep = 0.125
     values = []
@@ -140,9 +140,26 @@ def test_a_slider_and_a_path_line_edit_behave_as_ctks():
     path_edit = ctk.ctkPathLineEdit()
     paths = []
     path_edit.currentPathChanged.connect(paths.append)
+    valid = []
+    path_edit.validInputChanged.connect(valid.append)
     path_edit.currentPath = "models"
     path_edit.currentPath = "models"
-    assert paths == ["models"]
+    path_edit.currentPath = ""
+    assert (paths, valid) == (["models"], [True, False])
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (ctk.ctkCollapsibleButton, ["setCollapsed"]),
+        (ctk.ctkSliderWidget, ["setMinimum", "setMaximum", "setRange"]),
+        (slicer.qMRMLNodeComboBox, ["nodes"]),
+        (lambda: qt.QColor(1, 2, 3), ["getRgb"]),
+    ],
+)
+def test_what_python_cannot_call_in_slicer_it_cannot_call_here(make, names):
+    thing = make()
+    assert [name for name in names if hasattr(thing, name)] == []
 
 
 def test_the_node_selector_lists_by_type_and_does_not_select_an_added_node():
@@ -158,7 +175,8 @@ def test_the_node_selector_lists_by_type_and_does_not_select_an_added_node():
     hidden.UnRegister(None)
     hidden.SetHideFromEditors(True)
     slicer.mrmlScene.AddNode(hidden)
-    assert selector.nodes() == [volume]
+    selector.setCurrentNode(hidden)
+    assert selector.currentNode() is None
     assert (selector.currentNode(), chosen) == (None, [])
     selector.setCurrentNode(volume)
     assert (selector.currentNodeID, chosen) == (volume.GetID(), [volume])
