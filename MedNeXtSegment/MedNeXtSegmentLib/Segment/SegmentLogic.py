@@ -61,7 +61,9 @@ class SegmentLogic(WorkerRunLogic):
             needLabelmaps(job.segmentationNode, job.volumeNodes[0])
         sent = job.sentTo(self._worker)
         if job.roiNode is None and not job.isWhole and self.needsRegion(job.volumeNodes[0], job.card):
-            text = _("The model {model} needs a region of interest; give one around its structure, or insist on the whole volume.")
+            text = _(
+                "The model {model} needs a region of interest; give one around its structure, or insist on the whole volume."
+            )
             raise ValueError(text.format(model=job.card.id))
         parameters = {**sent, "labels": None if job.labels is None else names, "whole": job.isWhole}
         run = SegmentRun(self._worker, job, progressCallback, finishedCallback)
