@@ -14,11 +14,11 @@ from MedNeXtSegmentLib.Refine.ClickSources import ClickSource
 from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
 from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
 from MedNeXtSegmentLib.Refine.SlicePlanes import directionNames
+from MedNeXtSegmentLib.Refine.ToolHints import SECOND_CORNER, toolHints
 from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS, toolShortcuts
 from MedNeXtSegmentLib.Scene.SegmentationObserver import SegmentationObserver
 
 _IDLE_MS = 300  # without an action, before neighboring slices are encoded
-_SECOND_CORNER = "second corner"  # of a box: what is asked for after the first
 _TOOLS = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton")
 
 
@@ -202,12 +202,12 @@ class RefineTools:
         name, self._tool, self._corner = self._tool, "", None
         self._clicks.stop()
         getattr(self.ui, name).checked = False
-        if self.ui.refineStatusLabel.text in _hints().values():
+        if self.ui.refineStatusLabel.text in toolHints().values():
             self._showStatus("")
 
     def _hint(self) -> str:
         """What to do next with the chosen tool."""
-        return _hints()[_SECOND_CORNER if self._corner is not None else self._tool]
+        return toolHints()[SECOND_CORNER if self._corner is not None else self._tool]
 
     def _onClick(self, tool: str, pointRAS: np.ndarray, view) -> None:
         if view is None:
@@ -280,18 +280,6 @@ class RefineTools:
 
     def _showStatus(self, text: str) -> None:
         self.ui.refineStatusLabel.setText(text)
-
-
-def _hints() -> dict[str, str]:
-    """What the status line says before a click, by tool."""
-    return {
-        "": "",
-        "pointPlusButton": _("Click in a slice view."),
-        "pointMinusButton": _("Click in a slice view."),
-        "boxButton": _("Click two opposite corners of the box in a slice view."),
-        _SECOND_CORNER: _("Click the opposite corner."),
-        "eraseButton": _("Click near the prompt that shall go."),
-    }
 
 
 def _answeredBy(info) -> str:

@@ -1,0 +1,17 @@
+"""What the status line of the refinement tools says before a click."""
+
+from slicer.i18n import tr as _
+
+SECOND_CORNER = "second corner"  # of a box: what is asked for after the first
+
+
+def toolHints() -> dict[str, str]:
+    """The name of a tool's button in RefineTools.ui, SECOND_CORNER, or "" for no tool -> what to do next."""
+    return {
+        "": "",
+        "pointPlusButton": _("Click in a slice view."),
+        "pointMinusButton": _("Click in a slice view."),
+        "boxButton": _("Click two opposite corners of the box in a slice view."),
+        SECOND_CORNER: _("Click the opposite corner."),
+        "eraseButton": _("Click near the prompt that shall go."),
+    }
