@@ -9,13 +9,11 @@ from torch import Tensor, nn
 
 from mednextseg.kernels import accelerate
 from mednextseg.kernels.precision import fastest_dtype
+from mednextseg.models.families import NetworkConfig
 from mednextseg.models.library import find_model, verify_model
 from mednextseg.models.model_card import ModelCard, read_card
 from mednextseg.models.weights import network_from_state_dict, read_safetensors
-from mednextseg.networks.mednext import MedNeXtConfig
-from mednextseg.networks.stu_net import STUNetConfig
 
-NetworkConfig = MedNeXtConfig | STUNetConfig
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 

@@ -10,8 +10,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mednextseg.files import replacing
+from mednextseg.models.families import build_network
 from mednextseg.models.library import sha256_of
 from mednextseg.models.monai_names import is_monai_mednext, official_names
+from mednextseg.models.unet_names import unet_class_name, without_aliases
+from mednextseg.models.unet_plans import unet_config_of
 from mednextseg.networks.mednext import LEVELS, MedNeXt, MedNeXtConfig
 from mednextseg.networks.stu_net import STAGES, STUNet, STUNetConfig
 
@@ -45,13 +48,15 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: str | Path) -> str:
 def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapping[str, Any] | None = None) -> nn.Module:
     """The network a state dict belongs to, weights loaded strictly, in evaluation mode.
 
-    Official and MONAI MedNeXt and STU-Net are recognized by their tensor names; everything else (expansion ratios, block counts, kernel,
-    channels, classes, deep supervision, residual branches) by shapes.
+    Official and MONAI MedNeXt, STU-Net and nnU-Net v2's two U-Nets are recognized by their tensor names; everything else (expansion ratios,
+    block counts, kernel, channels, classes, deep supervision, residual branches) by shapes. Second names of one tensor are checked and
+    dropped.
 
     Args:
         state_dict: tensors by name; prefixes of torch's wrappers are taken off.
         architecture: what shapes cannot tell, from the model card: `pool_sizes_kji` of a STU-Net (by default every stage halves every
-            axis), `block_residual` of a MedNeXt (by default true); other entries are ignored.
+            axis), `block_residual` of a MedNeXt (by default true), the stages of a U-Net (needed: its card's, or the plans' entry); other
+            entries are ignored.
     Raises:
         ValueError: where the tensors belong to no known family or do not fit together.
     """
@@ -71,9 +76,15 @@ def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapp
         elif architecture is not None and "block_residual" in architecture:
             config = replace(config, block_residual=bool(architecture["block_residual"]))
         network = MedNeXt(config)
+    elif unet_class_name(tensors) is not None:
+        tensors = without_aliases(tensors)
+        network = build_network(unet_config_of(tensors, architecture))
     else:
         sample = ", ".join(list(tensors)[:3]) or "none at all"
-        raise ValueError(f"these tensors ({sample}, ...) are of no known family: MedNeXt (official or MONAI) or STU-Net.")
+        raise ValueError(
+            f"these tensors ({sample}, ...) are of no known family: MedNeXt (official or MONAI), STU-Net, or PlainConvUNet and "
+            "ResidualEncoderUNet of nnU-Net v2."
+        )
     load_strictly(network, tensors)
     return network.eval()
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from torch import Tensor, nn
 
 from mednextseg.networks.mednext import LEVELS, MedNeXt
+from mednextseg.networks.plain_conv_unet import PlainConvUNet
 from mednextseg.networks.stu_net import STUNet
 
 
@@ -22,8 +23,12 @@ def decoder_stages(network: nn.Module) -> dict[str, nn.Module]:
         names = [f"dec_block_{level}" for level in reversed(range(LEVELS))]
     elif isinstance(network, STUNet):
         names = [f"conv_blocks_localization.{stage}" for stage in range(len(network.conv_blocks_localization))]
+    elif isinstance(network, PlainConvUNet):
+        names = [f"decoder.stages.{stage}" for stage in range(len(network.decoder.stages))]
     else:
-        raise ValueError(f"the decoder stages of {type(network).__name__} are not known; give a MedNeXt or a STU-Net.")
+        raise ValueError(
+            f"the decoder stages of {type(network).__name__} are not known; give a MedNeXt, a STU-Net or a U-Net of nnU-Net v2."
+        )
     return {name: network.get_submodule(name) for name in names}
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from mednextseg.kernels.plain import PlainRunner
 from mednextseg.kernels.verification import relative_error
+from mednextseg.networks.plain_conv_unet import PlainConvUNet
 
 _LARGEST_ERROR = 1e-3
 _GRIDS = {2: (32, 64), 3: (32, 32, 64)}
@@ -24,12 +25,11 @@ def verified_runner(module: nn.Module, device: torch.device) -> PlainRunner:
     Raises:
         RuntimeError: where no format gives the right result.
     """
-    axes = 2 if any(isinstance(part, nn.Conv2d) for part in module.modules()) else 3
-    found = []
+    found, grid = [], _grid_of_patch(module)
     for channels_last in (False, True):
         runner = PlainRunner(module, device, torch.float32, channels_last)
         try:
-            error = relative_error(runner, module, _GRIDS[axes])
+            error = relative_error(runner, module, grid)
         except RuntimeError as problem:  # before PyTorch 2.8 there is no transposed 3D convolution
             found.append(str(problem).rstrip("."))
             continue
@@ -40,3 +40,10 @@ def verified_runner(module: nn.Module, device: torch.device) -> PlainRunner:
         f"PyTorch {torch.__version__} does not compute this network correctly on {device} ({'; '.join(found)}): "
         "choose the processor or another version of PyTorch."
     )
+
+
+def _grid_of_patch(module: nn.Module) -> tuple[int, ...]:
+    if isinstance(module, PlainConvUNet):  # its plans decide how often each axis is halved; two voxels are left of the last
+        *others, last = module.config.size_divisor
+        return (*others, 2 * last)
+    return _GRIDS[2 if any(isinstance(part, nn.Conv2d) for part in module.modules()) else 3]

@@ -1,9 +1,10 @@
-"""Results of nnU-Net v2 with MedNeXt or STU-Net trainers: a folder at any level, or one .pth file.
+"""Results of nnU-Net v2, with its own U-Nets or with MedNeXt or STU-Net trainers: a folder at any level, or one .pth file.
 
     .../DatasetNNN_Name/<Trainer>__<Plans>__<configuration>/{plans.json, dataset.json, fold_k/checkpoint_final.pth}
 
-A checkpoint carries its plans and its data set's description, so a lone file is enough. The plans' `architecture` entry is not read:
-custom trainers leave it at the default U-Net. Rules: normalize, then resample; logits are averaged (nnU-Net 2.x).
+A checkpoint carries its plans and its data set's description, so a lone file is enough. Which network it is, its tensors say; custom
+trainers leave the plans' `architecture` entry at the default U-Net, so it is read for nnU-Net's own networks only. Rules: normalize, then
+resample; logits are averaged (nnU-Net 2.x).
 """
 
 import json
@@ -18,6 +19,9 @@ from mednextseg.models.importers.nnunet_rules import rules_of_v2
 from mednextseg.models.importers.package import Draft
 from mednextseg.models.importers.results_folder import fold_checkpoints
 from mednextseg.models.pickles.restricted_unpickler import load_checkpoint
+from mednextseg.models.unet_names import unet_class_name
+from mednextseg.models.unet_plans import architecture_of_plan
+from mednextseg.models.weights import without_wrapper_prefix
 
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth")
 _SCHEMES = {
@@ -59,10 +63,12 @@ def read_nnunet_v2(path: Path) -> Draft:
     trainer = str(content.get("trainer_name", folder.name.partition("__")[0]))
     labels, is_regions = _labels(dataset)
     title = str(plans.get("dataset_name", checkpoints[0].stem))
+    # Configurations and plans of one data set lie side by side in a library; the usual ones go without saying.
+    variant = [part for part in (plans.get("plans_name"), name) if part not in (None, "nnUNetPlans", "3d_fullres")]
     return Draft(
         fields={
-            "id": slug(title, trainer),
-            "title": f"{title} ({trainer})",
+            "id": slug(title, trainer, *variant),
+            "title": f"{title} ({', '.join((trainer, *variant))})",
             "task": "segment",
             "channels": _channels(plans, configuration, dataset),
             "labels": [label_fields(value, label) for value, label in labels],
@@ -83,7 +89,7 @@ def read_nnunet_v2(path: Path) -> Draft:
         },
         folds=tuple(lambda file=file: _tensors(file) for file in checkpoints),
         sources=tuple(checkpoints),
-        architecture=_architecture(configuration),
+        architecture=_architecture(configuration, without_wrapper_prefix(content.get("network_weights") or {})),
     )
 
 
@@ -137,7 +143,11 @@ def _refuse_what_differs(configuration: Mapping[str, Any], name: str) -> None:
 
 def _channels(plans: Mapping[str, Any], configuration: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[dict]:
     names = dataset.get("channel_names") or dataset.get("modality") or {}
-    properties = plans.get("foreground_intensity_properties_per_channel") or {}
+    properties = (
+        plans.get("foreground_intensity_properties_per_channel")
+        or plans.get("foreground_intensity_properties_by_modality")
+        or {}
+    )
     channels = []
     for number, scheme in enumerate(configuration["normalization_schemes"]):
         normalization: dict[str, Any] = {"scheme": _SCHEMES[scheme]}
@@ -179,8 +189,10 @@ def _labels(dataset: Mapping[str, Any]) -> tuple[list[tuple[int, str]], bool]:
     return [(int(value), name) for value, name in zip(painted, named, strict=True)], True
 
 
-def _architecture(configuration: Mapping[str, Any]) -> dict:
-    """Pooling sizes for STU-Net, from the old plans' own entry or from the strides of the newer ones."""
+def _architecture(configuration: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict:
+    """What tensors do not show: a U-Net's stages; for STU-Net pooling sizes, by the old plans' entry or the newer ones' strides."""
+    if (network := unet_class_name(tensors)) is not None:
+        return architecture_of_plan(configuration, network)
     pools = configuration.get("pool_op_kernel_sizes")
     if pools is None:
         pools = (configuration.get("architecture") or {}).get("arch_kwargs", {}).get("strides") or []

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import mednextseg
+from mednextseg.models.families import family_name, number_of_axes, size_divisor
 from mednextseg.models.install.workspace import workspace
 from mednextseg.models.library import package_folder_name, sha256_of
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import network_from_state_dict, write_safetensors
-from mednextseg.networks.mednext import SIZE_DIVISOR, MedNeXt
-from mednextseg.networks.stu_net import STUNet
 
 UNKNOWN_LICENSE = "unknown: ask those who published the weights"
 # MedNeXt's coarse heads serve training only.
@@ -95,7 +94,7 @@ def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object], re
         "minimum_engine_version": mednextseg.__version__,
         **draft.fields,
         **overrides,
-        "family": "stu_net" if isinstance(network, STUNet) else "mednext",
+        "family": family_name(network.config),
         "architecture": asdict(network.config),
         "weights_sha256": digests,
     }
@@ -123,7 +122,7 @@ def _check_finite(network: nn.Module) -> None:
             raise ValueError(f"the weights are damaged: {name} has values that are not finite; take another checkpoint.")
 
 
-def _check_fit(card: ModelCard, network: MedNeXt | STUNet) -> None:
+def _check_fit(card: ModelCard, network: nn.Module) -> None:
     """Refuse a description that belongs to another network."""
     config = network.config
     if config.in_channels != len(card.channels):
@@ -138,9 +137,9 @@ def _check_fit(card: ModelCard, network: MedNeXt | STUNet) -> None:
             f"the network has {config.num_classes} outputs but its description {len(card.labels)} {kind} ({outputs} outputs); "
             "a trainer with rules of its own cannot be imported."
         )
-    if isinstance(network, MedNeXt) and config.dims != 3:
+    if number_of_axes(config) != 3:
         raise ValueError("the network works on single slices (2D); only 3D networks can be imported.")
-    divisor = (SIZE_DIVISOR,) * 3 if isinstance(network, MedNeXt) else config.size_divisor_kji
+    divisor = size_divisor(config)
     if any(n % d for n, d in zip(card.patch_size_kji, divisor, strict=True)):
         raise ValueError(
             f"the patch {card.patch_size_kji} is not divisible by {divisor}, as the network needs; check the plans."

@@ -8,8 +8,8 @@ from math import prod
 
 import torch
 
-from mednextseg.networks.mednext import LEVELS, MedNeXt, MedNeXtConfig
-from mednextseg.networks.stu_net import STUNet, STUNetConfig
+from mednextseg.models.families import NetworkConfig, build_network
+from mednextseg.networks.mednext import LEVELS, MedNeXtConfig
 from mednextseg.segment.windows.running_sum import PORTION_BYTES
 from mednextseg.segment.windows.sliding_window import SlidingWindow
 
@@ -43,7 +43,7 @@ class MemoryPlan:
 
 
 def plan_memory(
-    config: MedNeXtConfig | STUNetConfig,
+    config: NetworkConfig,
     num_outputs: int,
     network_shape_kji: tuple,
     source_shape_kji: tuple,
@@ -75,25 +75,26 @@ def plan_memory(
 
 
 @lru_cache(maxsize=16)
-def weight_bytes(config: MedNeXtConfig | STUNetConfig) -> int:
+def weight_bytes(config: NetworkConfig) -> int:
     """Of one copy of the network in float32."""
     with torch.device("meta"):
-        network = STUNet(config) if isinstance(config, STUNetConfig) else MedNeXt(config)
+        network = build_network(config)
     return _FLOAT_BYTES * sum(weights.numel() for weights in network.parameters())
 
 
-def activation_bytes(config: MedNeXtConfig | STUNetConfig, sliding: SlidingWindow) -> int:
+def activation_bytes(config: NetworkConfig, sliding: SlidingWindow) -> int:
     """Largest sum of tensors that are alive at once in a forward pass of one batch of windows, float32.
 
     MedNeXt's peak is in the last up block: its input and normalized copy (2 x 64 channels of the full grid), the expanded rows before
     and after the GELU, and the skip connections that wait. The processor's engine never holds the expanded rows of a whole window and
     takes the windows of a batch one by one: 3.25 times the base channels a voxel, 4 with the gaps that are left in the heap (measured).
-    STU-Net's peak is in the last decoder block: the skip and the enlarged features, both once more concatenated, and the two
-    convolutions' outputs with their norms: 8 times its first width, 12 with the copies in which oneDNN convolves (measured).
+    The peak of STU-Net and of nnU-Net's U-Nets is in the last decoder block: the skip and the enlarged features, both once more
+    concatenated, and the two convolutions' outputs with their norms: 8 times the first width, 12 with the copies in which oneDNN
+    convolves (measured on STU-Net).
     bfloat16 counts as float32, because the first run that asks for it measures both.
     """
     voxels, batch = prod(sliding.patch_kji), sliding.batch_size
-    if isinstance(config, STUNetConfig):
+    if not isinstance(config, MedNeXtConfig):
         return _FLOAT_BYTES * 12 * config.widths[0] * voxels * batch
     if sliding.device == "cpu" and config.dims == 3 and not config.global_response_norm:
         return _FLOAT_BYTES * 4 * config.base_channels * voxels
