@@ -5,11 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from slicer.i18n import tr as _
 
+from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.prompter import PromptCancelledError, Prompter
 from mednextseg.refine.refinement import Refinement
+from mednextseg.refine.replay import check_volume
 from mednextseg.refine.slices.slice_sampling import SliceEdit, slice_edit
 from MedNeXtSegmentLib.Refine.WatchedVoxels import WatchedVoxels
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Scene.EditStep import EditStep
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, displayedRange, linearTransformToWorld
 
 
@@ -164,6 +167,32 @@ class EditedSegment:
         elif self._lastUndone() is not None:
             step = self._lastUndone()
             self._restore(self._history.redo, step)
+
+    def replay(self, journal: PromptJournal, doAll: Callable[[], object]) -> None:
+        """Have the actions of a journal done, from the segment as it is now; where one fails, everything is as before.
+
+        Raises:
+            ValueError: also where the journal was made on another volume.
+        """
+        check_volume(journal, *arrayAndGeometryFromVolume(self._volumeNode))
+        self.begin(journal.display_range)
+        if journal.volume is None:
+            self.notice = _("The journal does not say which volume it was made on: check the result.")
+        before, self.isReplaying = EditStep(self._segmentationNode, isSourceKept=True), True
+        isDone = False
+        try:
+            doAll()
+            isDone = True
+        finally:
+            self.isReplaying = False
+            if not isDone:
+                for step in sorted(self._voxels.steps, key=lambda step: -step.number):
+                    self._history.undo(self._segmentationNode, step)
+                    self._history.forget(step)
+                before.finish()  # of a long journal there are more actions than steps
+                if not before.isEmpty:
+                    before.undo(self._segmentationNode)
+                self.begin(self._displayRangeNow())
 
     def _restore(self, restore: Callable, step: object) -> None:
         """Change the voxels of a step whose prompts were forgotten, and go on from there."""

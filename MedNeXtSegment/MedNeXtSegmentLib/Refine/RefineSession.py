@@ -217,21 +217,15 @@ class RefineSession:
         return not self.isBusy and not self.isClosed and self._edited.follow()
 
     def replay(self, journal: PromptJournal | str | Path) -> None:
-        """Do everything in a journal again, from the segment as it is now.
+        """Do everything in a journal again, from the segment as it is now; all of it or nothing.
 
         Raises:
-            ValueError: where the journal was made with another prompter, or is no journal.
+            ValueError: where the journal was made with another prompter or on another volume, or is damaged; nothing was written.
         """
         if not isinstance(journal, PromptJournal):
             journal = PromptJournal.load(journal)
         check_prompter(journal, self._prompter.info)
-        self._edited.begin(journal.display_range)
-        self._edited.isReplaying = True
-        try:
-            for entry in list(journal.entries):
-                self._doEntry(entry)
-        finally:
-            self._edited.isReplaying = False
+        self._edited.replay(journal, lambda: [self._doEntry(entry) for entry in list(journal.entries)])
 
     def close(self) -> None:
         """End the session: nothing is written any more, the segment stays as it is."""
@@ -252,6 +246,8 @@ class RefineSession:
         """Do one action of a journal; what was undone is restored from the nodes' own history."""
         action = entry["action"]
         if action in ("undo", "redo"):
+            if not (self.canUndo if action == "undo" else self.canRedo):
+                raise ValueError(_("The journal is damaged: it takes back or repeats what is not there."))
             getattr(self, action)()
         elif action == "window":  # not an action of the user's: nothing is written and nothing can be undone
             do_entry(self._edited.refinement, entry)

@@ -105,6 +105,11 @@ class EditHistory:
         stacks.done.append(step)
         return note
 
+    def forget(self, step: EditStep) -> None:
+        """Drop a step; what it changed stays."""
+        for stacks in self._stacks.values():
+            stacks.forget(step)
+
     def follow(self, segmentationNode, step: EditStep, isUndone: bool) -> None:
         """Take notice that somebody else took a step back, or did it again; one that is known as such already stays as it is."""
         stacks = self._stacksOf(segmentationNode)
@@ -130,8 +135,7 @@ class EditHistory:
         while len(kept) > 1 and (total > self._maximumBytes or len(kept) > _MAXIMUM_STEPS):
             oldest = kept.pop(0)
             total -= oldest.nbytes
-            for stacks in self._stacks.values():
-                stacks.forget(oldest)
+            self.forget(oldest)
 
 
 class _Stacks:

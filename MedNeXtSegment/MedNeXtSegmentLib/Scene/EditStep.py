@@ -44,7 +44,7 @@ class EditStep:
     the segment would meet another one that came since.
 
     Args:
-        segmentationNode: vtkMRMLSegmentationNode; labelmaps become its source (see SourceChange).
+        segmentationNode: vtkMRMLSegmentationNode; labelmaps become its source (see SourceChange) unless `isSourceKept`.
         grid, voxels: where the action changes something at most, as ascending flat indices on a grid; None for anywhere.
 
     Attributes:
@@ -53,11 +53,13 @@ class EditStep:
 
     _numbers = count()
 
-    def __init__(self, segmentationNode, grid: VoxelGrid | None = None, voxels: np.ndarray | None = None) -> None:
+    def __init__(
+        self, segmentationNode, grid: VoxelGrid | None = None, voxels: np.ndarray | None = None, isSourceKept: bool = False
+    ) -> None:
         self.number = next(self._numbers)
         self._node = segmentationNode
         segmentation = segmentationNode.GetSegmentation()
-        self._source = SourceChange(segmentation)
+        self._source = SourceChange(segmentation, isSourceKept)
         self._before = list(segmentation.GetSegmentIDs())
         layers = layersOf(segmentation)
         self._where = (grid, voxels) if voxels is not None and _areOn(grid, layers) else None

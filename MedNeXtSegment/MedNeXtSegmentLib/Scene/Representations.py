@@ -37,14 +37,15 @@ class SourceChange:
 
     Args:
         segmentation: vtkSegmentation whose segments all have a labelmap; another source than labelmaps is replaced.
+        isSourceKept: do nothing.
 
     Attributes:
         isDone: whether there was another source.
     """
 
-    def __init__(self, segmentation) -> None:
+    def __init__(self, segmentation, isSourceKept: bool = False) -> None:
         self._source = segmentation.GetSourceRepresentationName()
-        self.isDone = self._source != BINARY_LABELMAP
+        self.isDone = not isSourceKept and self._source != BINARY_LABELMAP
         self._shapes: dict[str, dict[str, object]] = {}
         self._voxels: dict[str, tuple[VoxelGrid, VoxelRuns]] = {}
         if self.isDone:

@@ -78,11 +78,12 @@ def placementOf(volumeNode) -> np.ndarray:
 
 
 def displayedRange(volumeNode) -> tuple[float, float] | None:
-    """The intensities that the views show as black and white; None for a volume without window and level."""
+    """The intensities that the views show as black and white; None for a volume without window and level, or with infinite ones."""
     display = volumeNode.GetDisplayNode()
     if display is None or not display.IsA("vtkMRMLScalarVolumeDisplayNode"):
         return None
-    return display.GetLevel() - display.GetWindow() / 2, display.GetLevel() + display.GetWindow() / 2
+    low, high = display.GetLevel() - display.GetWindow() / 2, display.GetLevel() + display.GetWindow() / 2
+    return (low, high) if np.isfinite([low, high]).all() else None
 
 
 def linearTransformToWorld(node) -> np.ndarray:

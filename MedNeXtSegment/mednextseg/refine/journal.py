@@ -8,29 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mednextseg.files import write_text
+from mednextseg.refine.journal_entries import checked_entries, checked_range, checked_text
+from mednextseg.refine.volume_stamp import VolumeStamp
 
-FORMAT, VERSION = "mednextseg-prompt-journal", 2
-ACTIONS = (
-    "point",
-    "box",
-    "remove_point",
-    "remove_box",
-    "window",
-    "undo",
-    "redo",
-    "accept",
-    "discard",
-    "propagate",
-    "propagate_between",
-)
-# What journals call "window" is what the code calls display_range; the files of users keep the word.
-_NEEDS = {
-    "point": ("point_ras_mm", "positive", "plane"),
-    "box": ("corners_ras_mm", "plane"),
-    "remove_point": ("index",),
-    "window": ("window",),
-    "propagate": ("slices_ahead", "slices_back"),
-}
+FORMAT, VERSION = "mednextseg-prompt-journal", 3
 
 
 @dataclass
@@ -42,6 +23,7 @@ class PromptJournal:
         segment: name of the segment.
         display_range: intensities shown black and white at the start, or None for percentiles of each slice.
         entries: JSON-ready actions, oldest first; a point with "answered" false was overtaken by the next one.
+        volume: the stamp of the volume; None in journals before version 3, which do not say which volume they belong to.
     """
 
     prompter: str
@@ -49,6 +31,7 @@ class PromptJournal:
     segment: str = ""
     display_range: tuple[float, float] | None = None
     entries: list[dict] = field(default_factory=list)
+    volume: VolumeStamp | None = None
 
     def record(self, action: str, **values: object) -> None:
         """Add an action."""
@@ -63,6 +46,7 @@ class PromptJournal:
             "model_hash": self.model_hash,
             "segment": self.segment,
             "window": self.display_range,
+            "volume": None if self.volume is None else self.volume.to_dict(),
         }
         return json.dumps({**head, "entries": self.entries}, indent=1) + "\n"
 
@@ -75,19 +59,25 @@ class PromptJournal:
         """
         try:
             raw = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"this is no prompt journal: it is not JSON ({error}).") from error
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise ValueError(f'this is no prompt journal: its "format" must be "{FORMAT}".')
-        if raw.get("version", 0) > VERSION:
-            raise ValueError(f"the journal has version {raw['version']}, this program knows {VERSION}; update the extension.")
+        version = raw.get("version", 0)
+        if not isinstance(version, int):
+            raise ValueError(f"the prompt journal is damaged: its version is {version!r}, a number is needed.")
+        if version > VERSION:
+            raise ValueError(f"the journal has version {version}, this program knows {VERSION}; update the extension.")
         missing = [name for name in ("prompter", "model_hash", "entries") if name not in raw]
         if missing:
             raise ValueError(f"the prompt journal lacks {', '.join(missing)}.")
-        for number, entry in enumerate(raw["entries"]):
-            _check_entry(number, entry)
-        display_range = tuple(raw["window"]) if raw.get("window") else None
-        return cls(raw["prompter"], raw["model_hash"], raw.get("segment", ""), display_range, list(raw["entries"]))
+        try:
+            display_range = None if raw.get("window") is None else checked_range(raw["window"])
+            volume = None if raw.get("volume") is None else VolumeStamp.from_dict(raw["volume"])
+            texts = [checked_text(raw.get(name, "")) for name in ("prompter", "model_hash", "segment")]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"the prompt journal is damaged: {error}.") from error
+        return cls(*texts, display_range, checked_entries(raw["entries"]), volume)
 
     def save(self, path: str | Path) -> None:
         """Write the journal, whole or not at all."""
@@ -96,13 +86,8 @@ class PromptJournal:
     @classmethod
     def load(cls, path: str | Path) -> "PromptJournal":
         """Read a journal file; ValueError as in `from_json`."""
-        return cls.from_json(Path(path).read_text(encoding="utf-8"))
-
-
-def _check_entry(number: int, entry: dict) -> None:
-    action = entry.get("action") if isinstance(entry, dict) else None
-    if action not in ACTIONS:
-        raise ValueError(f"entry {number} of the journal has the action {action!r}; allowed are {', '.join(ACTIONS)}.")
-    missing = [name for name in _NEEDS.get(action, ()) if name not in entry]
-    if missing:
-        raise ValueError(f'entry {number} of the journal ("{action}") lacks {", ".join(missing)}.')
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{Path(path).name} is no prompt journal: it is not UTF-8 text.") from error
+        return cls.from_json(text)

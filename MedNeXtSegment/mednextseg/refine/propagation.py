@@ -65,6 +65,7 @@ def propagate(
     kept: Kept = lambda plane: None,
     rules: StoppingRules | None = None,
     cancel: Cancel | None = None,
+    is_inside: Callable[[SlicePlane], bool] = lambda plane: True,
 ) -> Propagation:
     """Carry a mask on, slice by slice.
 
@@ -77,6 +78,7 @@ def propagate(
             propagation goes on from it.
         rules: when to stop; None for the defaults.
         cancel: asked before each slice and while one is answered.
+        is_inside: whether a plane still cuts the volume; propagation ends where it does not.
     Raises:
         ValueError: for an empty mask.
         PromptCancelledError: when `cancel` said so.
@@ -91,6 +93,8 @@ def propagate(
         if cancel is not None and cancel():
             raise PromptCancelledError("propagation was cancelled.")
         there = plane.shifted(direction * step * plane.thickness_mm)
+        if not is_inside(there):
+            return Propagation(tuple(found), "the volume ends")
         probability = kept(there)
         if probability is None:
             embedding = encode(there)

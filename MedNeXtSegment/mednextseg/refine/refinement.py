@@ -1,6 +1,7 @@
 """A segment being corrected in any plane: prompts in RAS, a preview, undo over everything, and the journal of it all."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -10,10 +11,12 @@ from mednextseg.refine.prompter import Cancel, Prompter, Result
 from mednextseg.refine.prompts import Prompts
 from mednextseg.refine.propagation import StoppingRules, propagate, propagate_between
 from mednextseg.refine.slices.encoded_slices import EncodedSlices
-from mednextseg.refine.slices.slice_plane import SlicePlane, is_parallel, is_same_plane
+from mednextseg.refine.slices.slice_plane import SlicePlane, is_same_plane
 from mednextseg.refine.slices.slice_sampling import SliceEdit, sample_slice, slice_edit
 from mednextseg.refine.slices.slice_session import SliceSession
-from mednextseg.refine.undo_states import ActiveSlice, HandSlice, Step, UndoStack
+from mednextseg.refine.undo_states import ActiveSlice, HandSlice, Step, UndoStack, last_parallel, made_by_hand
+from mednextseg.refine.volume_edges import check_box, check_inside, cuts
+from mednextseg.refine.volume_stamp import VolumeStamp
 
 
 class Refinement:
@@ -49,7 +52,8 @@ class Refinement:
             shapes = f"{self.segment_kji.shape} and {self.segment_geometry.shape_kji}"
             raise ValueError(f"the segment's array and geometry disagree ({shapes}); pass the segment's own geometry.")
         self.segment_kji = np.array(self.segment_kji, order="C")  # a copy: it is changed in place, by flat indices
-        self.journal = PromptJournal(prompter.info.name, prompter.info.model_hash, segment_name, display_range)
+        stamp = VolumeStamp.of(volume_kji, volume_geometry)
+        self.journal = PromptJournal(prompter.info.name, prompter.info.model_hash, segment_name, display_range, volume=stamp)
         self._slices = EncodedSlices(volume_kji, volume_geometry, prompter, display_range)
         self._active: ActiveSlice | None = None
         self._hand: tuple[HandSlice, ...] = ()
@@ -122,6 +126,7 @@ class Refinement:
                 is to both.
         """
         point = [float(x) for x in point_ras]
+        check_inside(self.volume_geometry, np.array(point), "the point")
         session, accepted = self._session_on(plane)
         point_rc = plane.rc_from_ras(np.array(point))
         result = session.add_point(point_rc, positive, cancel) if is_answered else session.keep_point(point_rc, positive)
@@ -133,6 +138,7 @@ class Refinement:
     def add_box(self, corners_ras: np.ndarray, plane: SlicePlane, cancel: Cancel | None = None) -> Result:
         """A box by two opposite corners (2, 3) in RAS mm on a plane."""
         corners = np.asarray(corners_ras, float).reshape(2, 3).tolist()
+        check_box(self.volume_geometry, plane, np.array(corners))
         session, accepted = self._session_on(plane)
         result = session.set_box(plane.box_from_ras(np.array(corners)), cancel)
         self._finish(session, plane, accepted)
@@ -174,9 +180,10 @@ class Refinement:
             Why it ended ahead and back.
         """
         active = self._needed_active()
-        mask = active.probability
+        common = {"kept": partial(made_by_hand, self._hand), "is_inside": partial(cuts, self.volume_geometry)}
+        start = (self.prompter, self._slices.on, active.plane, active.probability)
         ahead, back = (
-            propagate(self.prompter, self._slices.on, active.plane, mask, count, direction, self._made_by_hand, rules, cancel)
+            propagate(*start, count, direction, rules=rules, cancel=cancel, **common)
             for count, direction in ((slices_ahead, 1), (slices_back, -1))
         )
         after = ActiveSlice(active.plane, active.session, active.state, ahead.slices + back.slices)
@@ -191,14 +198,8 @@ class Refinement:
             ValueError: where no parallel slice has been accepted.
         """
         active = self._needed_active()
-        others = [item for item in self._hand if is_parallel(item.plane, active.plane)]
-        gap_mm = active.plane.thickness_mm / 2
-        others = [item for item in others if abs(active.plane.distance_mm(item.plane.origin_ras)) > gap_mm]
-        if not others:
-            raise ValueError(
-                "correct and accept a second slice in the same slice view first; then fill the gap between the two."
-            )
-        first = (others[-1].plane, others[-1].probability)
+        other = last_parallel(self._hand, active.plane)
+        first = (other.plane, other.probability)
         slices = propagate_between(self.prompter, self._slices.on, first, (active.plane, active.probability), cancel)
         after = ActiveSlice(active.plane, active.session, active.state, slices)
         self._push(Step((self._active, self._hand), (after, self._hand)))
@@ -281,13 +282,6 @@ class Refinement:
     def _invert(self, changed: Iterable[np.ndarray]) -> None:
         for voxels in changed:
             self.segment_kji.reshape(-1)[voxels] ^= True
-
-    def _made_by_hand(self, plane: SlicePlane) -> np.ndarray | None:
-        for item in reversed(self._hand):
-            near = abs(plane.distance_mm(item.plane.origin_ras)) <= plane.thickness_mm / 2
-            if near and is_parallel(item.plane, plane) and item.plane.shape_rc == plane.shape_rc:
-                return item.probability
-        return None
 
     def _needed_active(self) -> ActiveSlice:
         if self._active is None:

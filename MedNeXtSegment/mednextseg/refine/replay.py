@@ -20,9 +20,10 @@ def replay(
     """Do everything in a journal again, on the same volume and the segment as it was before.
 
     Raises:
-        ValueError: where the prompter is not the one that the journal was made with.
+        ValueError: where the prompter or the volume is not the one that the journal was made with, or an action is impossible.
     """
     check_prompter(journal, prompter.info)
+    check_volume(journal, volume_kji, volume_geometry)
     refinement = Refinement(
         volume_kji, volume_geometry, prompter, segment_kji, segment_geometry, journal.display_range, journal.segment
     )
@@ -36,6 +37,12 @@ def check_prompter(journal: PromptJournal, info: PrompterInfo) -> None:
     if journal.model_hash != info.model_hash:
         theirs, mine = f"{journal.prompter} {journal.model_hash[:8]}", f"{info.name} {info.model_hash[:8]}"
         raise ValueError(f"the journal was made with {theirs}, this is {mine}; install the model it was made with.")
+
+
+def check_volume(journal: PromptJournal, volume_kji: np.ndarray, geometry: Geometry) -> None:
+    """Raise ValueError where a journal was made on another volume, or at another place; journals that do not say pass."""
+    if journal.volume is not None:
+        journal.volume.check(volume_kji, geometry)
 
 
 def do_entry(refinement: Refinement, entry: dict, cancel: Cancel | None = None) -> tuple[str, str]:
@@ -56,6 +63,9 @@ def do_entry(refinement: Refinement, entry: dict, cancel: Cancel | None = None) 
         refinement.set_display_range(entry["window"])
     elif action == "propagate":
         return refinement.propagate(entry["slices_ahead"], entry["slices_back"], cancel=cancel)
+    elif action in ("undo", "redo"):
+        if not getattr(refinement, action)():
+            raise ValueError(f"the journal is damaged: it has {action} where there is nothing to {action}.")
     elif action in ("remove_box", "propagate_between"):
         getattr(refinement, action)(cancel)
     else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mednextseg.refine.propagation import PropagatedSlice
-from mednextseg.refine.slices.slice_plane import SlicePlane
+from mednextseg.refine.slices.slice_plane import SlicePlane, is_parallel
 from mednextseg.refine.slices.slice_session import SliceSession, SliceState
 
 UNDO_LEVELS = 64
@@ -36,6 +36,24 @@ class HandSlice:
 
     plane: SlicePlane
     probability: np.ndarray
+
+
+def made_by_hand(hand: tuple[HandSlice, ...], plane: SlicePlane) -> np.ndarray | None:
+    """(H, W) of the slice made by hand last on a plane; None where there is none."""
+    for item in reversed(hand):
+        near = abs(plane.distance_mm(item.plane.origin_ras)) <= plane.thickness_mm / 2
+        if near and is_parallel(item.plane, plane) and item.plane.shape_rc == plane.shape_rc:
+            return item.probability
+    return None
+
+
+def last_parallel(hand: tuple[HandSlice, ...], plane: SlicePlane) -> HandSlice:
+    """The slice made by hand last that is parallel to a plane and another one; ValueError where there is none."""
+    others = [item for item in hand if is_parallel(item.plane, plane)]
+    others = [item for item in others if abs(plane.distance_mm(item.plane.origin_ras)) > plane.thickness_mm / 2]
+    if not others:
+        raise ValueError("correct and accept a second slice in the same slice view first; then fill the gap between the two.")
+    return others[-1]
 
 
 @dataclass(frozen=True, eq=False)

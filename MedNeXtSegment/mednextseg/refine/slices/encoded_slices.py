@@ -8,7 +8,7 @@ from mednextseg.geometry import Geometry
 from mednextseg.refine.prompter import Embedding, Prompter
 from mednextseg.refine.prompters.embedding_cache import EmbeddingCache
 from mednextseg.refine.slices.slice_plane import SlicePlane, key_of
-from mednextseg.refine.slices.slice_sampling import sample_slice
+from mednextseg.refine.slices.slice_sampling import sample_slice, smallest_finite
 
 
 class EncodedSlices:
@@ -52,4 +52,4 @@ class EncodedSlices:
 
     @cached_property
     def _darkest(self) -> float:
-        return float(self._volume_kji.min())
+        return smallest_finite(self._volume_kji)

@@ -41,7 +41,7 @@ def sample_slice(
         geometry: of the volume in the world, that is with its parent transforms applied (`Geometry.transformed`).
         plane: where to sample.
         order: 1 linear, 0 nearest.
-        outside: value beyond the volume; None for the volume's smallest value.
+        outside: value beyond the volume; None for the volume's smallest finite value.
     Returns:
         (H, W) float32.
     """
@@ -53,13 +53,21 @@ def sample_slice(
     indices = start[:, None, None] + (down - start)[:, None, None] * rows[:, None] + (across - start)[:, None, None] * cols
     nearest = np.round(indices)
     indices = np.where(np.abs(indices - nearest) < 1e-6, nearest, indices)
-    fill = float(volume_kji.min()) if outside is None else outside
+    fill = smallest_finite(volume_kji) if outside is None else outside
     # Up to half a voxel beyond the outermost centers the image still is: the edge is repeated there, not faded out.
     limits = np.array(volume_kji.shape)[:, None, None] - 1.0
     inside = ((indices >= -0.5 - 1e-6) & (indices <= limits + 0.5 + 1e-6)).all(axis=0)
     # The volume is read as it is: a copy in another type would cost more than the slice.
     values = ndimage.map_coordinates(volume_kji, np.clip(indices, 0.0, limits), np.float32, order, mode="nearest")
     return np.where(inside, values, np.float32(fill))
+
+
+def smallest_finite(volume_kji: np.ndarray) -> float:
+    """The smallest intensity that is a finite number; 0 where there is none."""
+    smallest = float(volume_kji.min())
+    if np.isfinite(smallest):
+        return smallest
+    return float(np.min(volume_kji, where=np.isfinite(volume_kji), initial=np.inf)) if np.isfinite(volume_kji).any() else 0.0
 
 
 def slice_edit(
