@@ -47,11 +47,11 @@ def test_neighbors_are_encoded_one_at_a_time_and_a_click_there_finds_them(startS
     prompter = CountingPrompter()
     session = startSession(prompter)
     assert not session.prefetch()  # there is no slice yet
-    session.addPoint((-15, -15, 6), plane=(0, 0, 1))
+    session.addPoint((15, 15, 6), plane=(0, 0, 1))
     assert prompter.encoded == 1
     assert [session.prefetch() for _ in range(5)] == [True] * 4 + [False]
     assert prompter.encoded == 5
-    session.addPoint((-15, -15, 7), plane=(0, 0, 1))
+    session.addPoint((15, 15, 7), plane=(0, 0, 1))
     assert prompter.encoded == 5
     assert len(session.journal.entries) == 2  # prefetching is no action of the user
     session.close()
@@ -60,5 +60,5 @@ def test_neighbors_are_encoded_one_at_a_time_and_a_click_there_finds_them(startS
 
 def test_a_prompter_that_sees_the_slice_itself_has_nothing_to_fetch(startSession):
     session = startSession(RandomWalkerPrompter())
-    session.addPoint((-15, -15, 6), plane=(0, 0, 1))
+    session.addPoint((15, 15, 6), plane=(0, 0, 1))
     assert not session.prefetch()

@@ -75,9 +75,9 @@ def test_shapes_do_not_come_back_over_voxels_that_were_painted_since(logic, shap
 
 def test_shapes_that_cannot_become_voxels_are_refused_untouched(logic, host):
     contours = Shapes(CONTOURS)
+    editors = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentEditorNode")
     with pytest.raises(ValueError, match="cannot become voxels"):
         logic.startRefinement(contours.volume, contours.segmentation, "ball", WALKER)
     assert contours.areShapesThere(CONTOURS)
     assert contours.segmentation.GetSegmentation().GetSegment("ball").GetRepresentation(LABELMAP) is None
-    editors = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentEditorNode")
-    assert editors == 0
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentEditorNode") == editors
