@@ -17,6 +17,7 @@ from MedNeXtSegmentLib.Refine.SlicePlanes import directionNames
 from MedNeXtSegmentLib.Refine.ToolHints import SECOND_CORNER, toolHints
 from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS, toolShortcuts
 from MedNeXtSegmentLib.Scene.SegmentationObserver import SegmentationObserver
+from MedNeXtSegmentLib.Scene.Segmentations import isShown
 
 _IDLE_MS = 300  # without an action, before neighboring slices are encoded
 _TOOLS = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton")
@@ -210,8 +211,11 @@ class RefineTools:
         return toolHints()[SECOND_CORNER if self._corner is not None else self._tool]
 
     def _onClick(self, tool: str, pointRAS: np.ndarray, view) -> None:
+        target = self._target()
         if view is None:
             self._showStatus(_("Click in a slice view, not in the 3D view."))
+        elif not target.missing and not isShown(target.segmentationNode, target.segmentId):
+            self._showStatus(_("The segment is hidden, so nothing was changed; show it first."))
         elif tool == "eraseButton":
             self._act(lambda session: session.erasePrompt(pointRAS, view))
         elif tool != "boxButton":

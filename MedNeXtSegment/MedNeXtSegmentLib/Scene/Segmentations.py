@@ -159,6 +159,12 @@ def segmentIdByName(segmentationNode, name: str) -> str | None:
     return segmentationNode.GetSegmentation().GetSegmentIdBySegmentName(name) or None
 
 
+def isShown(segmentationNode, segmentId: str) -> bool:
+    """Whether the views show a segment; so it is for a segmentation without display."""
+    display = segmentationNode.GetDisplayNode()
+    return display is None or bool(segmentationNode.GetDisplayVisibility() and display.GetSegmentVisibility(segmentId))
+
+
 def newSegmentationFor(volumeNode, name: str):
     """A segmentation node that goes with a volume: same grid, same parent transform, beside it in the subject hierarchy."""
     segmentationNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)

@@ -190,3 +190,19 @@ def test_clicks_are_answered_on_what_is_displayed_or_not_as_the_box_says(bench):
     again.replay(journal)
     bench.host.wait_until(lambda: not again.isBusy, TIMEOUT_S)
     assert np.array_equal(bench.mask(), expected)
+
+
+def test_a_hidden_segment_is_not_changed_and_it_says_so(bench):
+    display = bench.segmentation.GetDisplayNode()
+    bench.ui.pointPlusButton.click()
+    bench.settle()
+    for hide, show in (
+        (lambda: display.SetSegmentVisibility("ball", False), lambda: display.SetSegmentVisibility("ball", True)),
+        (lambda: bench.segmentation.SetDisplayVisibility(False), lambda: bench.segmentation.SetDisplayVisibility(True)),
+    ):
+        hide()
+        bench.click()
+        assert not bench.mask().any() and "hidden" in bench.status
+        show()
+    bench.click()
+    assert bench.mask().any()
