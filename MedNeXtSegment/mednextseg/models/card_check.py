@@ -22,7 +22,7 @@ _CHOICES = {
 _TEXTS = (
     "version", "title", "family", "weights_license", "description", "roi_hint", "citation", "minimum_engine_version",
 )  # fmt: skip
-_TRUTHS = ("crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region")
+_TRUTHS = ("crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region", "reorient_only")
 _TO_SEGMENT = ("spacing_kji_mm", "patch_size_kji")
 
 

@@ -81,6 +81,7 @@ class ModelCard:
         weights_sha256: of each weights file; more than one makes an ensemble.
         spacing_kji_mm, patch_size_kji: of the network's grid.
         orientation: anatomical letters of the network's I, J, K axes, or None where it works on the axes as stored.
+        reorient_only: tilted volumes are turned to `orientation` by swaps and flips alone, as nnU-Net's reorienting readers do.
         axis_order_kji: for models without an orientation, the stored axis that becomes K, J, I (nnU-Net's transpose_forward).
         crop_to_nonzero: whether margins of zeros are cut off first (nnU-Net).
         normalize_first: normalize before resampling (nnU-Net v2) rather than after it (v1).
@@ -114,6 +115,7 @@ class ModelCard:
     spacing_kji_mm: tuple[float, float, float] | None = None
     patch_size_kji: tuple[int, int, int] | None = None
     orientation: str | None = None
+    reorient_only: bool = False
     axis_order_kji: tuple[int, int, int] = (0, 1, 2)
     crop_to_nonzero: bool = False
     normalize_first: bool = True

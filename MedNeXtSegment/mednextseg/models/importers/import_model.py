@@ -85,7 +85,7 @@ def _read(path: Path, card_file: Path | None) -> Draft:
         raise ValueError(f"{path} is a model package already; install it as it is.")
     for is_layout, read in _LAYOUTS:
         if is_layout(path):
-            return read(path)
+            return _described(read, path)
     if path.is_file():
         raise ValueError(
             f"{path.name} holds weights without a description; write a model card (JSON) for them and save it beside them as "
@@ -95,6 +95,16 @@ def _read(path: Path, card_file: Path | None) -> Draft:
         f"{path} holds no known model: expected an nnU-Net v1 folder (fold_*/model_final_checkpoint.model), an nnU-Net v2 folder "
         "(plans.json, dataset.json, fold_*/checkpoint_final.pth), a MONAI bundle (configs/metadata.json) or a weights file."
     )
+
+
+def _described(read: Callable[[Path], Draft], path: Path) -> Draft:
+    """What an importer found; a description that lacks or twists what it counts on is refused like one that says the wrong thing."""
+    try:
+        return read(path)
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"the description of {path.name} is not as its program writes it ({type(error).__name__}: {error}); copy the whole folder."
+        ) from error
 
 
 def _card_beside(path: Path) -> Path | None:

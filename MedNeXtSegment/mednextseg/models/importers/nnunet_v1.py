@@ -6,13 +6,13 @@ The rules that the card fields stand for are those of nnU-Net 1.7 (Isensee et al
 by cubic splines, then normalize; probabilities are averaged over windows, mirror images and folds.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from mednextseg.json_values import json_object, read_json_object
 from mednextseg.labels.codes import stu_net_labels
 from mednextseg.models.importers.naming import channel_fields, label_fields, slug
 from mednextseg.models.importers.nnunet_rules import rules_of_v1
@@ -85,7 +85,7 @@ def read_nnunet_v1(path: Path) -> Draft:
 
 def _tensors(checkpoint: Path) -> Mapping[str, Tensor]:
     content = load_checkpoint(checkpoint)
-    if "state_dict" not in content:
+    if not isinstance(content.get("state_dict"), Mapping):
         raise ValueError(f"{checkpoint.name} has no state_dict; it is not a checkpoint of nnU-Net v1.")
     return content["state_dict"]
 
@@ -150,6 +150,6 @@ def _label_names(checkpoint: Path, plans: Mapping[str, Any]) -> dict[int, str]:
     names = known if len(values) == len(known) else []
     for folder in list(checkpoint.parents)[:3]:
         if (folder / "dataset.json").is_file():
-            labels = json.loads((folder / "dataset.json").read_text(encoding="utf-8")).get("labels", {})
+            labels = json_object(read_json_object(folder / "dataset.json").get("labels", {}), "labels of dataset.json")
             return {value: str(labels.get(str(value), f"label {value}")) for value in values}
     return {value: names[value - 1] if names else f"label {value}" for value in values}

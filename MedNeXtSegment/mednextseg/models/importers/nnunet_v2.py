@@ -7,14 +7,15 @@ trainers leave the plans' `architecture` entry at the default U-Net, so it is re
 resample; logits are averaged (nnU-Net 2.x).
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from mednextseg.json_values import json_list, json_object, number, read_json_object, whole_number
 from mednextseg.models.importers.naming import channel_fields, label_fields, slug
+from mednextseg.models.importers.nnunet_dataset import channel_names, label_values
 from mednextseg.models.importers.nnunet_rules import rules_of_v2
 from mednextseg.models.importers.package import Draft
 from mednextseg.models.importers.results_folder import fold_checkpoints
@@ -55,13 +56,13 @@ def read_nnunet_v2(path: Path) -> Draft:
     content = load_checkpoint(checkpoints[0])
     init = content.get("init_args") or {}
     folder = checkpoints[0].parents[1]
-    plans = init.get("plans") or _json(folder / "plans.json")
-    dataset = init.get("dataset_json") or _json(folder / "dataset.json")
+    plans = json_object(init.get("plans") or _json(folder / "plans.json"), "plans.json")
+    dataset = json_object(init.get("dataset_json") or _json(folder / "dataset.json"), "dataset.json")
     name = init.get("configuration") or folder.name.rpartition("__")[2]
     configuration = _configuration(plans, name)
     _refuse_what_differs(configuration, name)
     trainer = str(content.get("trainer_name", folder.name.partition("__")[0]))
-    labels, is_regions = _labels(dataset)
+    labels, is_regions = label_values(dataset)
     title = str(plans.get("dataset_name", checkpoints[0].stem))
     # Configurations and plans of one data set lie side by side in a library; the usual ones go without saying.
     variant = [part for part in (plans.get("plans_name"), name) if part not in (None, "nnUNetPlans", "3d_fullres")]
@@ -72,8 +73,8 @@ def read_nnunet_v2(path: Path) -> Draft:
             "task": "segment",
             "channels": _channels(plans, configuration, dataset),
             "labels": [label_fields(value, label) for value, label in labels],
-            "spacing_kji_mm": [float(s) for s in configuration["spacing"]],
-            "patch_size_kji": [int(n) for n in configuration["patch_size"]],
+            "spacing_kji_mm": [number(s, "a spacing of the plans") for s in configuration["spacing"]],
+            "patch_size_kji": [whole_number(n, "a patch size of the plans", 1) for n in configuration["patch_size"]],
             **_axes(plans, dataset),
             "crop_to_nonzero": True,
             "normalize_first": True,
@@ -90,12 +91,18 @@ def read_nnunet_v2(path: Path) -> Draft:
         folds=tuple(lambda file=file: _tensors(file) for file in checkpoints),
         sources=tuple(checkpoints),
         architecture=_architecture(configuration, without_wrapper_prefix(content.get("network_weights") or {})),
+        notes=_notes(checkpoints),
     )
+
+
+def _notes(checkpoints: Sequence[Path]) -> tuple[str, ...]:
+    names = sorted({checkpoint.name for checkpoint in checkpoints})
+    return (f"The folds are of different moments of training: {', '.join(names)}.",) if len(names) > 1 else ()
 
 
 def _tensors(checkpoint: Path) -> Mapping[str, Tensor]:
     content = load_checkpoint(checkpoint)
-    if "network_weights" not in content:
+    if not isinstance(content.get("network_weights"), Mapping):
         raise ValueError(f"{checkpoint.name} has no network_weights; it is not a checkpoint of nnU-Net v2.")
     return content["network_weights"]
 
@@ -105,20 +112,29 @@ def _json(path: Path) -> dict:
         raise ValueError(
             f"{path.name} is missing beside the folds, and the checkpoint has no plans of its own; copy the whole folder."
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json_object(path)
 
 
-def _configuration(plans: Mapping[str, Any], name: str) -> dict:
+def _configuration(plans: Mapping[str, Any], name: str, heirs: tuple[str, ...] = ()) -> dict:
     """One configuration with all it inherits."""
-    configurations = plans["configurations"]
+    configurations = json_object(plans.get("configurations"), "configurations of the plans")
+    if name in heirs:
+        raise ValueError(f"the configuration {name} of the plans inherits from itself; correct the plans.")
     if name not in configurations:
         raise ValueError(f"the plans have no configuration {name!r}; they have: {', '.join(configurations)}.")
-    own = configurations[name]
-    inherited = _configuration(plans, own["inherits_from"]) if "inherits_from" in own else {}
+    own = json_object(configurations[name], f"the configuration {name} of the plans")
+    inherited = _configuration(plans, own["inherits_from"], (*heirs, name)) if "inherits_from" in own else {}
     return {**inherited, **own}
 
 
 def _refuse_what_differs(configuration: Mapping[str, Any], name: str) -> None:
+    missing = [
+        f for f in ("spacing", "patch_size", "normalization_schemes") if not isinstance(configuration.get(f), list | tuple)
+    ]
+    if missing:
+        raise ValueError(
+            f"the configuration {name} of the plans lacks {', '.join(missing)} (a list); copy the plans of the training."
+        )
     if configuration.get("previous_stage"):
         raise ValueError(f"{name} is the second stage of a cascade, which needs the first stage's labels; not supported.")
     preprocessor = configuration.get("preprocessor_name")
@@ -142,22 +158,23 @@ def _refuse_what_differs(configuration: Mapping[str, Any], name: str) -> None:
 
 
 def _channels(plans: Mapping[str, Any], configuration: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[dict]:
-    names = dataset.get("channel_names") or dataset.get("modality") or {}
+    schemes = configuration["normalization_schemes"]
+    names, masks = channel_names(dataset, len(schemes)), configuration.get("use_mask_for_norm") or []
     properties = (
         plans.get("foreground_intensity_properties_per_channel")
         or plans.get("foreground_intensity_properties_by_modality")
         or {}
     )
     channels = []
-    for number, scheme in enumerate(configuration["normalization_schemes"]):
+    for index, scheme in enumerate(schemes):
         normalization: dict[str, Any] = {"scheme": _SCHEMES[scheme]}
         if scheme == "CTNormalization":
-            measured = properties[str(number)]
-            normalization |= {"lower": float(measured["percentile_00_5"]), "upper": float(measured["percentile_99_5"])}
-            normalization |= {"mean": float(measured["mean"]), "std": float(measured["std"])}
+            measured = json_object(properties.get(str(index)), f"the intensities of channel {index} in the plans")
+            found = {"lower": "percentile_00_5", "upper": "percentile_99_5", "mean": "mean", "std": "std"}
+            normalization |= {n: number(measured.get(own), f"{own} of channel {index}") for n, own in found.items()}
         elif scheme == "ZScoreNormalization":  # the only scheme of nnU-Net v2 that looks at the mask
-            normalization["masked"] = bool(configuration["use_mask_for_norm"][number])
-        channels.append(channel_fields(str(names.get(str(number), f"channel {number}")), normalization))
+            normalization["masked"] = bool(masks[index]) if index < len(masks) else False
+        channels.append(channel_fields(names[index], normalization))
     return channels
 
 
@@ -166,27 +183,17 @@ def _axes(plans: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict:
     reader = dataset.get("overwrite_image_reader_writer") or plans.get("image_reader_writer", "SimpleITKIO")
     if reader not in _READERS:
         raise ValueError(f"the model reads images with {reader}, which is not known; known ones: {', '.join(_READERS)}.")
-    order = [int(axis) for axis in plans["transpose_forward"]]
+    what = "transpose_forward of the plans"
+    order = [whole_number(axis, what, 0, 2) for axis in json_list(plans.get("transpose_forward"), what)]
     letters_ijk = _READERS[reader]
     if letters_ijk is None:
         return {"orientation": None, "axis_order_kji": order}
     letters_kji = letters_ijk[::-1]
-    return {"orientation": "".join(letters_kji[axis] for axis in order)[::-1], "axis_order_kji": [0, 1, 2]}
-
-
-def _labels(dataset: Mapping[str, Any]) -> tuple[list[tuple[int, str]], bool]:
-    """(value, name) in the order of the network's outputs behind the background, and whether they are overlapping regions."""
-    named = {name: value for name, value in dataset["labels"].items() if name not in ("background", "ignore")}
-    is_regions = any(isinstance(value, list | tuple) and len(value) > 1 for value in named.values())
-    if not is_regions:
-        values = {name: int(value[0] if isinstance(value, list | tuple) else value) for name, value in named.items()}
-        return sorted((value, name) for name, value in values.items()), False
-    painted = dataset.get("regions_class_order")
-    if not painted or len(painted) != len(named):
-        raise ValueError(
-            "dataset.json has regions but no regions_class_order that fits them; without it labels cannot be painted."
-        )
-    return [(int(value), name) for value, name in zip(painted, named, strict=True)], True
+    return {
+        "orientation": "".join(letters_kji[axis] for axis in order)[::-1],
+        "axis_order_kji": [0, 1, 2],
+        "reorient_only": True,
+    }
 
 
 def _architecture(configuration: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict:

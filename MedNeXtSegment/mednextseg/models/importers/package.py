@@ -79,7 +79,10 @@ def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object], re
     digests, networks = [], set()
     for fold, (name, read) in enumerate(zip(names, draft.folds, strict=True)):
         report(fold / (len(draft.folds) + 1))
-        tensors = {key: tensor for key, tensor in read().items() if not _HEADS_FOR_TRAINING_ONLY.match(_bare(key))}
+        found = read()
+        if any(not isinstance(tensor, Tensor) for tensor in found.values()):
+            raise ValueError("the checkpoint's weights hold something beside tensors; take another checkpoint.")
+        tensors = {key: tensor for key, tensor in found.items() if not _HEADS_FOR_TRAINING_ONLY.match(_bare(key))}
         network = network_from_state_dict(tensors, draft.architecture)
         _check_finite(network)
         networks.add(network.config)

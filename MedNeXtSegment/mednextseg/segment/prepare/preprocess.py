@@ -151,7 +151,7 @@ def _network_axes(geometry: Geometry, card: ModelCard) -> tuple[Geometry, AxisMa
     """The grid along the network's axes, the turn that leads there, and whether it takes a rotation instead."""
     if card.orientation is None:
         turn = AxisMap(tuple(card.axis_order_kji), (False, False, False))
-    elif geometry.is_sheared or geometry.obliquity_deg > MAX_OBLIQUITY_DEG:
+    elif not card.reorient_only and (geometry.is_sheared or geometry.obliquity_deg > MAX_OBLIQUITY_DEG):
         grid = anatomical_grid(geometry, card.orientation, card.spacing_kji_mm)
         return grid, AxisMap((0, 1, 2), (False, False, False)), True
     else:
