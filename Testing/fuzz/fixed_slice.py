@@ -1,0 +1,3 @@
+"""The inputs that `make test` tries: seeds of each kind."""
+
+SLICE: dict[str, range | tuple[int, ...]] = {}
