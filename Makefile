@@ -1,10 +1,10 @@
-# make setup | demo | test | lint | bench | pictures: each works from a fresh clone, with nothing done before.
+# make setup | demo | test | fuzz | lint | bench | pictures: each works from a fresh clone, with nothing done before.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint bench pictures clean
+.PHONY: setup demo test fuzz lint bench pictures clean
 
 setup: $(VENV)/.ready system-libraries
 
@@ -32,6 +32,10 @@ lint: $(VENV)/.ready
 
 test: setup lint
 	$(BIN)/python -m pytest Testing
+
+# Broken and random inputs; goes on where the last run stopped: make fuzz FUZZ="--hours 8", FUZZ="--fresh --inputs 10000", FUZZ="--kind dicom".
+fuzz: setup
+	PYTHONPATH=MedNeXtSegment:Testing:Testing/engine $(BIN)/python -m fuzz $(FUZZ)
 
 # nnU-Net, which only the benchmark compares with, apart from the environment so that it can replace nothing there.
 build/bench/.ready: requirements-bench.txt $(VENV)/.ready

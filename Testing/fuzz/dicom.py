@@ -12,7 +12,17 @@ _UID = "1.2.826.0.1.3680043.2.1125."
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # What is done to a series, and whether the whole volume may still come out of it.
 _HARMLESS = ("nothing", "names", "numbers", "copy", "other file", "first missing", "last missing", "comment")
-_HARMFUL = ("middle missing", "moved", "turned", "cut off", "other size", "other spacing", "second series", "time point", "uneven")
+_HARMFUL = (
+    "middle missing",
+    "moved",
+    "turned",
+    "cut off",
+    "other size",
+    "other spacing",
+    "second series",
+    "time point",
+    "uneven",
+)
 
 
 def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
@@ -23,7 +33,12 @@ def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
     volume = step_volume(rng, (count, int(rng.integers(3, 9)), int(rng.integers(3, 9))), str(rng.choice(["int16", "uint16"])))
     directions, spacing, origin = _placed(rng)
     slices = [
-        {"pixels": volume[k], "position": origin + directions[:, 2] * spacing[2] * k, "number": k + 1, "iop": directions[:, :2].T.ravel()}
+        {
+            "pixels": volume[k],
+            "position": origin + directions[:, 2] * spacing[2] * k,
+            "number": k + 1,
+            "iop": directions[:, :2].T.ravel(),
+        }
         for k in range(count)
     ]
     change = str(rng.choice([*_HARMLESS, *_HARMFUL]))
@@ -109,7 +124,12 @@ def _file(one: dict, spacing: np.ndarray) -> bytes:
         (0x28, 0x102): ("US", 15), (0x28, 0x103): ("US", int(pixels.dtype.kind == "i")), (0x28, 0x1052): ("DS", "0"),
         (0x28, 0x1053): ("DS", "1"), (0x7FE0, 0x10): ("OW", np.ascontiguousarray(pixels).tobytes()),
     }  # fmt: skip
-    meta = {(2, 1): ("OB", b"\0\1"), (2, 2): entries[8, 0x16], (2, 3): entries[8, 0x18], (2, 0x10): ("UI", "1.2.840.10008.1.2.1")}
+    meta = {
+        (2, 1): ("OB", b"\0\1"),
+        (2, 2): entries[8, 0x16],
+        (2, 3): entries[8, 0x18],
+        (2, 0x10): ("UI", "1.2.840.10008.1.2.1"),
+    }
     head = _elements({**meta, (2, 0x12): ("UI", f"{_UID}1")})
     return b"\0" * 128 + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(head)) + head + _elements(entries)
 

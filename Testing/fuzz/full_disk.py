@@ -38,7 +38,11 @@ def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
     must(not hidden, LEFTOVER, f"{write.__name__[1:]}: unfinished files stay: {hidden[:3]}")
     if refused is None:
         here = {name: (place / name).stat().st_size for name in names_in(place) if (place / name).is_file()}
-        must(set(here) == set(whole), WRONG, f"{write.__name__[1:]}: said to be written, but {sorted(set(whole) ^ set(here))[:3]}")
+        must(
+            set(here) == set(whole),
+            WRONG,
+            f"{write.__name__[1:]}: said to be written, but {sorted(set(whole) ^ set(here))[:3]}",
+        )
         _check(write, place)
         return f"{write.__name__[1:]} fits"
     changed = [name for name in before if after.get(name) != before[name]]

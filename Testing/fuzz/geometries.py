@@ -67,7 +67,12 @@ def _model(rng: np.random.Generator, folder: Path, matrix: np.ndarray) -> Path:
         wanted = nibabel.orientations.axcodes2ornt(orientation)
         order = nibabel.orientations.ornt_transform(wanted, nibabel.io_orientation(matrix))[:, 0].astype(int)
     spacing = spacing_ijk[order]
-    fields = {"orientation": orientation, "axis_order_kji": (2 - order[::-1]).tolist(), "spacing_kji_mm": spacing[::-1].tolist(), "overlap": float(rng.choice([0.0, 0.5]))}
+    fields = {
+        "orientation": orientation,
+        "axis_order_kji": (2 - order[::-1]).tolist(),
+        "spacing_kji_mm": spacing[::-1].tolist(),
+        "overlap": float(rng.choice([0.0, 0.5])),
+    }
     fields["mirror_axes_kji"] = [int(axis) for axis in range(3) if rng.integers(2)]
     fields["average"] = str(rng.choice(["logits", "probabilities"]))
     fields["crop_to_nonzero"] = bool(rng.integers(2))

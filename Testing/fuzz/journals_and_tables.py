@@ -89,7 +89,16 @@ def _table_of_segments(rng: np.random.Generator, folder: Path) -> str:
     image = sitk.ReadImage(str(folder / "before.seg.nrrd"))
     keys = [key for key in image.GetMetaDataKeys() if key.startswith("Segment")]
     key = keys[int(rng.integers(len(keys)))]
-    texts = [str(value) for value in ODD_VALUES if value != ""] + ["1 2", "0.5 0.5", "-1", "1e9", "\u0661", "Segment_2", "2", "ball"]
+    texts = [str(value) for value in ODD_VALUES if value != ""] + [
+        "1 2",
+        "0.5 0.5",
+        "-1",
+        "1e9",
+        "\u0661",
+        "Segment_2",
+        "2",
+        "ball",
+    ]
     text = texts[int(rng.integers(len(texts)))].replace("\n", " ")
     if rng.random() < 0.2:
         image.EraseMetaData(key)

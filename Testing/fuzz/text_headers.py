@@ -5,10 +5,23 @@ import zlib
 
 import numpy as np
 
-_NRRD_TYPES = {"uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2", "float": "f4", "int": "i4"}
+_NRRD_TYPES = {
+    "uchar": "u1",
+    "uint8": "u1",
+    "short": "i2",
+    "int16": "i2",
+    "ushort": "u2",
+    "uint16": "u2",
+    "float": "f4",
+    "int": "i4",
+}
 _MHA_TYPES = {"MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_FLOAT": "f4", "MET_INT": "i4"}
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_SPACES = {"left-posterior-superior": _LPS, "right-anterior-superior": np.eye(4), "left-anterior-superior": np.diag([-1.0, 1, 1, 1])}
+_SPACES = {
+    "left-posterior-superior": _LPS,
+    "right-anterior-superior": np.eye(4),
+    "left-anterior-superior": np.diag([-1.0, 1, 1, 1]),
+}
 Read = tuple[np.ndarray, np.ndarray]
 
 
@@ -39,7 +52,17 @@ def read_nrrd(content: bytes) -> Read | None:
         fields = dict(entries)
         if not re.fullmatch("NRRD000[45]", lines[0]) or not separator or len(fields) != len(entries):
             return None
-        if set(fields) != {"type", "dimension", "space", "sizes", "space directions", "kinds", "endian", "encoding", "space origin"}:
+        if set(fields) != {
+            "type",
+            "dimension",
+            "space",
+            "sizes",
+            "space directions",
+            "kinds",
+            "endian",
+            "encoding",
+            "space origin",
+        }:
             return None
         if fields["dimension"] != "3" or fields["kinds"] != "domain domain domain":
             return None

@@ -6,6 +6,7 @@ The panel's own client is driven, on the Qt of the test host.
 import os
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,7 +22,7 @@ _host: list[object] = []
 
 def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
     """Some requests to workers that are killed, each with one whose worker lives."""
-    host = _prepared()
+    host = _prepared(session)
     from mednextseg.geometry import Geometry
     from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
@@ -44,7 +45,7 @@ def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
     return f"{ended} of {_KILLS_EACH} requests were cut off"
 
 
-def _prepared() -> object:
+def _prepared(session: Path) -> object:
     """Qt and Slicer's names, once a process."""
     if not _host:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -52,7 +53,10 @@ def _prepared() -> object:
         sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host"))
         import slicerhost
 
+        # The host's own folder outlives this input.
+        temporary, tempfile.tempdir = tempfile.tempdir, str(session)
         _host.append(slicerhost.start(qt=True))
+        tempfile.tempdir = temporary
     return _host[0]
 
 

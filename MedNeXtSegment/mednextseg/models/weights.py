@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -37,9 +38,16 @@ def read_safetensors(path: str | Path) -> dict[str, Tensor]:
 
 
 def write_safetensors(tensors: Mapping[str, Tensor], path: str | Path) -> str:
-    """Write the tensors (contiguous copies where needed); returns the file's SHA-256."""
+    """Write the tensors (contiguous copies where needed); returns the file's SHA-256.
+
+    Raises:
+        OSError: where the disk is full; an old file of that name is then unchanged.
+    """
     with replacing(path) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, str(temporary))
+        try:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, str(temporary))
+        except SafetensorError as error:
+            raise OSError(f"{path} could not be written ({error}); the old file, if any, is unchanged.") from error
         # safetensors creates files that only their owner may read; models are shared between the users of a computer.
         temporary.chmod(0o644)
     return sha256_of(path)

@@ -143,7 +143,7 @@ def _check_container(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except zipfile.BadZipFile as error:
+    except (*_MALFORMED, OSError) as error:  # names that are no text, offsets before the beginning, ...
         raise ValueError(f"{path.name} is truncated or not a whole checkpoint ({error}); download it again.") from error
     names = [entry.filename for entry in entries]
     if any(name.endswith("constants.pkl") for name in names):

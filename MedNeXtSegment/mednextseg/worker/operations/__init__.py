@@ -10,6 +10,7 @@ from pathlib import Path
 from mednextseg.models.model_card import CARD_FILE
 from mednextseg.recently_used import RecentlyUsed
 from mednextseg.worker.arrays import ArrayFolder
+from mednextseg.worker.parameter_forms import check_form
 from mednextseg.worker.serving.stores import VolumeStore
 
 # Two networks are what one session works with, an automatic one and a prompt one, each with a spare.
@@ -67,7 +68,7 @@ def required(parameters: dict, names: Sequence[str], optional: Sequence[str] = (
     """The values of the parameters, the optional ones None where absent.
 
     Raises:
-        ValueError: naming what is missing, or what is not known and so may be a slip.
+        ValueError: naming what is missing, what is not known and so may be a slip, or what is of another form (see parameter_forms).
     """
     missing = [name for name in names if parameters.get(name) is None]
     unknown = sorted(set(parameters) - {*names, *optional})
@@ -75,6 +76,8 @@ def required(parameters: dict, names: Sequence[str], optional: Sequence[str] = (
         known = ", ".join((*names, *(f"[{name}]" for name in optional)))
         problem = f"lacks {', '.join(missing)}" if missing else f"has no parameter {', '.join(unknown)}"
         raise ValueError(f"the request {problem}; its parameters are: {known}.")
+    for name in (*names, *optional):
+        check_form(name, parameters.get(name))
     return [parameters.get(name) for name in (*names, *optional)]
 
 

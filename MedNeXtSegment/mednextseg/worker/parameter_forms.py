@@ -1,0 +1,83 @@
+"""What the parameters of requests look like, by name: a client's slip is said in one sentence before anything is done.
+
+Standard library only.
+"""
+
+import math
+from collections.abc import Callable
+
+from mednextseg.worker.arrays import is_description
+
+_ANY = None
+
+
+def check_form(name: str, value: object) -> None:
+    """Make sure that a parameter has the form that its name stands for; None and other names pass.
+
+    Raises:
+        ValueError: saying what came and what is allowed.
+    """
+    check, wanted = _FORMS.get(name, (None, ""))
+    if value is not None and check is not None and not check(value):
+        shown = repr(value)
+        raise ValueError(f"the request's {name} must be {wanted}, got {shown if len(shown) < 100 else shown[:100] + ' ...'}.")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_array(value: object) -> bool:
+    if not is_description(value) or not isinstance(value["file"], str) or not isinstance(value["dtype"], str):
+        return False
+    return isinstance(value["shape"], list) and all(type(n) is int and n > 0 for n in value["shape"])
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list) and all(_is_text(item) for item in value)
+
+
+def _is_list_of_labels(value: object) -> bool:
+    return isinstance(value, list) and all(_is_text(item) or item in (0, 1) for item in value)
+
+
+def _numbers(*shape: int | None) -> Callable[[object], bool]:
+    """Nested lists of finite numbers; None allows any length."""
+
+    def check(value: object, left: tuple[int | None, ...] = shape) -> bool:
+        if not left:
+            return (
+                isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+            )
+        if not isinstance(value, list) or left[0] not in (_ANY, len(value)):
+            return False
+        return all(check(item, left[1:]) for item in value)
+
+    return check
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(n) is int and 0 < n < 2**31 for n in value)
+
+
+_TEXTS = "volume model session embedding prompter device family panel path url sha256 target name after keep_as".split()
+_FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
+    **dict.fromkeys(_TEXTS, (_is_text, "text")),
+    **dict.fromkeys(("array", "image", "mask", "reference", "prediction"), (_is_array, "an array's file, shape and dtype")),
+    **dict.fromkeys(("roi", "recipe"), (_is_object, "an object")),
+    "volumes": (_is_list_of_text, "a list of ids"),
+    "labels": (_is_list_of_labels, "a list of names, or of 0 and 1"),
+    "shape_kji": (_is_shape, "three positive whole numbers"),
+    **dict.fromkeys(
+        ("ijk_to_ras", "reference_ijk_to_ras", "prediction_ijk_to_ras"), (_numbers(4, 4), "a 4x4 matrix of finite numbers")
+    ),
+    **dict.fromkeys(("spacing_rc_mm", "display_range"), (_numbers(2), "two finite numbers")),
+    "points_rc": (_numbers(_ANY, 2), "a list of pairs of finite numbers"),
+    "box": (_numbers(4), "four finite numbers"),
+    **dict.fromkeys(("references", "predictions"), (_numbers(_ANY, 4, 4), "a list of 4x4 matrices of finite numbers")),
+    **dict.fromkeys(("count", "gap_mm"), (_numbers(), "a finite number")),
+}
