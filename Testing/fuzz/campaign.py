@@ -17,6 +17,8 @@ STATE_FILE = _ROOT / "build" / "fuzz" / "state.json"
 # Of one input; far beyond what any takes, on a machine that others use.
 _PATIENCE_S = {"worker_kills": 240.0, "protocol": 240.0}
 _USUAL_PATIENCE_S = 90.0
+# The first input of a kind pays for imports.
+_MOST_CHARGED_S = 5.0
 
 
 class Child:
@@ -104,7 +106,7 @@ class Findings:
     def add(self, kind: str, seed: int, outcome: str, text: str, seconds: float) -> None:
         """Count one input."""
         found = self._of(kind)
-        found["next"], found["seconds"] = max(found["next"], seed + 1), found["seconds"] + seconds
+        found["next"], found["seconds"] = max(found["next"], seed + 1), found["seconds"] + min(seconds, _MOST_CHARGED_S)
         found["counts"][outcome] = found["counts"].get(outcome, 0) + 1
         if outcome in FAULTS:
             found["faults"].append([seed, outcome, text])

@@ -80,22 +80,36 @@ def _write(rng: np.random.Generator, folder: Path, slices: list[dict], spacing: 
         one = dict(slices[k])
         if numbers is not None:
             one["number"] = int(numbers[k])
+        if k == middle:
+            _spoil(one, spacing, change)
         if k == middle and change == "middle missing":
             continue
-        if k == middle and change in ("moved", "uneven"):
-            normal = np.cross(one["iop"][:3], one["iop"][3:])
-            one["position"] = one["position"] + (normal * spacing[2] * 0.4 if change == "uneven" else one["iop"][:3] * 7)
-        if k == middle and change == "turned":
-            one["iop"] = np.roll(one["iop"], 3)
-        if k == middle and change == "other size":
-            one["pixels"] = one["pixels"][:-1]
         content = _file(one, spacing * 1.5 if k == middle and change == "other spacing" else spacing)
         if k == middle and change == "cut off":
             content = content[: -int(rng.integers(2, one["pixels"].nbytes))]
         (folder / f"{order[k]:04d}.dcm").write_bytes(content)
+    _add(rng, folder, slices, spacing, (change, middle, order[middle]))
+    return first, last
+
+
+def _spoil(one: dict, spacing: np.ndarray, change: str) -> None:
+    """Change one slice."""
+    if change == "uneven":
+        one["position"] = one["position"] + np.cross(one["iop"][:3], one["iop"][3:]) * spacing[2] * 0.4
+    elif change == "moved":
+        one["position"] = one["position"] + one["iop"][:3] * 7
+    elif change == "turned":
+        one["iop"] = np.roll(one["iop"], 3)
+    elif change == "other size":
+        one["pixels"] = one["pixels"][:-1]
+
+
+def _add(rng: np.random.Generator, folder: Path, slices: list[dict], spacing: np.ndarray, what: tuple[str, int, int]) -> None:
+    """Put other files beside the slices."""
+    change, middle, number = what
     one = slices[middle]
     if change == "copy":
-        (folder / "copy.dcm").write_bytes((folder / f"{order[middle]:04d}.dcm").read_bytes())
+        (folder / "copy.dcm").write_bytes((folder / f"{number:04d}.dcm").read_bytes())
     elif change == "other file":
         (folder / "readme.txt").write_bytes(damaged(rng, b"no image at all " * 20))
     elif change == "second series":
@@ -104,7 +118,6 @@ def _write(rng: np.random.Generator, folder: Path, slices: list[dict], spacing: 
         for k, again in enumerate(slices):
             later = {**again, "pixels": again["pixels"][::-1], "number": len(slices) + k + 1}
             (folder / f"later{k}.dcm").write_bytes(_file(later, spacing))
-    return first, last
 
 
 def _file(one: dict, spacing: np.ndarray) -> bytes:
@@ -119,7 +132,8 @@ def _file(one: dict, spacing: np.ndarray) -> bytes:
         (0x10, 0x10): ("PN", "A^B"), (0x10, 0x20): ("LO", "1"), (0x18, 0x50): ("DS", f"{spacing[2]:g}"), (0x20, 0xD): ("UI", f"{_UID}9"),
         (0x20, 0xE): ("UI", uid), (0x20, 0x11): ("IS", "1"), (0x20, 0x13): ("IS", str(one["number"])),
         (0x20, 0x32): ("DS", joined(one["position"])), (0x20, 0x37): ("DS", joined(one["iop"])), (0x20, 0x52): ("UI", f"{_UID}52"),
-        (0x28, 2): ("US", 1), (0x28, 4): ("CS", "MONOCHROME2"), (0x28, 0x10): ("US", pixels.shape[0]), (0x28, 0x11): ("US", pixels.shape[1]),
+        (0x28, 2): ("US", 1), (0x28, 4): ("CS", "MONOCHROME2"), (0x28, 0x10): ("US", pixels.shape[0]),
+        (0x28, 0x11): ("US", pixels.shape[1]),
         (0x28, 0x30): ("DS", joined((spacing[1], spacing[0]))), (0x28, 0x100): ("US", 16), (0x28, 0x101): ("US", 16),
         (0x28, 0x102): ("US", 15), (0x28, 0x103): ("US", int(pixels.dtype.kind == "i")), (0x28, 0x1052): ("DS", "0"),
         (0x28, 0x1053): ("DS", "1"), (0x7FE0, 0x10): ("OW", np.ascontiguousarray(pixels).tobytes()),

@@ -62,6 +62,8 @@ def _odd_request(rng: np.random.Generator, worker: object, session: Path) -> str
     line = json.dumps(message).encode() + b"\n"
     if rng.random() < 0.15:
         line = damaged(rng, line).replace(b"\n", b" ") + b"\n"
+    from mednextseg.worker.arrays import is_description
+
     before = len(worker.messages)
     worker.send_line(line)
     # A line that lost its id has no answer of its own: the ping behind it tells when all is said. Pings overtake what runs.
@@ -73,6 +75,8 @@ def _odd_request(rng: np.random.Generator, worker: object, session: Path) -> str
     must(worker.process.poll() is None, CRASH, f"the worker ended after {line[:300]!r}")
     answers = [m for m in worker.messages[before:] if m["event"] in ("result", "error") and m["id"] != probe]
     for answer in answers:
+        for array in filter(is_description, answer.get("value", {}).values()):
+            worker.arrays.take(array)
         if answer.get("code") == "failed":
             raise Fault(TRACEBACK, f"{answer['message'][:200]} after {line[:300]!r}")
         if answer.get("code") == "invalid_input" and "\n" in answer["message"]:

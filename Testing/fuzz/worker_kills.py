@@ -15,34 +15,31 @@ import numpy as np
 from fuzz.inputs import shared_package, step_volume, steps_of
 from fuzz.outcomes import HANG, LEFTOVER, WRONG, must, must_equal
 
-_KILLS_EACH = 4
 _PATIENCE_S = 120.0
 _host: list[object] = []
 
 
 def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
-    """Some requests to workers that are killed, each with one whose worker lives."""
+    """A request to a worker that is killed, and one to the next."""
     host = _prepared(session)
     from mednextseg.geometry import Geometry
     from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "MEDNEXTSEG_HOME": str(session / "home")}
     client = WorkerClient(program=sys.executable, environment=variables)
-    ended = 0
     try:
-        for _ in range(_KILLS_EACH):
-            volume = step_volume(rng, tuple(int(n) for n in rng.integers(6, 30, 3)))
-            geometry = Geometry(volume.shape, np.eye(4))
-            parameters = {"model": str(shared_package(session)), "device": "cpu", "recipe": {"overlap": 0.5}}
-            _ready(host, client)
-            ended += _killed(rng, host, client, (volume, geometry, parameters))
-            _ready(host, client)
-            answer = _asked(host, client, volume, geometry, parameters)
-            must(isinstance(answer, dict), WRONG, f"the request after the end of a worker fails: {answer}")
-            must_equal(answer["labelmap"], steps_of(volume), "labels after the end of a worker")
+        volume = step_volume(rng, tuple(int(n) for n in rng.integers(6, 30, 3)))
+        geometry = Geometry(volume.shape, np.eye(4))
+        parameters = {"model": str(shared_package(session)), "device": "cpu", "recipe": {"overlap": 0.5}}
+        _ready(host, client)
+        ended = _killed(rng, host, client, (volume, geometry, parameters))
+        _ready(host, client)
+        answer = _asked(host, client, volume, geometry, parameters)
+        must(isinstance(answer, dict), WRONG, f"the request after the end of a worker fails: {answer}")
+        must_equal(answer["labelmap"], steps_of(volume), "labels after the end of a worker")
     finally:
         client.stop()
-    return f"{ended} of {_KILLS_EACH} requests were cut off"
+    return "cut off" if ended else "answered before"
 
 
 def _prepared(session: Path) -> object:
