@@ -47,10 +47,19 @@ class Phase:
 
     def convolve(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """(N, C, n_k, n_j, n_i) -> the phase: along an axis n even outputs or n - 1 odd ones."""
-        if self.weight[0, 0].numel() == 1:  # oneDNN has no depthwise kernel of a single tap
-            scaled = x * self.weight.view(1, -1, 1, 1, 1)
-            return scaled if bias is None else scaled.add_(bias.view(1, -1, 1, 1, 1))
+        if self.weight[0, 0, 0].numel() == 1:  # neither PyTorch nor oneDNN has a fast kernel of one tap in the plane
+            return self._convolve_planes(x, bias)
         return F.conv3d(x, self.weight, bias, padding=self.padding_kji, groups=self.weight.shape[0])
+
+    def _convolve_planes(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """A kernel that reaches along k only: whole planes, scaled by channel."""
+        taps, before = self.weight.shape[2], self.padding_kji[0]
+        x = F.pad(x, (0, 0, 0, 0, before, before)) if before else x
+        planes, weight = x.shape[2] - taps + 1, self.weight.view(-1, taps, 1, 1, 1)
+        y = x[:, :, :planes] * weight[:, 0]
+        for tap in range(1, taps):
+            y.addcmul_(x[:, :, tap : tap + planes], weight[:, tap])
+        return y if bias is None else y.add_(bias.view(-1, 1, 1, 1))
 
     def convolve_back(self, gradient: Tensor) -> Tensor:
         """Gradient of the phase (N, C, ...) -> its share of the gradient of x."""
