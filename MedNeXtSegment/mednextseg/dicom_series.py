@@ -143,7 +143,10 @@ def _decoded(file: Path) -> sitk.Image:
 
 
 def _without_copies(folder: Path, slices: Sequence[_Slice]) -> list[_Slice]:
-    """Each slice once; slices of one place and another moment or other voxels are time points, echoes or the like, of which none is the right one."""
+    """Each slice once.
+
+    Slices of one place and another moment or other voxels are time points, echoes or the like, of which none is the right one.
+    """
     kept: list[_Slice] = []
     copies = others = 0
     by_place: dict[tuple, list[_Slice]] = {}

@@ -6,7 +6,7 @@ Standard library only: processes that only run models need no metrics.
 import re
 from pathlib import Path
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 SUFFIXES = (".seg.nrrd", *IMAGE_SUFFIXES)
 CASE_ERRORS = (ValueError, OSError, MemoryError, RuntimeError)
 

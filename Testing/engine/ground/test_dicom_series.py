@@ -113,7 +113,7 @@ def test_a_gantry_tilt_is_straightened(tmp_path: Path, angle: float) -> None:
     volume_kji, geometry = read_volume(folder)
     assert geometry.shear_deg < 1e-3 and volume_kji.shape == geometry.shape_kji
     for k, place in enumerate(positions):
-        x, y, z = np.array(place) + [0.7 * 5, 0.8 * 4 * c, -0.8 * 4 * s]  # voxel (5, 4) of the slice, in LPS
+        x, y, z = np.array(place) + np.array([0.7 * 5, 0.8 * 4 * c, -0.8 * 4 * s])  # voxel (5, 4) of the slice, in LPS
         at = geometry.ijk_from_ras(np.array([-x, -y, z]))
         assert at[2] == pytest.approx(k, abs=1e-3)
         low = int(np.floor(at[1] + 1e-6))

@@ -11,7 +11,13 @@ import pytest
 from mednextseg.worker.serving.array_folders import remove_stale_folders
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="other systems have no locks of folders")
-_HOLD = "import sys; from pathlib import Path; from mednextseg.worker.serving.array_folders import lock; print(lock(Path(sys.argv[1])), flush=True); sys.stdin.read()"
+_HOLD = """
+import sys
+from pathlib import Path
+from mednextseg.worker.serving.array_folders import lock
+print(lock(Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
 
 
 def folder_of(parent: Path, name: str, age_s: float = 9000.0) -> Path:
