@@ -83,10 +83,7 @@ def propagate(
         ValueError: for an empty mask.
         PromptCancelledError: when `cancel` said so.
     """
-    if not (np.asarray(mask_rc) > 0.5).any():
-        raise ValueError("there is nothing to propagate: the slice's mask is empty; segment it first.")
-    rules = rules or StoppingRules()
-    previous = np.asarray(mask_rc, np.float32)
+    previous = _mask_to_carry(mask_rc)
     reference = _intensities(encode(plane).image_rc, previous)
     found: list[PropagatedSlice] = []
     for step in range(1, count + 1):
@@ -100,7 +97,9 @@ def propagate(
             embedding = encode(there)
             result = prompter.predict(embedding, Prompts(box=widened_box(previous > 0.5), mask=previous), None, cancel)
             probability = result.probability
-            reason = _reason_to_stop(embedding.image_rc, probability, previous, result.score, reference, rules)
+            reason = _reason_to_stop(
+                embedding.image_rc, probability, previous, result.score, reference, rules or StoppingRules()
+            )
             if reason:
                 return Propagation(tuple(found), reason)
             found.append(PropagatedSlice(there, probability, result.score))
@@ -151,6 +150,12 @@ def propagate_between(
         score = sum(weight / total * part.score for weight, part in parts)
         result.append(PropagatedSlice(parts[0][1].plane, probability, score))
     return tuple(result)
+
+
+def _mask_to_carry(mask_rc: np.ndarray) -> np.ndarray:
+    if not (np.asarray(mask_rc) > 0.5).any():
+        raise ValueError("there is nothing to propagate: the slice's mask is empty; segment it first.")
+    return np.asarray(mask_rc, np.float32)
 
 
 def widened_box(mask_rc: np.ndarray, share: float = 0.07) -> np.ndarray:

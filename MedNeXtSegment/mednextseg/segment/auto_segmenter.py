@@ -82,8 +82,7 @@ def segment(
         labels: names of the labels to keep; None for all.
         recipe: what to do otherwise than the card says; None for the card's defaults.
         device: "auto", "cpu", "cuda:N" or "mps".
-        progress: called with phase, fraction and seconds left.
-        cancelled: asked between windows; returns True to stop.
+        progress, cancelled: called with phase, fraction and seconds left; asked between windows, True stops.
         whole: insist on the whole of a large volume with a model that needs a region.
     Returns:
         The labelmap, uint8 (int16 beyond 255 labels), same shape as one channel, values as in the card; and the report.
@@ -102,8 +101,7 @@ def segment(
     report.warnings = [*check_region(geometry, card, roi, whole), *warnings_for(volume_ckji, geometry, card)]
     prepared = prepare(volume_ckji, geometry, card, roi)
     sliding = sliding_window_for(card, recipe, report.device)
-    if not within_card(sliding.views, card):
-        report.notes.append("The views asked for go beyond those the model card allows; sides may be confused.")
+    report.notes += _notes_on_views(sliding, card)
     crop_kji, label_seconds = _predict(_Run(prepared, model, recipe, report, reporter), sliding)
     reporter.report("clean up", 0.0)
     labelmap_kji = _finished(crop_kji, prepared, card, kept, roi)
@@ -135,6 +133,11 @@ def sliding_window_for(card: ModelCard, recipe: SegmentRecipe, device: str) -> S
         device=device,
         sum_on=device,
     )
+
+
+def _notes_on_views(sliding: SlidingWindow, card: ModelCard) -> list[str]:
+    beyond = "The views asked for go beyond those the model card allows; sides may be confused."
+    return [] if within_card(sliding.views, card) else [beyond]
 
 
 @dataclass(frozen=True)
