@@ -70,12 +70,11 @@ def propagate(
     """Carry a mask on, slice by slice.
 
     Args:
-        prompter, encode: the network that turns prompts into a mask, and how a plane becomes an embedding.
+        prompter, encode: what turns prompts into a mask, and a plane into an embedding.
         plane, mask_rc: the corrected slice and its (H, W) mask or probability.
         count: the user's limit: at most so many slices.
         direction: 1 along the plane's normal, -1 against it.
-        kept: for a plane, the (H, W) mask that the user made there by hand, or None; such a slice is never overwritten, and
-            propagation goes on from it.
+        kept: for a plane, the (H, W) mask made there by hand, or None; it is never overwritten, and propagation goes on from it.
         rules: when to stop; None for the defaults.
         cancel: asked before each slice and while one is answered.
         is_inside: whether a plane still cuts the volume; propagation ends where it does not.
