@@ -82,7 +82,7 @@ def propagate(
         ValueError: for an empty mask.
         PromptCancelledError: when `cancel` said so.
     """
-    previous = _mask_to_carry(mask_rc)
+    previous, limits = _mask_to_carry(mask_rc), rules or StoppingRules()
     reference = _intensities(encode(plane).image_rc, previous)
     found: list[PropagatedSlice] = []
     for step in range(1, count + 1):
@@ -96,9 +96,7 @@ def propagate(
             embedding = encode(there)
             result = prompter.predict(embedding, Prompts(box=widened_box(previous > 0.5), mask=previous), None, cancel)
             probability = result.probability
-            reason = _reason_to_stop(
-                embedding.image_rc, probability, previous, result.score, reference, rules or StoppingRules()
-            )
+            reason = _reason_to_stop(embedding.image_rc, probability, previous, result.score, reference, limits)
             if reason:
                 return Propagation(tuple(found), reason)
             found.append(PropagatedSlice(there, probability, result.score))
