@@ -1,4 +1,4 @@
-"""`mednextseg train`: train a MedNeXt on labeled cases (nnU-Net's raw layout), or a click network, and package it.
+"""`mednextseg train`: train a MedNeXt on labeled cases (nnU-Net's raw layout) or on heads, or a click network, and package it.
 
 The same command resumes a training that was stopped.
 """
@@ -16,15 +16,18 @@ PACKAGE_FOLDER = "package"
 def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Register the command."""
     parser = commands.add_parser("train", parents=[common], help="train a model", description=__doc__)
-    parser.add_argument("--task", choices=("segment", "refine"), default="segment", help="what the model is for")
+    parser.add_argument("--task", choices=("segment", "heads", "refine"), default="segment", help="what the model is for")
     parser.add_argument(
         "--dataset",
         required=True,
         type=Path,
-        help="segment: folder with dataset.json, imagesTr, labelsTr, splits_final.json; refine: the recipe's data folder",
+        help="segment: folder with dataset.json, imagesTr, labelsTr, splits_final.json; heads, refine: the recipe's data folder",
     )
     parser.add_argument("--recipe", required=True, type=Path, help="JSON file: network, grid, schedule, card")
     parser.add_argument("-o", "--output", required=True, type=Path, help="folder for checkpoints, log, curves and the package")
+    parser.add_argument(
+        "--start-from", type=Path, help="heads: checkpoint of an earlier stage, whose weights a new run starts with"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--package-only", action="store_true", help="package the best checkpoint of a training so far")
     parser.set_defaults(run=run)
@@ -36,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
 
     keep_freed_memory()
     make_folder(options.output)
-    model_id = _train_click_net(options) if options.task == "refine" else _train_mednext(options)
+    train = {"segment": _train_mednext, "heads": _train_heads, "refine": _train_click_net}[options.task]
+    model_id = train(options)
     result = {"package": str(options.output / PACKAGE_FOLDER), "id": model_id}
     print(json.dumps(result) if options.json else f"packaged as {result['package']}")
     return 0
@@ -53,6 +57,20 @@ def _train_mednext(options: argparse.Namespace) -> str:
         with _StepBar(recipe.max_steps, options.json) as show:
             Trainer(recipe, dataset, options.output, options.device, on_step=show).run()
     return package_training(options.output, recipe, dataset, options.output / PACKAGE_FOLDER).id
+
+
+def _train_heads(options: argparse.Namespace) -> str:
+    from mednextseg.adapt.heads.data import load_heads  # noqa: PLC0415
+    from mednextseg.adapt.heads.packaging import package_heads  # noqa: PLC0415
+    from mednextseg.adapt.heads.recipe import HeadRecipe  # noqa: PLC0415
+    from mednextseg.adapt.heads.trainer import HeadTrainer  # noqa: PLC0415
+
+    recipe = HeadRecipe.from_json(options.recipe)
+    if not options.package_only:
+        heads = load_heads(options.dataset, recipe)
+        with _StepBar(recipe.max_steps, options.json) as show:
+            HeadTrainer(recipe, heads, options.output, options.start_from, on_step=show).run()
+    return package_heads(options.output, recipe, options.output / PACKAGE_FOLDER).id
 
 
 def _train_click_net(options: argparse.Namespace) -> str:

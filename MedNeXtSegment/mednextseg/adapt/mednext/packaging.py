@@ -26,6 +26,18 @@ def package_training(training_folder: Path, recipe: MedNeXtRecipe, dataset: Labe
         FileNotFoundError: where the training has not reached its first validation yet.
         ValueError: where the card that results is not valid.
     """
+    return write_package(training_folder, _determined_by_training(recipe, dataset), recipe.extra.get("card", {}), package)
+
+
+def write_package(training_folder: Path, determined: dict, overrides: dict, package: Path) -> ModelCard:
+    """Weights, card and license of the best checkpoint of a training.
+
+    Args:
+        determined: fields of the card that the training determines. overrides: those that the recipe gives.
+    Raises:
+        FileNotFoundError: where the training has not reached its first validation yet.
+        ValueError: where the card that results is not valid.
+    """
     checkpoint = Path(training_folder) / BEST_CHECKPOINT
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{training_folder} has no {BEST_CHECKPOINT}; let the training reach its first validation.")
@@ -39,9 +51,7 @@ def package_training(training_folder: Path, recipe: MedNeXtRecipe, dataset: Labe
     package = Path(package)
     package.mkdir(parents=True, exist_ok=True)
     digest = write_safetensors(tensors, package / WEIGHTS_FILE)
-    overrides = recipe.extra.get("card", {})
-    raw = {**_determined_by_training(recipe, dataset), **overrides, "weights_sha256": [digest]}
-    card = card_from_dict(raw, source=f"the card of {recipe.id}")
+    card = card_from_dict({**determined, **overrides, "weights_sha256": [digest]}, source=f"the card of {determined['id']}")
     write_card(card, package)
     (package / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
     return card

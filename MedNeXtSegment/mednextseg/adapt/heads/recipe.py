@@ -1,0 +1,67 @@
+"""What a training on heads is asked to do: the JSON file of `mednextseg train --task heads`."""
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from mednextseg.adapt.heads.sampling import PatchGrid
+
+
+@dataclass(frozen=True)
+class HeadRecipe:
+    """Data, grid, network and schedule of one stage; a later stage starts from the weights of an earlier one.
+
+    Attributes:
+        id, title: of the model package that comes out.
+        real_heads: folder of images/, labels/ (MUSE values) and split.json; label_maps: folder of FreeSurfer label maps. Both relative to
+            the data folder of the command.
+        validation_maps: how many label maps, the last by name, are kept for validation.
+        synthetic_share: of the steps that use a synthetic head.
+        spacing_mm, patch_size_kji: grid of the network, in LPS order; the patch is divisible by 16.
+        base_channels, kernel_size: of the MedNeXt, whose other settings are those of variant S.
+        max_steps, warmup_steps, learning_rate, weight_decay, gradient_limit: AdamW, one patch a step; linear rise, polynomial decay.
+        ema_decay: of the averaged weights, which are the ones validated and packaged.
+        validate_every, save_every: steps.
+        threads: of the processor; one a process is best where other programs compute.
+    """
+
+    id: str
+    title: str
+    real_heads: str = "ixi_brain"
+    label_maps: str = "synthseg_labels"
+    validation_maps: int = 3
+    synthetic_share: float = 0.3
+    spacing_mm: float = 4.0
+    patch_size_kji: tuple[int, int, int] = (48, 48, 48)
+    base_channels: int = 16
+    kernel_size: int = 3
+    max_steps: int = 4000
+    warmup_steps: int = 100
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    gradient_limit: float = 1.0
+    ema_decay: float = 0.998
+    validate_every: int = 500
+    save_every: int = 100
+    threads: int = 1
+    seed: int = 0
+    extra: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> "HeadRecipe":
+        """Read a recipe; fields this version does not know are kept in `extra`.
+
+        Raises:
+            ValueError: where a required field is missing.
+        """
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        missing = [name for name in ("id", "title") if name not in raw]
+        if missing:
+            raise ValueError(f"{path}: the training recipe lacks {', '.join(missing)}; add them.")
+        known = {f.name for f in fields(cls)} - {"extra"}
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items() if name in known}
+        return cls(**values, extra={name: value for name, value in raw.items() if name not in known})
+
+    @property
+    def grid(self) -> PatchGrid:
+        return PatchGrid(self.patch_size_kji, self.spacing_mm)

@@ -1,0 +1,116 @@
+"""Train a MedNeXt on real and synthetic heads: resumable, validated structure by structure, averaged weights kept."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from mednextseg.adapt.heads.data import Heads
+from mednextseg.adapt.heads.random_draws import chance, integer
+from mednextseg.adapt.heads.real import augmented_head
+from mednextseg.adapt.heads.recipe import HeadRecipe
+from mednextseg.adapt.heads.structures import structures
+from mednextseg.adapt.heads.synthetic import synthetic_head
+from mednextseg.adapt.heads.validation import validate
+from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss
+from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, ResumableTraining
+from mednextseg.kernels import accelerate, trainable
+from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig
+
+_DECAY_EXPONENT = 0.9
+
+
+def network_of(recipe: HeadRecipe) -> MedNeXt:
+    """The recipe's network with deep supervision, randomly initialized."""
+    config = MedNeXtConfig(
+        in_channels=1,
+        num_classes=len(structures().classes),
+        kernel_size=recipe.kernel_size,
+        base_channels=recipe.base_channels,
+        deep_supervision=True,
+        **VARIANTS["S"],
+    )
+    return MedNeXt(config).to(memory_format=torch.channels_last_3d)
+
+
+class HeadTrainer(ResumableTraining):
+    """One training run in one folder; a second run in the same folder goes on where the first one stopped.
+
+    Args:
+        heads: what to train and validate on.
+        folder: gets last.pt, best.pt and log.jsonl.
+        start_from: a checkpoint of an earlier stage, whose averaged weights a new run starts with.
+        on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
+    """
+
+    def __init__(
+        self,
+        recipe: HeadRecipe,
+        heads: Heads,
+        folder: Path,
+        start_from: Path | None = None,
+        on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        torch.set_num_threads(recipe.threads)
+        self.recipe, self.heads, self.on_step = recipe, heads, on_step
+        network = network_of(recipe)
+        if start_from is not None:
+            network.load_state_dict(averaged_weights(start_from))
+        optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self.loss = PartialLabelLoss(structures().allowed)
+        super().__init__(folder, network, optimizer, recipe.ema_decay)
+        self.forward = trainable(self.network)
+
+    def _train(self) -> None:
+        generator = Generator().manual_seed(self.recipe.seed + self.step)
+        started, losses = time.monotonic(), []
+        while self.step < self.recipe.max_steps:
+            losses.append(self._optimize(*self._draw(generator)))
+            self.step += 1
+            self.on_step(self.step, self.recipe.max_steps, losses[-1])
+            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
+                self._validate(float(np.mean(losses)), time.monotonic() - started)
+                losses.clear()
+            elif self.step % self.recipe.save_every == 0:
+                self._save(LAST_CHECKPOINT)
+
+    def _draw(self, generator: Generator) -> tuple[Tensor, Tensor]:
+        if chance(generator, self.recipe.synthetic_share):
+            head = self.heads.maps[integer(generator, 0, len(self.heads.maps))]
+            return synthetic_head(head, self.recipe.grid, generator)
+        head = self.heads.real[integer(generator, 0, len(self.heads.real))]
+        return augmented_head(head, self.recipe.grid, generator)
+
+    def _optimize(self, image: Tensor, codes: Tensor) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(self.step, self.recipe)
+        self.network.train()
+        loss = self.loss(self.forward(image[None, None]), codes[None])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_limit)
+        self.optimizer.step()
+        self.averaged.update_parameters(self.network)
+        return float(loss.detach())
+
+    def _validate(self, training_loss: float, seconds: float) -> None:
+        run = accelerate(self.averaged.module)
+        figures = validate(lambda image: run(image)[0], self.heads, self.recipe.grid)
+        entry = {"step": self.step, "training_loss": round(training_loss, 4), "seconds": round(seconds, 1), **figures}
+        self._record(entry, entry["mean_dice"])
+
+
+def learning_rate_at(step: int, recipe: HeadRecipe) -> float:
+    """Linear warm-up times polynomial decay to zero at max_steps."""
+    rise = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
+    return recipe.learning_rate * rise * (1 - step / recipe.max_steps) ** _DECAY_EXPONENT
+
+
+def averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """The network's averaged weights in a checkpoint of a training."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
+    return {name.removeprefix("module."): tensor for name, tensor in state.items() if name.startswith("module.")}
