@@ -130,3 +130,30 @@ def test_missing_files_are_named(dataset_folder: Path) -> None:
     (dataset_folder / "labelsTr" / "case1.nii.gz").unlink()
     with pytest.raises(FileNotFoundError, match=r"case case1 .* lacks case1\.nii\.gz"):
         open_dataset(dataset_folder)
+
+
+def with_presence(dataset_folder: Path, presence: dict[str, list[str]]) -> Path:
+    table = json.loads((dataset_folder / "dataset.json").read_text())
+    (dataset_folder / "dataset.json").write_text(json.dumps({**table, "label_presence": presence}))
+    return dataset_folder
+
+
+def test_a_structure_that_was_not_drawn_is_no_background(dataset_folder: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(with_presence(dataset_folder, {"case1": [], "case2": []}))
+    assert [case.absent for case in dataset.training] == [frozenset(), frozenset({1}), frozenset({1})]
+    assert [dataset.background_code(case) for case in dataset.training] == [0, 2, 2]
+    assert not load_case(dataset.training[1], RECIPE)["label"].any()  # a suspect contour in the file is left out
+    trainer = Trainer(RECIPE, dataset, tmp_path / "run")
+    logits = torch.zeros(2, 2, 16, 16, 32, requires_grad=True)
+    label = torch.zeros(2, 1, 16, 16, 32)
+    label[0, :, 4:8] = 1
+    trainer._loss([logits], label, torch.tensor([0, 2])).backward()
+    assert logits.grad[0].abs().max() > 0  # the case that has the ball teaches it,
+    assert logits.grad[1].abs().max() == 0  # the case that may have it teaches nothing
+    trainer.run()
+    assert trainer.step == RECIPE.max_steps
+
+
+def test_presence_of_an_unknown_structure_is_refused(dataset_folder: Path) -> None:
+    with pytest.raises(ValueError, match="names cube; the labels are background, ball"):
+        open_dataset(with_presence(dataset_folder, {"case1": ["cube"]}))

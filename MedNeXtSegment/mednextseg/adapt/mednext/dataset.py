@@ -15,11 +15,16 @@ from mednextseg.volume_io import read_volume
 
 @dataclass(frozen=True)
 class LabeledCase:
-    """Files of one case: an image a channel, one labelmap."""
+    """Files of one case: an image a channel, one labelmap.
+
+    Attributes:
+        absent: values of the structures that were not drawn in this case; they may be there all the same.
+    """
 
     name: str
     images: tuple[Path, ...]
     label: Path
+    absent: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,25 @@ class LabeledDataset:
     training: tuple[LabeledCase, ...]
     validation: tuple[LabeledCase, ...]
 
+    @property
+    def absent_sets(self) -> tuple[frozenset[int], ...]:
+        """What the training cases lack, each combination once."""
+        return tuple(dict.fromkeys(case.absent for case in self.training if case.absent))
+
+    def background_code(self, case: LabeledCase) -> int:
+        """What unlabeled voxels of a training case are: 0, or a code for "background or one of the absent" (partial_labels.py)."""
+        return len(self.labels) + self.absent_sets.index(case.absent) if case.absent else 0
+
 
 def open_dataset(folder: str | Path) -> LabeledDataset:
     """Read a data set's tables; no image is read.
 
+    Beyond nnU-Net's layout, dataset.json may hold "label_presence": {case: [names of the structures that were drawn in it]}. A case
+    that is not listed has them all. A structure left out for a case takes no part in its loss, even where the labelmap has it.
+
     Raises:
         FileNotFoundError: where dataset.json, splits_final.json or a case's file is missing, naming it.
+        ValueError: where label_presence names a structure that the data set does not have.
     """
     folder = Path(folder)
     for name in ("dataset.json", "splits_final.json"):
@@ -52,19 +70,27 @@ def open_dataset(folder: str | Path) -> LabeledDataset:
     split = json.loads((folder / "splits_final.json").read_text(encoding="utf-8"))[0]
     channels = tuple(table["channel_names"].values())
     ending = table["file_ending"]
+    labels = {name: int(value) for name, value in table["labels"].items()}
+    presence = table.get("label_presence", {})
 
     def case(name: str) -> LabeledCase:
         images = tuple(folder / "imagesTr" / f"{channel_name(name, channel)}{ending}" for channel in range(len(channels)))
-        found = LabeledCase(name, images, folder / "labelsTr" / f"{name}{ending}")
+        found = LabeledCase(name, images, folder / "labelsTr" / f"{name}{ending}", absent(name))
         for path in (*found.images, found.label):
             if not path.is_file():
                 raise FileNotFoundError(f"case {name} of {folder} lacks {path.name}; add the file or remove the case.")
         return found
 
+    def absent(name: str) -> frozenset[int]:
+        drawn = presence.get(name, labels)
+        if unknown := sorted(set(drawn) - labels.keys()):
+            raise ValueError(f"label_presence of {name} names {', '.join(unknown)}; the labels are {', '.join(labels)}.")
+        return frozenset(value for label, value in labels.items() if value > 0 and label not in drawn)
+
     return LabeledDataset(
         name=table.get("name", folder.name),
         channels=channels,
-        labels={name: int(value) for name, value in table["labels"].items()},
+        labels=labels,
         training=tuple(case(name) for name in split["train"]),
         validation=tuple(case(name) for name in split["val"]),
     )
@@ -74,7 +100,8 @@ def load_case(case: LabeledCase, recipe: MedNeXtRecipe) -> dict[str, np.ndarray]
     """Read, turn and normalize one case for training.
 
     Returns:
-        "image": float32 (channels, K, J, I) and "label": uint8 (1, K, J, I), both in the recipe's orientation.
+        "image": float32 (channels, K, J, I) and "label": uint8 (1, K, J, I), both in the recipe's orientation; absent structures are
+        unlabeled.
     Raises:
         ValueError: where a channel or the labelmap lies on another grid, or the spacing is not the recipe's.
     """
@@ -92,4 +119,5 @@ def load_case(case: LabeledCase, recipe: MedNeXtRecipe) -> dict[str, np.ndarray]
             f"{case.name} has spacing {spacing} mm, the recipe wants {recipe.spacing_kji_mm}; resample the data set."
         )
     label = np.ascontiguousarray(turn.apply(labelmap_kji)[None]).astype(np.uint8)
+    label[np.isin(label, list(case.absent))] = 0
     return {"image": np.stack(channels), "label": label}

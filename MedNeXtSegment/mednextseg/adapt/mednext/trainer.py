@@ -15,6 +15,7 @@ from mednextseg.adapt.mednext.augmentation import training_transforms
 from mednextseg.adapt.mednext.curves import draw_curves
 from mednextseg.adapt.mednext.dataset import LabeledDataset, load_case
 from mednextseg.adapt.mednext.losses import segmentation_loss
+from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.resumable_training import LOG_FILE, ResumableTraining
 from mednextseg.kernels import trainable
@@ -55,12 +56,15 @@ class Trainer(ResumableTraining):
         optimizer = torch.optim.AdamW(
             network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, eps=recipe.adam_eps
         )
-        self.loss = segmentation_loss()
+        self.complete_loss = segmentation_loss()
+        self.partial_loss = PartialLabelLoss(background_sets(self.num_classes, dataset.absent_sets))
         super().__init__(folder, network, optimizer, recipe.ema_decay)
         self._logits = trainable(self.network)
 
     def _train(self) -> None:
-        training = [load_case(case, self.recipe) for case in self.dataset.training]
+        training = [
+            {**load_case(case, self.recipe), "background": self.dataset.background_code(case)} for case in self.dataset.training
+        ]
         validation = [load_case(case, self.recipe) for case in self.dataset.validation]
         transforms = training_transforms(self.recipe)
         transforms.set_random_state(self.recipe.seed + self.step)
@@ -68,7 +72,7 @@ class Trainer(ResumableTraining):
         started, losses = time.monotonic(), []
         while self.step < self.recipe.max_steps:
             for batch in loader:
-                losses.append(self._optimize(batch["image"], batch["label"]))
+                losses.append(self._optimize(batch["image"], batch["label"], batch["background"]))
                 self.step += 1
                 self.on_step(self.step, self.recipe.max_steps, losses[-1])
                 if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
@@ -77,7 +81,7 @@ class Trainer(ResumableTraining):
                 if self.step >= self.recipe.max_steps:
                     return
 
-    def _optimize(self, image: torch.Tensor, label: torch.Tensor) -> float:
+    def _optimize(self, image: torch.Tensor, label: torch.Tensor, background: torch.Tensor) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.recipe)
         self.network.train()
@@ -85,13 +89,19 @@ class Trainer(ResumableTraining):
         # Not on the CPU, where bfloat16 autocast was measured slower than float32 (docs/developers/decisions.md).
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             outputs = self._logits(image)
-        loss = self.loss([output.float() for output in outputs], label.to(self.device))
+        loss = self._loss([output.float() for output in outputs], label.to(self.device), background.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM_LIMIT)
         self.optimizer.step()
         self.averaged.update_parameters(self.network)
         return float(loss.detach())
+
+    def _loss(self, outputs: list[torch.Tensor], label: torch.Tensor, background: torch.Tensor) -> torch.Tensor:
+        """Of labels (N, 1, K, J, I); background (N,) is what the unlabeled voxels of each case are."""
+        if not self.dataset.absent_sets:
+            return self.complete_loss(outputs, label)
+        return self.partial_loss(outputs, torch.where(label == 0, background[:, None, None, None, None], label)[:, 0])
 
     def _validate(self, cases: list[dict[str, np.ndarray]], training_loss: float, seconds: float) -> None:
         dice = validation_dice(self.averaged.module, cases, self.recipe.patch_size_kji, self.num_classes, self.device)
