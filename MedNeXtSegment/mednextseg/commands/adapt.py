@@ -69,7 +69,7 @@ def _train_heads(options: argparse.Namespace) -> str:
     if not options.package_only:
         heads = load_heads(options.dataset, recipe)
         with _StepBar(recipe.max_steps, options.json) as show:
-            HeadTrainer(recipe, heads, options.output, options.start_from, on_step=show).run()
+            HeadTrainer(recipe, heads, options.output, options.start_from, options.device, show).run()
     return package_heads(options.output, recipe, options.output / PACKAGE_FOLDER).id
 
 

@@ -210,7 +210,7 @@ def test_training_resumes_validates_and_packages(tmp_path: Path) -> None:
     heads = Heads([head], {"a": head}, [LabelMap.of(two_thalami())], [LabelMap.of(two_thalami())])
     threads = torch.get_num_threads()
     HeadTrainer(recipe, heads, tmp_path / "run").run()
-    path.write_text(json.dumps({**settings, "max_steps": 4}))
+    path.write_text(json.dumps({**settings, "max_steps": 4, "batch_size": 2, "workers": 1}))
     trainer = HeadTrainer(HeadRecipe.from_json(path), heads, tmp_path / "run")
     assert trainer.step == 2
     trainer.run()

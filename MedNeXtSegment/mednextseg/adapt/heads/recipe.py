@@ -19,10 +19,12 @@ class HeadRecipe:
         synthetic_share: of the steps that use a synthetic head.
         spacing_mm, patch_size_kji: grid of the network, in LPS order; the patch is divisible by 16.
         base_channels, kernel_size: of the MedNeXt, whose other settings are those of variant S.
-        max_steps, warmup_steps, learning_rate, weight_decay, gradient_limit: AdamW, one patch a step; linear rise, polynomial decay.
+        batch_size: patches a step.
+        max_steps, warmup_steps, learning_rate, weight_decay, gradient_limit: AdamW; linear rise, polynomial decay.
         ema_decay: of the averaged weights, which are the ones validated and packaged.
         validate_every, save_every: steps.
         threads: of the processor; one a process is best where other programs compute.
+        workers: processes that draw heads ahead of the training, for a graphics card; 0 draws in the training's own process.
     """
 
     id: str
@@ -35,6 +37,7 @@ class HeadRecipe:
     patch_size_kji: tuple[int, int, int] = (48, 48, 48)
     base_channels: int = 16
     kernel_size: int = 3
+    batch_size: int = 1
     max_steps: int = 4000
     warmup_steps: int = 100
     learning_rate: float = 2e-3
@@ -44,6 +47,7 @@ class HeadRecipe:
     validate_every: int = 500
     save_every: int = 100
     threads: int = 1
+    workers: int = 0
     seed: int = 0
     extra: dict = field(default_factory=dict)
 

@@ -1,12 +1,13 @@
 """Train a MedNeXt on real and synthetic heads: resumable, validated structure by structure, averaged weights kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mednextseg.adapt.heads.data import Heads
 from mednextseg.adapt.heads.random_draws import chance, integer
@@ -21,6 +22,7 @@ from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig
 
 _DECAY_EXPONENT = 0.9
+_SEED_STEP_OF_WORKERS = 1_000_003
 
 
 def network_of(recipe: HeadRecipe) -> MedNeXt:
@@ -43,6 +45,7 @@ class HeadTrainer(ResumableTraining):
         heads: what to train and validate on.
         folder: gets last.pt, best.pt and log.jsonl.
         start_from: a checkpoint of an earlier stage, whose averaged weights a new run starts with.
+        device: a torch device name.
         on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
     """
 
@@ -52,12 +55,14 @@ class HeadTrainer(ResumableTraining):
         heads: Heads,
         folder: Path,
         start_from: Path | None = None,
+        device: str = "cpu",
         on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
         self.recipe, self.heads, self.on_step = recipe, heads, on_step
-        network = network_of(recipe)
+        self.device = torch.device(device)
+        network = network_of(recipe).to(self.device)
         if start_from is not None:
             network.load_state_dict(averaged_weights(start_from))
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -66,10 +71,13 @@ class HeadTrainer(ResumableTraining):
         self.forward = trainable(self.network)
 
     def _train(self) -> None:
-        generator = Generator().manual_seed(self.recipe.seed + self.step)
+        draws = _Draws(self.heads, self.recipe, self.recipe.seed + self.step)
+        loader = DataLoader(draws, batch_size=self.recipe.batch_size, num_workers=self.recipe.workers)
         started, losses = time.monotonic(), []
-        while self.step < self.recipe.max_steps:
-            losses.append(self._optimize(*self._draw(generator)))
+        for image, codes in loader:
+            if self.step >= self.recipe.max_steps:
+                return
+            losses.append(self._optimize(image, codes))
             self.step += 1
             self.on_step(self.step, self.recipe.max_steps, losses[-1])
             if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
@@ -78,18 +86,15 @@ class HeadTrainer(ResumableTraining):
             elif self.step % self.recipe.save_every == 0:
                 self._save(LAST_CHECKPOINT)
 
-    def _draw(self, generator: Generator) -> tuple[Tensor, Tensor]:
-        if chance(generator, self.recipe.synthetic_share):
-            head = self.heads.maps[integer(generator, 0, len(self.heads.maps))]
-            return synthetic_head(head, self.recipe.grid, generator)
-        head = self.heads.real[integer(generator, 0, len(self.heads.real))]
-        return augmented_head(head, self.recipe.grid, generator)
-
     def _optimize(self, image: Tensor, codes: Tensor) -> float:
+        """One step on a batch (N, K, J, I) of images and codes."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.recipe)
         self.network.train()
-        loss = self.loss(self.forward(image[None, None]), codes[None])
+        image = image[:, None].to(self.device, memory_format=torch.channels_last_3d)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            outputs = self.forward(image)
+        loss = self.loss([output.float() for output in outputs], codes.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_limit)
@@ -98,10 +103,28 @@ class HeadTrainer(ResumableTraining):
         return float(loss.detach())
 
     def _validate(self, training_loss: float, seconds: float) -> None:
-        run = accelerate(self.averaged.module)
-        figures = validate(lambda image: run(image)[0], self.heads, self.recipe.grid)
+        run = accelerate(self.averaged.module, self.device)
+        figures = validate(lambda image: run(image.to(self.device))[0].cpu(), self.heads, self.recipe.grid)
         entry = {"step": self.step, "training_loss": round(training_loss, 4), "seconds": round(seconds, 1), **figures}
         self._record(entry, entry["mean_dice"])
+
+
+class _Draws(IterableDataset):
+    """Random heads without end: image (K, J, I) and codes (K, J, I)."""
+
+    def __init__(self, heads: Heads, recipe: HeadRecipe, seed: int) -> None:
+        self.heads, self.recipe, self.seed = heads, recipe, seed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        worker = get_worker_info()
+        generator = Generator().manual_seed(self.seed + _SEED_STEP_OF_WORKERS * (worker.id if worker else 0))
+        while True:
+            if chance(generator, self.recipe.synthetic_share):
+                head = self.heads.maps[integer(generator, 0, len(self.heads.maps))]
+                yield synthetic_head(head, self.recipe.grid, generator)
+            else:
+                head = self.heads.real[integer(generator, 0, len(self.heads.real))]
+                yield augmented_head(head, self.recipe.grid, generator)
 
 
 def learning_rate_at(step: int, recipe: HeadRecipe) -> float:
