@@ -29,7 +29,7 @@ class LabelMap:
 
     Attributes:
         values: (K, J, I) FreeSurfer values (500 and up outside the brain), LPS order, 1 mm.
-        middle: (3,) middle of the brain in voxels.
+        middle: (3,) middle of the brain in voxels, without the fluid around it, which goes on down the spine.
     """
 
     values: Tensor
@@ -37,7 +37,9 @@ class LabelMap:
 
     @classmethod
     def of(cls, values: Tensor) -> "LabelMap":
-        return cls(values, middle_of(structures().joins["freesurfer"][values.long()] > 0))
+        table = structures()
+        codes = table.joins["freesurfer"][values.long()]
+        return cls(values, middle_of((codes > 0) & (codes != table.code("cerebrospinal fluid"))))
 
 
 def synthetic_head(head: LabelMap, grid: PatchGrid, generator: Generator) -> tuple[Tensor, Tensor]:
