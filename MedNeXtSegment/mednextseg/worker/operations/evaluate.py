@@ -1,5 +1,6 @@
 """Comparing a segment with its reference, and finding the slices to review."""
 
+import logging
 from dataclasses import asdict
 
 import numpy as np
@@ -9,6 +10,8 @@ from mednextseg.geometry import Geometry
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.worker.operations import Context, Operation, required
 from mednextseg.worker.operations.segment import opened_channels, opened_model, region_of
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate_structure(parameters: dict, context: Context) -> dict:
@@ -83,7 +86,7 @@ def review_slices(parameters: dict, context: Context) -> dict:
         context.progress("network", fraction, None)
 
     model = opened_model(model_name, context.state)
-    volume, geometry = opened_channels(volume_ids, context.state)
+    volume, geometry = opened_channels(volume_ids, context.state, _log.warning)
     segment_recipe = SegmentRecipe.from_dict(recipe or {})
     found = predict_review_slices(volume, geometry, model, region_of(roi), segment_recipe, device or "auto", forward)
     return {"slices": [asdict(item) for item in worst_first_with_gap(found, count, gap_mm)]}
