@@ -24,7 +24,7 @@ def write_package(folder: Path, network: torch.nn.Module, labels: tuple[str, ...
         "architecture": {},
         "channels": [{"name": "MR", "modality": "MR", "normalization": {"scheme": "zscore"}}],
         "labels": [
-            {"value": value, "name": name, "color": [40 * value, 200, 90]} for value, name in enumerate(labels, start=1)
+            {"value": value, "name": name, "color": [40 * value % 256, 200, 90]} for value, name in enumerate(labels, start=1)
         ],
         "weights_sha256": [digest],
         "weights_license": "CC0",

@@ -124,7 +124,7 @@ def test_a_label_the_model_lacks_is_refused_before_the_run(card: ModelCard) -> N
         SegmentRecipe(component_rules=(ComponentRule(("kidney",)),)).applied_to(card)
     with pytest.raises(ValueError, match="cleans up kidney, which is none of its labels"):
         card_from_dict({**card.to_dict(), "postprocessing": {"kidney": {"keep_largest": True}}})
-    with pytest.raises(ValueError, match="wrong form"):
+    with pytest.raises(ValueError, match="labels of a component rule must be a list, got None"):
         SegmentRecipe.from_dict({"component_rules": [{"largest": True}]})
 
 
