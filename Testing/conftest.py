@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_CHECKS = [HealthCheck.function_scoped_fixture]
+# Every run tries the same inputs, so that a change is judged by itself; --hypothesis-profile=explore tries others.
+settings.register_profile("suite", deadline=None, suppress_health_check=_CHECKS, derandomize=True)
+settings.register_profile("explore", deadline=None, suppress_health_check=_CHECKS)
 settings.load_profile("suite")
 
 _ROOT = Path(__file__).resolve().parents[1]

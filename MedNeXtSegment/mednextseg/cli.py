@@ -53,6 +53,7 @@ def _failed(sentence: str, is_json: bool) -> int:
     import logging  # noqa: PLC0415
 
     logging.getLogger(__name__).info("details", exc_info=True)
+    sentence = " ".join(sentence.split())  # other libraries' errors have line breaks
     print(f"mednextseg: {sentence}", file=sys.stderr)
     if is_json:
         print(json.dumps({"error": sentence}))

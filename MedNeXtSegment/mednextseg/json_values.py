@@ -6,7 +6,7 @@ Standard library only. Every check takes `what`, the subject of its sentence ("t
 import json
 import math
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,11 @@ def one_of(value: object, what: str, allowed: Collection[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{what} must be one of {', '.join(allowed)}, got {shown(value)}.")
     return value
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names of files, labels or fields as sentences list them: a name with line breaks or other controls is quoted."""
+    return ", ".join(str(name) if str(name).isprintable() else shown(str(name)) for name in names)
 
 
 def shown(value: object) -> str:

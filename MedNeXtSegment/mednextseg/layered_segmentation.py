@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from mednextseg.geometry import Geometry
+from mednextseg.json_values import listed
 from mednextseg.labels.label import Label
 from mednextseg.segment_table import Segment, header_of, new_segments, other_fields, segments_of
 from mednextseg.volume_io import image_of, read_layers, write_image
@@ -41,10 +42,10 @@ class LayeredSegmentation:
             n for n, s in enumerate(self.segments) if s.label.name == text
         ]
         if not found:
-            names = ", ".join(segment.label.name for segment in self.segments) or "none"
+            names = listed(segment.label.name for segment in self.segments) or "none"
             raise ValueError(f'no segment "{text}"; its segments are: {names}.')
         if len(found) > 1:
-            ids = ", ".join(self.segments[n].id for n in found)
+            ids = listed(self.segments[n].id for n in found)
             raise ValueError(f'{len(found)} segments of the name "{text}"; give the ID of one: {ids}.')
         return found[0]
 

@@ -6,6 +6,8 @@ Standard library only: processes that only run models need no metrics.
 import re
 from pathlib import Path
 
+from mednextseg.json_values import listed
+
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 SUFFIXES = (".seg.nrrd", *IMAGE_SUFFIXES)
 CASE_ERRORS = (ValueError, OSError, MemoryError, RuntimeError)
@@ -79,9 +81,7 @@ def image_files(folder: Path, channels: int | None = None) -> dict[str, list[Pat
     _refuse_both_kinds(folder, cases)
     wrong = [name for name, files in sorted(cases.items()) if channels is not None and len(files) != channels]
     if wrong:
-        raise ValueError(
-            f"the model needs {channels} file(s) a case, but {', '.join(wrong[:3])} has another number in {folder}."
-        )
+        raise ValueError(f"the model needs {channels} file(s) a case, but {listed(wrong[:3])} has another number in {folder}.")
     return dict(sorted(cases.items()))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mednextseg.commands.ranking import run_ranking
 from mednextseg.files import make_folder
+from mednextseg.json_values import listed
 
 WORST_CASES_SHOWN = 6
 
@@ -154,5 +155,5 @@ def _status(failed: dict[str, str], count: int) -> int:
     for case, error in failed.items():
         print(f"mednextseg: {case}: {error}", file=sys.stderr)
     if failed:
-        print(f"mednextseg: {len(failed)} of {count} cases failed: {', '.join(failed)}.", file=sys.stderr)
+        print(f"mednextseg: {len(failed)} of {count} cases failed: {listed(failed)}.", file=sys.stderr)
     return 1 if failed else 0

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from mednextseg.json_values import listed
+
 RANKING_FILE = "ranking.json"
 
 
@@ -33,7 +35,7 @@ def run_ranking(options: argparse.Namespace, only: Sequence[str] | None) -> int:
     wanted = sorted(set(images) & set(references)) if only is None else list(only)
     missing = [case for case in wanted if case not in images or case not in references]
     if missing:
-        raise ValueError(f"no image or no reference is there for: {', '.join(missing)}.")
+        raise ValueError(f"no image or no reference is there for: {listed(missing)}.")
     cases = [(*read_channels(images[case]), read_segmentation(references[case])) for case in wanted]
     models = [load_model(model) for model in options.rank]
     device = resolve_device(options.device)

@@ -12,6 +12,7 @@ from mednextseg.cases.folders import CASE_ERRORS, image_files, is_folder_of_case
 from mednextseg.commands.console_progress import ConsoleProgress
 from mednextseg.commands.review import print_review, review_of
 from mednextseg.files import make_folder
+from mednextseg.json_values import listed
 
 if TYPE_CHECKING:
     from mednextseg.models.loaded_model import LoadedModel
@@ -113,7 +114,7 @@ def _run_folder(options: argparse.Namespace, model: "LoadedModel") -> int:
     if options.json:
         print(json.dumps({"cases": results, "failed": failed}))
     if failed:
-        print(f"mednextseg: {len(failed)} of {len(cases)} cases failed: {', '.join(failed)}.", file=sys.stderr)
+        print(f"mednextseg: {len(failed)} of {len(cases)} cases failed: {listed(failed)}.", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -9,6 +9,7 @@ from mednextseg.evaluate.case import CaseResult, evaluate_case, with_absent_labe
 from mednextseg.evaluate.measure_options import MeasureOptions
 from mednextseg.evaluate.overlaps import read_whole_segments
 from mednextseg.evaluate.stored_results import earlier_results, store_result, stored_result
+from mednextseg.json_values import listed
 from mednextseg.segmentation_io import has_table, read_segment_names
 
 
@@ -165,5 +166,5 @@ def _measured(case: CaseFiles, options: MeasureOptions, names: Sequence[str], fo
 
 def _list_unmatched(evaluation: Evaluation, kind: str, names: set[str]) -> None:
     if names:
-        shown = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+        shown = listed(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
         evaluation.unmatched.append(f"{len(names)} case(s) have no {kind} and were not compared: {shown}.")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mednextseg.json_values import json_list, json_object, number, read_json_object, text
+from mednextseg.json_values import json_list, json_object, listed, number, read_json_object, text
 from mednextseg.labels.names import (
     AXIAL_RANGE_LABELS,
     LabelPair,
@@ -48,9 +48,7 @@ class MeasureOptions:
         """
         raw = json_object(raw, "a labels file")
         if not any(name in raw for name in _FIELDS):
-            raise ValueError(
-                f"a labels file needs at least one of {', '.join(_FIELDS)}; it has: {', '.join(raw) or 'nothing'}."
-            )
+            raise ValueError(f"a labels file needs at least one of {listed(_FIELDS)}; it has: {listed(raw) or 'nothing'}.")
         both = raw.get("labels")
         tables = {side: raw.get(side, both) for side in ("reference", "prediction")}
         return cls(

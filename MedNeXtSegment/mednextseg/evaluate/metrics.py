@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from mednextseg.evaluate.lesions import detect_lesions
 from mednextseg.evaluate.surfaces import surface_agreement
+from mednextseg.json_values import listed
 
 BACKGROUND = "background"
 _MM3_PER_ML = 1000.0
@@ -171,7 +172,7 @@ def _tolerance_by_name(names: Collection[str], tolerances_mm: Mapping[str, float
         return dict.fromkeys(names, float(tolerances_mm))
     missing = [str(name) for name in names if name not in tolerances_mm]
     if missing:
-        raise ValueError(f"the tolerances lack {', '.join(missing)}; give one in mm for each label, by name.")
+        raise ValueError(f"the tolerances lack {listed(missing)}; give one in mm for each label, by name.")
     return {name: float(tolerances_mm[name]) for name in names}
 
 

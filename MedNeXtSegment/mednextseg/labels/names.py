@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from mednextseg.json_values import listed
 from mednextseg.labels.tables import LABEL_TABLES
 
 LabelTable = Mapping[str, tuple[int, ...]]
@@ -141,7 +142,7 @@ def join_labels(reference: LabelTable, prediction: LabelTable, unions: Collectio
     """
     wanted = {canonical_name(name) for name in unions}
     if not wanted <= set(UNIONS):
-        raise ValueError(f"there is no union {', '.join(sorted(wanted - set(UNIONS)))}; known: {', '.join(UNIONS)}.")
+        raise ValueError(f"there is no union {listed(sorted(wanted - set(UNIONS)))}; known: {listed(UNIONS)}.")
     theirs, ours = _by_key(prediction, "prediction"), _by_key(reference, "reference")
     pairs = [
         LabelPair(name, key, tuple(reference[name]), tuple(prediction[theirs[key]]))
@@ -161,7 +162,7 @@ def join_labels(reference: LabelTable, prediction: LabelTable, unions: Collectio
             used_parts |= {union, *_parts(union)}
     if not pairs:
         raise ValueError(
-            f"reference ({', '.join(reference) or 'no labels'}) and prediction ({', '.join(prediction) or 'no labels'}) share no "
+            f"reference ({listed(reference) or 'no labels'}) and prediction ({listed(prediction) or 'no labels'}) share no "
             "label name; name the labels in a --labels file."
         )
     matched = {pair.key for pair in pairs} | used_parts
@@ -181,7 +182,7 @@ def label_table(name: str) -> LabelTable:
     for known, table in LABEL_TABLES.items():
         if known.lower() == name.lower():
             return table
-    raise ValueError(f"there is no label table {name!r}; known: {', '.join(LABEL_TABLES)}.")
+    raise ValueError(f"there is no label table {name!r}; known: {listed(LABEL_TABLES)}.")
 
 
 def names_in(text: str, known: Collection[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from mednextseg.json_values import json_list, json_object, number, one_of, shown, text, whole_number, yes_or_no
+from mednextseg.json_values import json_list, json_object, listed, number, one_of, shown, text, whole_number, yes_or_no
 
 if TYPE_CHECKING:
     from mednextseg.models.model_card import ModelCard
@@ -74,7 +74,7 @@ def _check_axes(card: "ModelCard", source: str) -> None:
 def _check_grid(card: "ModelCard", source: str) -> None:
     missing = [name for name in _TO_SEGMENT if getattr(card, name) is None]
     if missing and card.task == "segment":
-        raise ValueError(f"{source} lacks {', '.join(missing)}, which a model that segments needs.")
+        raise ValueError(f"{source} lacks {listed(missing)}, which a model that segments needs.")
     for name in _TO_SEGMENT:
         values = getattr(card, name)
         if values is not None and len(json_list(values, f"{source}: {name}")) != 3:
@@ -96,4 +96,4 @@ def _check_labels(card: "ModelCard", source: str) -> None:
         raise ValueError(f"{source}: two labels have the same name.")
     cleaned = {name for rule in card.component_rules for name in rule.labels} | set(card.postprocessing)
     if unknown := cleaned - {label.name for label in card.labels}:
-        raise ValueError(f"{source} cleans up {', '.join(sorted(unknown))}, which is none of its labels.")
+        raise ValueError(f"{source} cleans up {listed(sorted(unknown))}, which is none of its labels.")

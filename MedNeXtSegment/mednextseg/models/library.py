@@ -7,6 +7,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from mednextseg.json_values import listed
 from mednextseg.machine import home_folder
 from mednextseg.models.model_card import CARD_FILE, read_card
 
@@ -70,10 +71,10 @@ def find_model(model: str | Path) -> Path:
             return versions[model_id][max(versions[model_id], key=_version_key)]
         if version in versions[model_id]:
             return versions[model_id][version]
-        raise ValueError(f"there is no version {version} of {model_id}; installed: {', '.join(versions[model_id])}.")
+        raise ValueError(f"there is no version {version} of {model_id}; installed: {listed(versions[model_id])}.")
     if (Path(model) / CARD_FILE).is_file():
         return Path(model)
-    raise ValueError(f"there is no model {str(model)!r}; installed: {', '.join(versions) or 'none'} (or give a model folder).")
+    raise ValueError(f"there is no model {str(model)!r}; installed: {listed(versions) or 'none'} (or give a model folder).")
 
 
 def verify_model(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from mednextseg.files import write_text
-from mednextseg.json_values import json_list, json_object, number, read_json, text, whole_number, yes_or_no
+from mednextseg.json_values import json_list, json_object, listed, number, read_json, text, whole_number, yes_or_no
 from mednextseg.labels.label import Label
 from mednextseg.models.card_check import LARGEST_LABEL, check_card
 from mednextseg.models.normalization import Normalization
@@ -146,7 +146,7 @@ class ModelCard:
         for label in self.labels:
             if label.name == name:
                 return label
-        allowed = ", ".join(label.name for label in self.labels)
+        allowed = listed(label.name for label in self.labels)
         raise ValueError(f"the model {self.id} has no label {name!r}; it has: {allowed}.")
 
     @property
@@ -194,7 +194,7 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
     required = [f.name for f in fields(ModelCard) if f.name in _REQUIRED]
     missing = [name for name in required if name not in raw]
     if missing:
-        raise ValueError(f"{source} lacks the field{'s' if len(missing) > 1 else ''} {', '.join(missing)}.")
+        raise ValueError(f"{source} lacks the field{'s' if len(missing) > 1 else ''} {listed(missing)}.")
     known = {f.name for f in fields(ModelCard)} - {"extra"}
     values = {name: _frozen(value) for name, value in raw.items() if name in known}
     try:

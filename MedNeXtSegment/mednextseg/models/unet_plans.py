@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mednextseg.json_values import listed
 from mednextseg.models.unet_names import FIRST_CONVOLUTIONS, unet_class_name
 from mednextseg.networks.plain_conv_unet import PlainConvUNetConfig, UNetConfig
 from mednextseg.networks.residual_encoder_unet import ResidualEncoderUNetConfig
@@ -117,7 +118,7 @@ def _refuse_unknown_parts(network: str, arguments: Mapping[str, Any]) -> None:
         raise ValueError(f"the plans ask for {arguments.get('conv_op')}; only Conv2d and Conv3d are supported.")
     unknown = set(arguments.get("norm_op_kwargs") or {}) - {"eps", "affine", "momentum"}
     if unknown:
-        raise ValueError(f"the plans ask for a norm with {', '.join(sorted(unknown))}; only eps and affine are supported.")
+        raise ValueError(f"the plans ask for a norm with {listed(sorted(unknown))}; only eps and affine are supported.")
 
 
 def _fields(arguments: Mapping[str, Any], depths: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mednextseg.files import replacing
+from mednextseg.json_values import listed
 from mednextseg.models.families import build_network
 from mednextseg.models.library import sha256_of
 from mednextseg.models.monai_names import is_monai_mednext, official_names
@@ -88,7 +89,7 @@ def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapp
         tensors = without_aliases(tensors)
         network = build_network(unet_config_of(tensors, architecture))
     else:
-        sample = ", ".join(list(tensors)[:3]) or "none at all"
+        sample = listed(list(tensors)[:3]) or "none at all"
         raise ValueError(
             f"these tensors ({sample}, ...) are of no known family: MedNeXt (official or MONAI), STU-Net, or PlainConvUNet and "
             "ResidualEncoderUNet of nnU-Net v2."

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from mednextseg.json_values import json_list, json_object, number, one_of, read_json, text, whole_number, yes_or_no
+from mednextseg.json_values import json_list, json_object, listed, number, one_of, read_json, text, whole_number, yes_or_no
 from mednextseg.models.model_card import ComponentRule, ModelCard, Postprocessing
 from mednextseg.models.normalization import Normalization
 
@@ -61,7 +61,7 @@ class SegmentRecipe:
         known = {f.name for f in fields(cls)}
         unknown = set(raw) - known
         if unknown:
-            raise ValueError(f"a recipe has no field {', '.join(sorted(unknown))}; it has: {', '.join(sorted(known))}.")
+            raise ValueError(f"a recipe has no field {listed(sorted(unknown))}; it has: {listed(sorted(known))}.")
         values = dict(raw)
         try:
             for name, of_one in (("postprocessing", Postprocessing), ("normalization", Normalization)):
@@ -96,9 +96,7 @@ class SegmentRecipe:
         names = [channel.name for channel in card.channels]
         unknown = set(self.normalization) - set(names)
         if unknown:
-            raise ValueError(
-                f"the recipe normalizes the channel {', '.join(sorted(unknown))}; the model has: {', '.join(names)}."
-            )
+            raise ValueError(f"the recipe normalizes the channel {listed(sorted(unknown))}; the model has: {listed(names)}.")
         rules = card.component_rules if self.component_rules is None else self.component_rules
         for name in (*self.postprocessing, *(name for rule in rules for name in rule.labels)):
             card.label_named(name)

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -70,6 +71,20 @@ def test_a_recipe_of_any_content_is_read_or_refused_in_one_sentence(raw: object)
 def test_a_value_of_the_wrong_type_is_never_taken_for_another(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=r"must|unknown") as refusal:
         SegmentRecipe.from_dict({field: value})
+    assert is_one_sentence(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("read", "raw"),
+    [
+        (SegmentRecipe.from_dict, {"\n": None}),
+        (SegmentRecipe.from_dict, {"overlap\r\n": 0.5}),
+        (card_from_dict, {**CARD, "postprocessing": {"two\nlines": {}}}),
+    ],
+)
+def test_a_name_of_two_lines_is_quoted_in_one(read: Callable[[dict], object], raw: dict) -> None:
+    with pytest.raises(ValueError, match=r"'.*\\[nr].*'") as refusal:
+        read(raw)
     assert is_one_sentence(refusal.value)
 
 

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
+from mednextseg.json_values import listed
+
 _STAGED = ("view_size_px", "group_shares", "start_shares", "continue_share", "max_rounds", "batch_size")
 SOURCE_KINDS = ("images_2d", "instances_2d", "binary_masks_2d", "volumes", "unlabeled_volumes", "label_maps")
 # As older recipes, those of bundled models among them, write fields of a source and its kinds.
@@ -38,7 +40,7 @@ class ClickNetSource:
 
     def __post_init__(self) -> None:
         if self.kind not in SOURCE_KINDS:
-            raise ValueError(f'source "{self.name}" is of kind {self.kind!r}; allowed are {", ".join(SOURCE_KINDS)}.')
+            raise ValueError(f'source "{self.name}" is of kind {self.kind!r}; allowed are {listed(SOURCE_KINDS)}.')
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ class ClickNetRecipe:
     def __post_init__(self) -> None:
         unknown = sorted({name for stage in self.stages for name in stage} - {"from_step", *_STAGED})
         if unknown or not all("from_step" in stage for stage in self.stages):
-            reason = f"names {', '.join(unknown)}" if unknown else "has no from_step"
-            raise ValueError(f"a stage of the training recipe {reason}; it needs from_step and may set {', '.join(_STAGED)}.")
+            reason = f"names {listed(unknown)}" if unknown else "has no from_step"
+            raise ValueError(f"a stage of the training recipe {reason}; it needs from_step and may set {listed(_STAGED)}.")
 
     @classmethod
     def from_json(cls, path: str | Path) -> "ClickNetRecipe":
@@ -110,7 +112,7 @@ class ClickNetRecipe:
         raw = json.loads(Path(path).read_text(encoding="utf-8"))
         missing = [name for name in ("id", "title", "training") if name not in raw]
         if missing:
-            raise ValueError(f"{path}: the training recipe lacks {', '.join(missing)}; add them.")
+            raise ValueError(f"{path}: the training recipe lacks {listed(missing)}; add them.")
         known = {f.name for f in fields(cls)} - {"extra"}
         values = {name: _frozen(value) for name, value in raw.items() if name in known}
         for part in ("training", "held_out", "evaluation_only"):

@@ -9,6 +9,7 @@ import numpy as np
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.cases.folders import channel_name
 from mednextseg.geometry import axis_map
+from mednextseg.json_values import listed
 from mednextseg.segment.prepare.intensity import normalize
 from mednextseg.volume_io import read_volume
 
@@ -84,7 +85,7 @@ def open_dataset(folder: str | Path) -> LabeledDataset:
     def absent(name: str) -> frozenset[int]:
         drawn = presence.get(name, labels)
         if unknown := sorted(set(drawn) - labels.keys()):
-            raise ValueError(f"label_presence of {name} names {', '.join(unknown)}; the labels are {', '.join(labels)}.")
+            raise ValueError(f"label_presence of {name} names {listed(unknown)}; the labels are {listed(labels)}.")
         return frozenset(value for label, value in labels.items() if value > 0 and label not in drawn)
 
     return LabeledDataset(

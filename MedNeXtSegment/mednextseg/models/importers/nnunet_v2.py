@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mednextseg.json_values import json_list, json_object, number, read_json_object, whole_number
+from mednextseg.json_values import json_list, json_object, listed, number, read_json_object, whole_number
 from mednextseg.models.importers.naming import channel_fields, label_fields, slug
 from mednextseg.models.importers.nnunet_dataset import channel_names, label_values
 from mednextseg.models.importers.nnunet_rules import rules_of_v2
@@ -69,7 +69,7 @@ def read_nnunet_v2(path: Path) -> Draft:
     return Draft(
         fields={
             "id": slug(title, trainer, *variant),
-            "title": f"{title} ({', '.join((trainer, *variant))})",
+            "title": f"{title} ({listed((trainer, *variant))})",
             "task": "segment",
             "channels": _channels(plans, configuration, dataset),
             "labels": [label_fields(value, label) for value, label in labels],
@@ -97,7 +97,7 @@ def read_nnunet_v2(path: Path) -> Draft:
 
 def _notes(checkpoints: Sequence[Path]) -> tuple[str, ...]:
     names = sorted({checkpoint.name for checkpoint in checkpoints})
-    return (f"The folds are of different moments of training: {', '.join(names)}.",) if len(names) > 1 else ()
+    return (f"The folds are of different moments of training: {listed(names)}.",) if len(names) > 1 else ()
 
 
 def _tensors(checkpoint: Path) -> Mapping[str, Tensor]:
@@ -121,7 +121,7 @@ def _configuration(plans: Mapping[str, Any], name: str, heirs: tuple[str, ...] =
     if name in heirs:
         raise ValueError(f"the configuration {name} of the plans inherits from itself; correct the plans.")
     if name not in configurations:
-        raise ValueError(f"the plans have no configuration {name!r}; they have: {', '.join(configurations)}.")
+        raise ValueError(f"the plans have no configuration {name!r}; they have: {listed(configurations)}.")
     own = json_object(configurations[name], f"the configuration {name} of the plans")
     inherited = _configuration(plans, own["inherits_from"], (*heirs, name)) if "inherits_from" in own else {}
     return {**inherited, **own}
@@ -133,7 +133,7 @@ def _refuse_what_differs(configuration: Mapping[str, Any], name: str) -> None:
     ]
     if missing:
         raise ValueError(
-            f"the configuration {name} of the plans lacks {', '.join(missing)} (a list); copy the plans of the training."
+            f"the configuration {name} of the plans lacks {listed(missing)} (a list); copy the plans of the training."
         )
     if configuration.get("previous_stage"):
         raise ValueError(f"{name} is the second stage of a cascade, which needs the first stage's labels; not supported.")
@@ -144,7 +144,7 @@ def _refuse_what_differs(configuration: Mapping[str, Any], name: str) -> None:
         )
     for scheme in configuration["normalization_schemes"]:
         if scheme not in _SCHEMES:
-            raise ValueError(f"the plans ask for the normalization {scheme!r}; known ones: {', '.join(_SCHEMES)}.")
+            raise ValueError(f"the plans ask for the normalization {scheme!r}; known ones: {listed(_SCHEMES)}.")
     for entry, (function, arguments) in _RESAMPLING.items():
         used = configuration.get(entry, function)
         if used != function:
@@ -182,7 +182,7 @@ def _axes(plans: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict:
     """How the volume is turned: the stored axes in the plans' order, or anatomical ones where the reader turns to them."""
     reader = dataset.get("overwrite_image_reader_writer") or plans.get("image_reader_writer", "SimpleITKIO")
     if reader not in _READERS:
-        raise ValueError(f"the model reads images with {reader}, which is not known; known ones: {', '.join(_READERS)}.")
+        raise ValueError(f"the model reads images with {reader}, which is not known; known ones: {listed(_READERS)}.")
     what = "transpose_forward of the plans"
     order = [whole_number(axis, what, 0, 2) for axis in json_list(plans.get("transpose_forward"), what)]
     letters_ijk = _READERS[reader]

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mednextseg.json_values import listed
+
 # From a results root down to a fold there are three levels in nnU-Net v2 and four in v1.
 _DEPTH = 4
 _FOLD = re.compile(r"^(fold_\d+|fold_all|all)$")
@@ -27,8 +29,8 @@ def fold_checkpoints(path: Path, names: Sequence[str], suffix: str) -> list[Path
         return [own]
     found = {folder: folds for folder in _folders(path, _DEPTH) if (folds := _folds(folder, names))}
     if len(found) > 1:
-        listed = ", ".join(str(folder.relative_to(path)) for folder in list(found)[:5])
-        raise ValueError(f"{path} holds {len(found)} trained models ({listed}); give the folder of one of them.")
+        some = listed(folder.relative_to(path) for folder in list(found)[:5])
+        raise ValueError(f"{path} holds {len(found)} trained models ({some}); give the folder of one of them.")
     return next(iter(found.values()), [])
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mednextseg.json_values import listed
 from mednextseg.models.library import sha256_of
 from mednextseg.models.pickles.restricted_unpickler import load_checkpoint
 from mednextseg.models.weights import load_strictly, read_safetensors
@@ -56,7 +57,7 @@ class SamPrompter:
 
     def __init__(self, network: SamMed2D, family: str, model_hash: str, device: str = "cpu") -> None:
         if family not in FAMILIES:
-            raise ValueError(f"the family of a checkpoint is one of {', '.join(FAMILIES)}; got {family!r}.")
+            raise ValueError(f"the family of a checkpoint is one of {listed(FAMILIES)}; got {family!r}.")
         self.network, self.family, self.device = network.to(device).eval(), family, torch.device(device)
         kinds = ("box",) if family == "medsam" else ("point", "box", "mask")
         self.info = PrompterInfo(family, model_hash, True, kinds, network.image_size, device)
@@ -193,7 +194,7 @@ def layout_of(tensors: dict[str, Tensor]) -> tuple[int, bool]:
     """
     position = tensors.get("image_encoder.pos_embed")
     if position is None or position.ndim != 4 or "mask_decoder.mask_tokens.weight" not in tensors:
-        sample = ", ".join(list(tensors)[:3])
+        sample = listed(list(tensors)[:3])
         raise ValueError(f"these weights ({sample}, ...) are no SAM-Med2D, SAM or MedSAM checkpoint; choose another file.")
     if position.shape[-1] != _VIT_B_WIDTH:
         raise ValueError(

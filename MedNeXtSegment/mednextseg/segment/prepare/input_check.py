@@ -3,6 +3,7 @@
 import numpy as np
 
 from mednextseg.geometry import Geometry
+from mednextseg.json_values import listed
 from mednextseg.models.model_card import ModelCard
 
 # Beyond this ratio to the card's spacing the image holds too little detail for the model, or far more than it has seen.
@@ -20,7 +21,7 @@ def checked_channels(volume: np.ndarray, geometry: Geometry, card: ModelCard) ->
             in float32.
     """
     volume_ckji = volume[None] if volume.ndim == 3 else volume
-    names = ", ".join(channel.name for channel in card.channels)
+    names = listed(channel.name for channel in card.channels)
     if volume_ckji.ndim != 4:
         raise ValueError(
             f"a volume has three axes (and one for channels), got an array of shape {volume.shape}; pick one 3D volume."

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mednextseg.json_values import listed
 from mednextseg.models.model_card import CARD_FILE
 from mednextseg.recently_used import RecentlyUsed
 from mednextseg.worker.arrays import ArrayFolder
@@ -73,8 +74,8 @@ def required(parameters: dict, names: Sequence[str], optional: Sequence[str] = (
     missing = [name for name in names if parameters.get(name) is None]
     unknown = sorted(set(parameters) - {*names, *optional})
     if missing or unknown:
-        known = ", ".join((*names, *(f"[{name}]" for name in optional)))
-        problem = f"lacks {', '.join(missing)}" if missing else f"has no parameter {', '.join(unknown)}"
+        known = listed((*names, *(f"[{name}]" for name in optional)))
+        problem = f"lacks {listed(missing)}" if missing else f"has no parameter {listed(unknown)}"
         raise ValueError(f"the request {problem}; its parameters are: {known}.")
     for name in (*names, *optional):
         check_form(name, parameters.get(name))
