@@ -209,7 +209,7 @@ def _othersAt(segmentation, changes: list[SegmentChange], grid: VoxelGrid, voxel
     places = {change.segmentId: np.searchsorted(voxels, change.changed) for change in changes}
     for layer in layersOf(segmentation):
         labels = layer.at(grid, voxels)
-        isHeld = labels != 0
+        isHeld = np.isin(labels, list(layer.segmentIds))
         for label, segmentId in layer.segmentIds.items():
             if segmentId in places:
                 mine = places[segmentId]
@@ -232,9 +232,13 @@ def _setVoxels(segmentationNode, change: SegmentChange, voxels: np.ndarray, isAd
     labelmap = segment.GetRepresentation(BINARY_LABELMAP)
     shift = change.grid.shift if labelmap is None or labelmap.IsEmpty() else gridOf(labelmap).shift
     logic = slicer.vtkSlicerSegmentationsModuleLogic
-    mode = logic.MODE_MERGE_MAX if isAdded else logic.MODE_MERGE_MIN
+    # MODE_MERGE_MAX would write the label 1, which may be another segment's, whatever the label of this one is.
+    mode = logic.MODE_MERGE_MASK if isAdded else logic.MODE_MERGE_MIN
     image = change.grid.image(voxels, not isAdded, shift)
-    if not logic.SetBinaryLabelmapToSegment(image, segmentationNode, change.segmentId, mode, image.GetExtent()):
+    # Where voxels are removed, others in the same labelmap are safe; Slicer needs to be told, or it gives each its own labelmap.
+    safe = () if isAdded else segmentationNode.GetSegmentation().GetSegmentIDs()
+    extent = image.GetExtent()
+    if not logic.SetBinaryLabelmapToSegment(image, segmentationNode, change.segmentId, mode, extent, False, safe):
         raise RuntimeError(f"The segment {change.segmentId!r} could not be written.")
 
 

@@ -97,10 +97,10 @@ def writeLabelsToSegmentation(labelmap_kji: np.ndarray, geometry: Geometry, segm
             numbers = np.zeros(max(present) + 1, dtype=np.int16)
             numbers[written] = np.arange(1, len(written) + 1)
             box = extentOf(numbers[labelmap_kji] > 0)
-            boxToIJK = np.eye(4)
-            boxToIJK[:3, 3] = [side.start for side in box[::-1]]
-            ids = [segmentIds[value] for value in written]
-            _importLabels(numbers[labelmap_kji[box]], ijkToSegmentation @ boxToIJK, segmentationNode, ids)
+            image = orientedImage(numbers[labelmap_kji[box]], ijkToSegmentation)
+            # Voxels keep the numbers of the whole grid: Slicer cannot resample an empty segment, where numbers differ it has to.
+            image.SetExtent([bound for side in box[::-1] for bound in (side.start, side.stop - 1)])
+            _importLabels(image, segmentationNode, [segmentIds[value] for value in written])
     return [segmentIds[label.value] for label in labels]
 
 
@@ -122,12 +122,11 @@ def extentOf(mask_kji: np.ndarray) -> tuple[slice, slice, slice]:
     return k, j, i
 
 
-def _importLabels(labelmap_kji: np.ndarray, ijkToSegmentation: np.ndarray, segmentationNode, segmentIds: list[str]) -> None:
-    """Replace the n-th segment's voxels by the label n of the labelmap: several times as fast as segment by segment."""
+def _importLabels(image, segmentationNode, segmentIds: list[str]) -> None:
+    """Replace the n-th segment's voxels by the label n of an image: several times as fast as segment by segment."""
     ids = vtk.vtkStringArray()
     for segmentId in segmentIds:
         ids.InsertNextValue(segmentId)
-    image = orientedImage(labelmap_kji, ijkToSegmentation)
     if not slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(image, segmentationNode, ids):
         raise RuntimeError(f"The segments could not be written into {segmentationNode.GetName()!r}.")
 

@@ -137,7 +137,6 @@ def test_a_second_run_replaces_its_own_segments_and_undo_is_one_step(host, widge
     assert node.GetSegmentation().GetSegment(own) is not None
 
 
-@pytest.mark.xfail(strict=True, reason="Redo leaves out voxels that went from one segment of the run to another; Undo is exact")
 def test_a_run_that_was_undone_can_be_done_again(host, widget, panel) -> None:
     volume = addVolume()
     chooseAndApply(panel, volume)

@@ -58,6 +58,34 @@ boxes = st.tuples(
 ).map(box)
 few = settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 edits = st.tuples(st.sampled_from(NAMES), boxes, st.booleans())
+WAYS = ("over others", "beside others", "remove", "replace")
+labelmaps = st.tuples(st.integers(0, 2**20), st.sampled_from([0.1, 0.5, 1.0])).map(lambda given: labels_of(*given))
+actions = st.one_of(
+    st.tuples(st.sampled_from(WAYS), st.sampled_from(NAMES), boxes),
+    labelmaps,
+    st.just("undo"),
+    st.just("undo"),
+    st.just("redo"),
+)
+
+
+def labels_of(seed: int, density: float) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return (generator.integers(0, 4, SHAPE_KJI) * (generator.random(SHAPE_KJI) < density)).astype(np.uint8)
+
+
+def edit_as_slicer_does(segments: Segments, way: str, name: str, mask: np.ndarray) -> None:
+    """In the labelmap that the segment shares with others, as the Segment Editor would; "replace" as scripts do."""
+    if segments.segmentation.GetSegment(name) is None:
+        segments.segmentation.AddEmptySegment(name, name)
+    if way == "replace":
+        return segments.put(name, mask)
+    logic, isRemoved = slicer.vtkSlicerSegmentationsModuleLogic, way == "remove"
+    image = GRID.image(np.flatnonzero(mask), isRemoved, (0, 0, 0))
+    mode = logic.MODE_MERGE_MIN if isRemoved else logic.MODE_MERGE_MASK
+    others = [other for other in segments.segmentation.GetSegmentIDs() if way == "over others" and other != name]
+    logic.SetBinaryLabelmapToSegment(image, segments.node, name, mode, image.GetExtent(), False, others)
+    return None
 
 
 def perform(history: EditHistory, segments: Segments, edit, isSparse: bool):
@@ -102,6 +130,37 @@ def test_undo_and_redo_of_any_steps_are_exact(steps, isSparse, start) -> None:
     while history.canRedo(segments.node):
         history.redo(segments.node)
     assert_equal(segments.masks(), states[-1])
+
+
+@few
+@given(todo=st.lists(actions, min_size=3, max_size=12))
+def test_undo_and_redo_are_exact_in_shared_and_overlapping_labelmaps(todo) -> None:
+    segments, history = Segments("c"), EditHistory()
+    states, now = [segments.masks()], 0
+    for action in todo:
+        if isinstance(action, str):
+            place = now - 1 if action == "undo" else now + 1
+            if 0 <= place < len(states):
+                assert getattr(history, action)(segments.node) == ""
+                assert_equal(segments.masks(), states[place])
+                now = place
+            continue
+        if isinstance(action, np.ndarray):
+            history.perform(segments.node, lambda labels=action: segments.import_labels(labels))
+        else:
+            history.perform(segments.node, lambda edit=action: edit_as_slicer_does(segments, *edit))
+        now += 1
+        states[now:] = [segments.masks()]
+
+
+def test_undo_and_redo_leave_segments_in_the_labelmap_they_share(host) -> None:
+    segments, history = Segments(), EditHistory()
+    segments.import_labels(labels_of(0, 1.0))
+    count = segments.segmentation.GetNumberOfLayers("Binary labelmap")
+    history.perform(segments.node, lambda: segments.import_labels(labels_of(1, 1.0)))
+    history.undo(segments.node)
+    history.redo(segments.node)
+    assert segments.segmentation.GetNumberOfLayers("Binary labelmap") == count == 1
 
 
 @few
