@@ -4,8 +4,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import numpy as np
+import torch
 
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
@@ -20,7 +22,14 @@ from mednextseg.segment.prepare.region_check import check_region
 from mednextseg.segment.progress import Progress, ProgressReporter
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
-from mednextseg.segment.windows.memory_plan import MemoryPlan, available_bytes, fallbacks, is_out_of_memory, plan_memory
+from mednextseg.segment.windows.memory_plan import (
+    MemoryPlan,
+    available_bytes,
+    fallbacks,
+    is_out_of_memory,
+    plan_memory,
+    with_runners_that_fit,
+)
 from mednextseg.segment.windows.mirrored_views import MirroredView, views_for, within_card
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
@@ -130,6 +139,7 @@ def sliding_window_for(card: ModelCard, recipe: SegmentRecipe, device: str) -> S
         activation=card.activation,
         padding=card.padding,
         batch_size=recipe.batch_size,
+        runners=torch.get_num_threads() if device == "cpu" else 1,
         device=device,
         sum_on=device,
     )
@@ -153,16 +163,18 @@ class _Run:
 
 def _predict(run: _Run, sliding: SlidingWindow) -> tuple[np.ndarray, float]:
     """As `_reduced`, stepping down the ladder of fallbacks as far as memory asks for it."""
-    model, prepared, report = run.model, run.prepared, run.report
+    prepared, report = run.prepared, run.report
+    planned = partial(
+        plan_memory,
+        run.model.network_config,
+        run.model.num_outputs,
+        prepared.network_geometry.shape_kji,
+        prepared.source.shape_kji,
+    )
+    sliding = with_runners_that_fit(sliding, planned)
     ladder = fallbacks(sliding)
     while True:
-        report.memory = plan_memory(
-            model.network_config,
-            model.num_outputs,
-            prepared.network_geometry.shape_kji,
-            prepared.source.shape_kji,
-            sliding,
-        )
+        report.memory = planned(sliding)
         # Planned on disk rather than tried: running into the limit can take other programs down with us.
         too_much = sliding.device == "cpu" and report.memory.needed > available_bytes() and sliding.sum_on != "disk"
         if not too_much:

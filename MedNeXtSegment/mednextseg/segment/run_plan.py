@@ -1,6 +1,7 @@
 """What a run would cost, before it is started: windows and memory from the geometry alone."""
 
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
 from mednextseg.geometry import Geometry
@@ -10,7 +11,7 @@ from mednextseg.segment.auto_segmenter import sliding_window_for
 from mednextseg.segment.prepare.preprocess import network_grid
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
-from mednextseg.segment.windows.memory_plan import available_bytes, plan_memory
+from mednextseg.segment.windows.memory_plan import available_bytes, plan_memory, with_runners_that_fit
 from mednextseg.segment.windows.policy import window_starts
 
 
@@ -45,6 +46,7 @@ def plan_run(
     padded = [max(n, p) for n, p in zip(grid.shape_kji, sliding.patch_kji, strict=True)]
     windows = prod(len(window_starts(n, p, sliding.overlap)) for n, p in zip(padded, sliding.patch_kji, strict=True))
     networks = len(card.weights_sha256) if recipe.ensemble else 1
-    memory = plan_memory(model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji, sliding)
+    planned = partial(plan_memory, model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji)
+    memory = planned(with_runners_that_fit(sliding, planned))
     passes = windows * networks * len(sliding.views)
     return RunPlan(passes, memory.total, available_bytes(), sliding.device)

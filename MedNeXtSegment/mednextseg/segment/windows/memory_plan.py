@@ -1,7 +1,7 @@
 """What a run will need in memory, decided before it starts, and the ladder it steps down when that was not enough."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
@@ -10,6 +10,7 @@ import torch
 
 from mednextseg.models.families import NetworkConfig, build_network
 from mednextseg.networks.mednext import LEVELS, MedNeXtConfig
+from mednextseg.segment.windows.policy import window_starts
 from mednextseg.segment.windows.running_sum import PORTION_BYTES
 from mednextseg.segment.windows.sliding_window import SlidingWindow
 
@@ -65,13 +66,21 @@ def plan_memory(
     depth = 0 if sliding.sum_on == "disk" else sliding.patch_kji[0]
     # A window's class values; twice more where views are added up or turned into probabilities.
     copies = 3 if len(sliding.views) > 1 or sliding.average == "probabilities" else 1
-    outputs = _FLOAT_BYTES * num_outputs * prod(sliding.patch_kji) * sliding.batch_size * copies
+    at_once = calls_at_once(padded, sliding)
+    waiting = 1 if at_once > 1 else 0  # a finished window that is being added up while all runners are at work
+    outputs = _FLOAT_BYTES * num_outputs * prod(sliding.patch_kji) * sliding.batch_size * (copies * at_once + waiting)
     return MemoryPlan(
         image=config.in_channels * (_SOURCE_VOXEL_BYTES * source_voxels + _FLOAT_BYTES * network_voxels),
         sums=depth * plane_bytes + _FLOAT_BYTES * sliding.patch_kji[0] * plane + _PORTIONS_AT_ONCE * portion,
-        network=activation_bytes(config, sliding) + outputs + int(_WEIGHT_COPIES * weight_bytes(config)),
+        network=activation_bytes(config, sliding) * at_once + outputs + int(_WEIGHT_COPIES * weight_bytes(config)),
         labels=2 * source_voxels,
     )
+
+
+def calls_at_once(padded_kji: Sequence[int], sliding: SlidingWindow) -> int:
+    """Calls of the network that run at the same time: no more than there are windows and views."""
+    starts = (len(window_starts(n, p, sliding.overlap)) for n, p in zip(padded_kji, sliding.patch_kji, strict=True))
+    return min(sliding.runners, -(-prod(starts) // sliding.batch_size) * len(sliding.views))
 
 
 @lru_cache(maxsize=16)
@@ -118,10 +127,17 @@ def available_bytes() -> int:
     return available
 
 
+def with_runners_that_fit(sliding: SlidingWindow, planned: Callable[[SlidingWindow], MemoryPlan]) -> SlidingWindow:
+    """The sliding window with so many windows at once as the available memory has room for, at least one."""
+    while sliding.runners > 1 and planned(sliding).needed > available_bytes():
+        sliding = replace(sliding, runners=sliding.runners // 2)
+    return sliding
+
+
 def fallbacks(sliding: SlidingWindow) -> Iterator[tuple[SlidingWindow, str]]:
     """The ladder: ever leaner sliding windows, each with the sentence that tells the user what was done."""
-    if sliding.batch_size > 1:
-        sliding = replace(sliding, batch_size=1)
+    if sliding.batch_size > 1 or sliding.runners > 1:
+        sliding = replace(sliding, batch_size=1, runners=1)
         yield sliding, "Memory was short: one window at a time."
     if sliding.sum_on not in ("cpu", "disk"):
         sliding = replace(sliding, sum_on="cpu")

@@ -8,7 +8,8 @@ the windows and weights themselves).
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from functools import partial
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from mednextseg.segment.windows.mirrored_views import MirroredView
 from mednextseg.segment.windows.policy import FullPolicy, Window, WindowPolicy
+from mednextseg.segment.windows.runners import WindowRunners
 from mednextseg.segment.windows.running_sum import RunningSum
 
 Network = Callable[[Tensor], Tensor]
@@ -32,7 +34,8 @@ class SlidingWindow:
         average: "logits" (nnU-Net v2) or "probabilities" (softmax before averaging, nnU-Net v1).
         activation: of those probabilities, "softmax" or "sigmoid".
         padding: "edge" or "zero", for images smaller than the patch.
-        batch_size: windows at once.
+        batch_size: windows that the network gets in one call.
+        runners: calls at once, each on one thread; 1 gives every call all threads.
         device: of the network.
         sum_on: device of the running sums, or "disk" for a memory-mapped file where memory is short.
     """
@@ -44,6 +47,7 @@ class SlidingWindow:
     activation: str = "softmax"
     padding: str = "edge"
     batch_size: int = 1
+    runners: int = 1
     device: str = "cpu"
     sum_on: str = "cpu"
     policy: WindowPolicy = field(default_factory=FullPolicy)
@@ -81,20 +85,31 @@ def predict_slabs(
     """
     padded_ckji, offset_kji = padded_to_patch(image_ckji, sliding.patch_kji, sliding.padding)
     windows = sliding.policy.plan(padded_ckji, sliding.patch_kji, sliding.overlap)
+    rows = [list(row) for _, row in groupby(windows, key=lambda window: window.start_kji[0])]
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
-    done, total = 0, max(1, len(windows) * len(networks))
-    with RunningSum(num_outputs, padded_ckji.shape[1:], sliding.patch_kji, sliding.sum_on) as sums:
-        for k_start, row in groupby(windows, key=lambda window: window.start_kji[0]):
-            yield from _within(sums.finish_before(k_start), offset_kji[0], image_ckji.shape[1], inside)
-            row_windows = list(row)
+    done, total = 0, max(1, len(windows) * len(networks) * len(sliding.views))
+    runners = WindowRunners(sliding.runners, lambda: report(done / total))
+    with RunningSum(num_outputs, padded_ckji.shape[1:], sliding.patch_kji, sliding.sum_on) as sums, runners:
+        # Members take turns row by row, so that one patch depth of sums does; a single network goes through all rows at once.
+        for together in [rows] if len(networks) == 1 else [[row] for row in rows]:
             for load_network in networks:
                 start = time.perf_counter()
                 network = load_network()
                 count.network_seconds += time.perf_counter() - start
-                for batch in _batches(row_windows, sliding.batch_size):
-                    report(done / total)
-                    _add_windows(padded_ckji, batch, network, sliding, sums, count)
-                    done += len(batch)
+                batches = _wanted(padded_ckji, together, sliding, count)
+                jobs = [
+                    partial(_values_of, padded_ckji, batch, view, network, sliding)
+                    for batch in batches
+                    for view in sliding.views
+                ]
+                values = _averages(runners.in_order(jobs), len(sliding.views))
+                for batch, averages in zip(batches, values, strict=True):
+                    yield from _within(sums.finish_before(batch[0].start_kji[0]), offset_kji[0], image_ckji.shape[1], inside)
+                    for window, average in zip(batch, averages, strict=True):
+                        sums.add(window.start_kji, average)
+                    done += len(batch) * len(sliding.views)
+                    count.forward_passes += len(sliding.views)
+        count.network_seconds += runners.seconds_waited
         report(1.0)
         yield from _within(sums.finish_before(padded_ckji.shape[1]), offset_kji[0], image_ckji.shape[1], inside)
 
@@ -119,29 +134,30 @@ def _within(
             yield first - k_offset, values[:, first - k : last - k, inside[0], inside[1]]
 
 
-def _batches(windows: list[Window], size: int) -> Iterator[list[Window]]:
-    for first in range(0, len(windows), size):
-        yield windows[first : first + size]
+def _wanted(
+    padded_ckji: np.ndarray, rows: Sequence[Sequence[Window]], sliding: SlidingWindow, count: WindowCount
+) -> list[list[Window]]:
+    """The windows that the policy does not skip, in batches; a batch lies within a row, because whole rows leave the sums."""
+    batches = []
+    for row in rows:
+        decisions = [sliding.policy.decide(padded_ckji, window, sliding.patch_kji) for window in row]
+        wanted = [window for window, decision in zip(row, decisions, strict=True) if decision == "full"]
+        count.full += len(wanted)
+        count.skip += len(row) - len(wanted)
+        batches += [wanted[first : first + sliding.batch_size] for first in range(0, len(wanted), sliding.batch_size)]
+    return batches
 
 
-def _add_windows(
-    padded_ckji: np.ndarray,
-    batch: list[Window],
-    network: Network,
-    sliding: SlidingWindow,
-    sums: RunningSum,
-    count: WindowCount,
-) -> None:
-    decisions = [sliding.policy.decide(padded_ckji, window, sliding.patch_kji) for window in batch]
-    wanted = [window for window, decision in zip(batch, decisions, strict=True) if decision == "full"]
-    count.full += len(wanted)
-    count.skip += len(batch) - len(wanted)
-    if not wanted:
-        return
-    patches = torch.stack([torch.from_numpy(_patch(padded_ckji, window, sliding.patch_kji)) for window in wanted])
-    values = _average_over_views(patches.to(sliding.device), network, sliding, count)
-    for window, value in zip(wanted, values, strict=True):
-        sums.add(window.start_kji, value)
+def _values_of(
+    padded_ckji: np.ndarray, batch: Sequence[Window], view: MirroredView, network: Network, sliding: SlidingWindow
+) -> Tensor:
+    """(N, outputs, K, J, I): logits or probabilities of one view of the windows of a batch, turned back."""
+    patches = torch.stack([torch.from_numpy(_patch(padded_ckji, window, sliding.patch_kji)) for window in batch])
+    with torch.inference_mode():
+        values = network(view.apply(patches.to(sliding.device)))
+        if sliding.average == "probabilities":
+            values = values.softmax(dim=1) if sliding.activation == "softmax" else values.sigmoid()
+        return view.undo(values)
 
 
 def _patch(padded_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) -> np.ndarray:
@@ -149,17 +165,10 @@ def _patch(padded_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) ->
     return np.ascontiguousarray(padded_ckji[(slice(None), *part)])
 
 
-def _average_over_views(patches: Tensor, network: Network, sliding: SlidingWindow, count: WindowCount) -> Tensor:
-    """(N, outputs, K, J, I): the mean over the mirrored views, as logits or probabilities."""
-    total = None
-    with torch.inference_mode():
-        for view in sliding.views:
-            start = time.perf_counter()
-            values = network(view.apply(patches))
-            count.network_seconds += time.perf_counter() - start
-            count.forward_passes += 1
-            if sliding.average == "probabilities":
-                values = values.softmax(dim=1) if sliding.activation == "softmax" else values.sigmoid()
-            values = view.undo(values)
-            total = values if total is None else total + values
-    return total / len(sliding.views) if len(sliding.views) > 1 else total
+def _averages(values_of_views: Iterator[Tensor], views: int) -> Iterator[Tensor]:
+    """The mean of each `views` successive values."""
+    for values in values_of_views:
+        total = values
+        for other in islice(values_of_views, views - 1):
+            total = total + other
+        yield total / views if views > 1 else total
