@@ -30,8 +30,10 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	PYTHONPATH=MedNeXtSegment $(BIN)/lint-imports
 
+# A process for each core: most tests are one thread's work. TEST_PROCESSES=0 runs all in one process.
+TEST_PROCESSES ?= auto
 test: setup lint
-	$(BIN)/python -m pytest Testing
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest Testing --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
 
 # Broken and random inputs; goes on where the last run stopped: make fuzz FUZZ="--hours 8", FUZZ="--fresh --inputs 10000", FUZZ="--kind dicom".
 fuzz: setup

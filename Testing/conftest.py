@@ -3,6 +3,8 @@
 import itertools
 import os
 import random
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,19 @@ def _folder(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the {name} folder beside the checkout is absent (or set MEDNEXTSEG_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_folder_of_this_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests that count what is left in the temporary folder must not see what the processes beside them do there."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = tempfile.tempdir = str(tmp_path_factory.mktemp("temporary"))
+    yield
+    tempfile.tempdir = None
+    if before is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
