@@ -22,6 +22,17 @@ _THICK = [[1, 1, 1], [1, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2], [1, 2, 2]], [[1
 _SEVEN = [[1, 1, 1]] + [[2, 2, 2]] * 5 + [[1, 2, 2]], [[3, 3, 3]] * 7
 _SLICES = [[1, 1]] + [[2, 2]] * 6, [[3, 3]] * 7
 _BLOCKS = [1, 3, 4, 6, 6, 6, 6]
+_FUNCTION = "resample_data_or_seg_to_shape"
+_OPTIONS = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
+# As nnU-Net's planner writes them into every configuration.
+_RESAMPLING = {
+    "resampling_fn_data": _FUNCTION,
+    "resampling_fn_seg": _FUNCTION,
+    "resampling_fn_probabilities": _FUNCTION,
+    "resampling_fn_data_kwargs": _OPTIONS,
+    "resampling_fn_seg_kwargs": {**_OPTIONS, "is_seg": True, "order": 1},
+    "resampling_fn_probabilities_kwargs": {**_OPTIONS, "order": 1},
+}
 
 
 def architecture(network: str, stages: tuple[list, list], widths: list[int] | None = None, **changes: Any) -> dict[str, Any]:
@@ -123,9 +134,11 @@ def legacy_configuration(entry: Mapping[str, Any], axes: int = 3) -> dict[str, A
     }
 
 
-def tiny_architecture(network: str, **changes: Any) -> dict[str, Any]:
-    """Three stages with few channels; the first pooling leaves K alone."""
+def tiny_architecture(network: str, axes: int = 3, **changes: Any) -> dict[str, Any]:
+    """Three stages with few channels; in volumes the first pooling leaves K alone."""
     stages = [[1, 1, 1], [1, 2, 2], [2, 2, 2]], [[1, 3, 3], [3, 3, 3], [3, 3, 3]]
+    if axes == 2:
+        stages = [[1, 1], [2, 2], [2, 2]], [[3, 3]] * 3
     return architecture(network, stages, widths=[4, 8, 8], **changes)
 
 
@@ -135,6 +148,7 @@ def results_folder(
     configuration: str = "3d_fullres",
     legacy: bool = False,
     folds: int = 1,
+    transpose: tuple[int, int, int] = (0, 1, 2),
     **changes: Any,
 ) -> Path:
     """Trainer's folder of one CT channel and the labels liver and spleen; `changes` replaces entries of the configuration."""
@@ -142,9 +156,13 @@ def results_folder(
     own: dict[str, Any] = {
         "spacing": [2.0, 1.0, 1.0],
         "patch_size": [8, 16, 16],
+        "data_identifier": f"nnUNetPlans_{configuration}",
+        "batch_size": 2,
+        "batch_dice": False,
         "preprocessor_name": "DefaultPreprocessor",
         "normalization_schemes": ["CTNormalization"],
         "use_mask_for_norm": [False],
+        **_RESAMPLING,
         **(legacy_configuration(entry) if legacy else {"architecture": entry}),
         **changes,
     }
@@ -152,19 +170,20 @@ def results_folder(
     plans = {
         "dataset_name": "Dataset011_Organs",
         "plans_name": "nnUNetPlans",
-        "transpose_forward": [0, 1, 2],
+        "transpose_forward": list(transpose),
+        "transpose_backward": [transpose.index(axis) for axis in range(3)],
         "image_reader_writer": "SimpleITKIO",
         "foreground_intensity_properties_per_channel": measured,
         "configurations": {configuration: own},
     }
-    dataset = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1, "spleen": 2}}
+    dataset = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1, "spleen": 2}, "file_ending": ".nii.gz"}
     trainer.mkdir(parents=True)
     (trainer / "plans.json").write_text(json.dumps(plans))
     (trainer / "dataset.json").write_text(json.dumps(dataset))
     for fold in range(folds):
         (trainer / f"fold_{fold}").mkdir()
         content = {"network_weights": as_checkpoint(trained(entry, fold)), "trainer_name": "nnUNetTrainer"}
-        content["inference_allowed_mirroring_axes"] = (0, 1, 2)
+        content["inference_allowed_mirroring_axes"] = tuple(range(len(own["patch_size"])))
         torch.save(content, trainer / f"fold_{fold}" / "checkpoint_final.pth")
     return trainer
 

@@ -22,7 +22,7 @@ _CHOICES = {
 _TEXTS = (
     "version", "title", "family", "weights_license", "description", "roi_hint", "citation", "minimum_engine_version",
 )  # fmt: skip
-_TRUTHS = ("crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region", "reorient_only")
+_TRUTHS = ("crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region", "reorient_only", "slice_by_slice")
 _TO_SEGMENT = ("spacing_kji_mm", "patch_size_kji")
 
 
@@ -84,6 +84,10 @@ def _check_grid(card: "ModelCard", source: str) -> None:
     for spacing in card.spacing_kji_mm or ():
         if number(spacing, f"{source}: a spacing of spacing_kji_mm") <= 0:
             raise ValueError(f"{source}: spacing_kji_mm must be positive, got {card.spacing_kji_mm}.")
+    if card.slice_by_slice and card.patch_size_kji is not None and card.patch_size_kji[0] != 1:
+        raise ValueError(
+            f"{source}: the patch of a model that works slice by slice must be one voxel deep, got {card.patch_size_kji[0]}."
+        )
 
 
 def _check_labels(card: "ModelCard", source: str) -> None:

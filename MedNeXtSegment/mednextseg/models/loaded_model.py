@@ -51,7 +51,8 @@ class LoadedModel:
         key = (file, device, precision)
         if key not in self._networks:
             self._networks.clear()
-            self._networks[key] = accelerate(self._read_network(file), device, _dtype(device, precision))
+            network = accelerate(self._read_network(file), device, _dtype(device, precision))
+            self._networks[key] = _on_single_slices(network) if self.card.slice_by_slice else network
         return self._networks[key]
 
     def _read_network(self, file: str) -> nn.Module:
@@ -66,6 +67,11 @@ def _dtype(device: str, precision: str) -> torch.dtype:
     if device == "cpu" and precision == "bf16":
         return fastest_dtype(allow_inexact=True)
     return _PRECISIONS[precision]
+
+
+def _on_single_slices(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """A network of slices, called with windows (N, channels, 1, J, I)."""
+    return lambda x: network(x.squeeze(2)).unsqueeze(2)
 
 
 def load_model(model: str | Path) -> LoadedModel:

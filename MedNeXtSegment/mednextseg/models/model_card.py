@@ -80,6 +80,8 @@ class ModelCard:
         labels: without the background.
         weights_sha256: of each weights file; more than one makes an ensemble.
         spacing_kji_mm, patch_size_kji: of the network's grid.
+        slice_by_slice: the network looks at one slice across K at a time (2D): the volume keeps its own spacing along K, and the patch is
+            one voxel deep; the spacing along K is that of the training data, for people.
         orientation: anatomical letters of the network's I, J, K axes, or None where it works on the axes as stored.
         reorient_only: tilted volumes are turned to `orientation` by swaps and flips alone, as nnU-Net's reorienting readers do.
         axis_order_kji: for models without an orientation, the stored axis that becomes K, J, I (nnU-Net's transpose_forward).
@@ -114,6 +116,7 @@ class ModelCard:
     description: str = ""
     spacing_kji_mm: tuple[float, float, float] | None = None
     patch_size_kji: tuple[int, int, int] | None = None
+    slice_by_slice: bool = False
     orientation: str | None = None
     reorient_only: bool = False
     axis_order_kji: tuple[int, int, int] = (0, 1, 2)

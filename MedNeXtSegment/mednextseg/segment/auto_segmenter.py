@@ -34,6 +34,8 @@ from mednextseg.segment.windows.mirrored_views import MirroredView, views_for, w
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
 _log = logging.getLogger(__name__)
+# Of a network of slices: reading a member of an ensemble again then costs little beside what it computes.
+_SLICES_AT_ONCE = 16
 
 
 @dataclass
@@ -142,6 +144,7 @@ def sliding_window_for(card: ModelCard, recipe: SegmentRecipe, device: str) -> S
         runners=torch.get_num_threads() if device == "cpu" else 1,
         device=device,
         sum_on=device,
+        slices_at_once=_SLICES_AT_ONCE if card.slice_by_slice else 1,
     )
 
 

@@ -84,12 +84,34 @@ def test_the_memory_plan_knows_the_networks() -> None:
 
 
 PLAIN = tiny_architecture("PlainConvUNet")
+SLICES = tiny_architecture("PlainConvUNet", axes=2)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_2d_configuration_labels_slice_by_slice(network: str, tmp_path: Path) -> None:
+    """Slices of the patch's size and spacing, however many and however far apart: each is what the network says of it alone."""
+    entry = tiny_architecture(network, axes=2)
+    trainer = results_folder(tmp_path / "results", entry, "2d", folds=2, spacing=[1.0, 1.0], patch_size=[16, 20])
+    model = load_model(import_model(trainer).folder)
+    assert model.card.slice_by_slice and model.card.patch_size_kji == (1, 16, 20) and model.card.mirror_axes_kji == (1, 2)
+    image = np.random.default_rng(0).normal(40, 60, (19, 16, 20)).astype(np.float32)
+    normalized = torch.from_numpy((np.clip(image, -100, 200) - 20) / 50)[:, None].float()
+    with torch.no_grad():
+        folds = [network_from_state_dict(trained(entry, fold), entry)(normalized) for fold in (0, 1)]
+    expected = (folds[0] + folds[1]).argmax(1).numpy()
+    assert len(np.unique(expected)) > 1
+    for count in (19, 1):
+        geometry = Geometry((count, 16, 20), np.diag([-1.0, -1.0, 7.0, 1.0]))
+        labels, report = segment(image[:count], geometry, model, recipe=SegmentRecipe(batch_size=3), device="cpu")
+        assert (labels == expected[:count]).mean() >= 0.999 and report.windows.full == 2 * count and not report.warnings
 
 
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda p: results_folder(p, PLAIN, "2d", patch_size=[16, 16]), r"configuration 2d works on single slices \(2D\)"),
+        (lambda p: results_folder(p, PLAIN, "2d", patch_size=[16]), "patch of the configuration 2d must have 2 or 3 sizes"),
+        (lambda p: results_folder(p, SLICES, "2d", patch_size=[16, 18], spacing=[1.0, 1.0]), r"not divisible by \(1, 4, 4\)"),
+        (lambda p: results_folder(p, SLICES), r"works on single slices \(2D\), so its card needs slice_by_slice = true"),
         (
             lambda p: results_folder(p, PLAIN, "3d_cascade_fullres", previous_stage="3d_lowres"),
             "3d_cascade_fullres is the second stage of a cascade",

@@ -73,8 +73,7 @@ def read_nnunet_v2(path: Path) -> Draft:
             "task": "segment",
             "channels": _channels(plans, configuration, dataset),
             "labels": [label_fields(value, label) for value, label in labels],
-            "spacing_kji_mm": [number(s, "a spacing of the plans") for s in configuration["spacing"]],
-            "patch_size_kji": [whole_number(n, "a patch size of the plans", 1) for n in configuration["patch_size"]],
+            **_grid(plans, configuration),
             **_axes(plans, dataset),
             "crop_to_nonzero": True,
             "normalize_first": True,
@@ -84,7 +83,7 @@ def read_nnunet_v2(path: Path) -> Draft:
             "average": "logits",
             "activation": "sigmoid" if is_regions else "softmax",
             "overlap": 0.5,
-            "mirror_axes_kji": [int(axis) for axis in content.get("inference_allowed_mirroring_axes") or ()],
+            "mirror_axes_kji": _mirror_axes(content, len(configuration["patch_size"])),
             "component_rules": rules_of_v2(checkpoints, dict(labels)),
             "source": {"program": "nnU-Net v2", "trainer": trainer, "configuration": name, "dataset": title},
         },
@@ -153,8 +152,24 @@ def _refuse_what_differs(configuration: Mapping[str, Any], name: str) -> None:
             asked = configuration.get(f"{entry}_kwargs", {}).get(argument, value)
             if asked != value:
                 raise ValueError(f"the plans ask for {entry} with {argument} = {asked}; only {value} is supported.")
-    if len(configuration["patch_size"]) != 3:
-        raise ValueError(f"the configuration {name} works on single slices (2D); only 3D networks can be imported.")
+    if len(configuration["patch_size"]) not in (2, 3):
+        raise ValueError(f"the patch of the configuration {name} must have 2 or 3 sizes, got {configuration['patch_size']}.")
+
+
+def _grid(plans: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict:
+    """Spacing and patch. A 2D configuration has no spacing across its slices; the plans' median says what was usual."""
+    spacing = [number(s, "a spacing of the plans") for s in configuration["spacing"]]
+    patch = [whole_number(n, "a patch size of the plans", 1) for n in configuration["patch_size"]]
+    if len(patch) == 3:
+        return {"spacing_kji_mm": spacing, "patch_size_kji": patch}
+    usual = plans.get("original_median_spacing_after_transp") or spacing
+    across = number(usual[0], "original_median_spacing_after_transp of the plans")
+    return {"spacing_kji_mm": [across, *spacing[-2:]], "patch_size_kji": [1, *patch], "slice_by_slice": True}
+
+
+def _mirror_axes(content: Mapping[str, Any], axes: int) -> list[int]:
+    """Along K, J, I; a 2D network counts its own axes."""
+    return [int(axis) + 3 - axes for axis in content.get("inference_allowed_mirroring_axes") or ()]
 
 
 def _channels(plans: Mapping[str, Any], configuration: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[dict]:

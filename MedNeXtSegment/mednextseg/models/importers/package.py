@@ -140,9 +140,11 @@ def _check_fit(card: ModelCard, network: nn.Module) -> None:
             f"the network has {config.num_classes} outputs but its description {len(card.labels)} {kind} ({outputs} outputs); "
             "a trainer with rules of its own cannot be imported."
         )
-    if number_of_axes(config) != 3:
-        raise ValueError("the network works on single slices (2D); only 3D networks can be imported.")
-    divisor = size_divisor(config)
+    axes = number_of_axes(config)
+    if card.slice_by_slice != (axes == 2):
+        kind = "single slices (2D)" if axes == 2 else "volumes (3D)"
+        raise ValueError(f"the network works on {kind}, so its card needs slice_by_slice = {str(axes == 2).lower()}.")
+    divisor = (1,) * (3 - axes) + size_divisor(config)
     if any(n % d for n, d in zip(card.patch_size_kji, divisor, strict=True)):
         raise ValueError(
             f"the patch {card.patch_size_kji} is not divisible by {divisor}, as the network needs; check the plans."

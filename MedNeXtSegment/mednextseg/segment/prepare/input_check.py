@@ -5,6 +5,7 @@ import numpy as np
 from mednextseg.geometry import Geometry
 from mednextseg.json_values import listed
 from mednextseg.models.model_card import ModelCard
+from mednextseg.segment.prepare.region_check import network_axes_kji
 
 # Beyond this ratio to the card's spacing the image holds too little detail for the model, or far more than it has seen.
 _SPACING_WARNING_RATIO = 2.5
@@ -32,7 +33,7 @@ def checked_channels(volume: np.ndarray, geometry: Geometry, card: ModelCard) ->
         raise ValueError(
             f"the array has {volume_ckji.shape[1:]} voxels but its geometry {geometry.shape_kji}; they must agree."
         )
-    if min(geometry.shape_kji) < 2:
+    if min(geometry.shape_kji) < 2 and not card.slice_by_slice:
         raise ValueError(
             f"a slice cannot be segmented in 3D: the volume has {geometry.shape_kji} voxels; load the whole series."
         )
@@ -44,7 +45,10 @@ def checked_channels(volume: np.ndarray, geometry: Geometry, card: ModelCard) ->
 def warnings_for(volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard) -> list[str]:
     """Sentences for the user where the input is far from what the card says; an empty list where nothing stands out."""
     found = []
-    for spacing, wanted in zip(sorted(geometry.spacing_kji_mm), sorted(card.spacing_kji_mm), strict=True):
+    given_mm, trained_mm = geometry.spacing_kji_mm, card.spacing_kji_mm
+    if card.slice_by_slice:  # whatever lies between its slices
+        given_mm, trained_mm = [given_mm[axis] for axis in network_axes_kji(geometry, card)[1:]], trained_mm[1:]
+    for spacing, wanted in zip(sorted(given_mm), sorted(trained_mm), strict=True):
         if not 1 / _SPACING_WARNING_RATIO <= spacing / wanted <= _SPACING_WARNING_RATIO:
             found.append(
                 f"The voxel spacing {_mm(geometry.spacing_kji_mm)} is far from the {_mm(card.spacing_kji_mm)} the model was trained at; "

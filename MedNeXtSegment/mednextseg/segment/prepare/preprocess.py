@@ -1,6 +1,6 @@
 """A volume as it lies in the file -> the network's axes, region, intensities and spacing, with all it takes to go back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -81,6 +81,7 @@ def prepare(
         ValueError: where the region lies outside the volume.
     """
     turned_ckji, turned, turn, rotated = _to_network_axes(volume_ckji, geometry, card)
+    card = _at_own_slices(card, turned)
     kept = _nonzero_box(turned_ckji) if card.crop_to_nonzero else _whole(turned)
     region = kept if roi is None else _box_with_context(roi, kept, turned, card)
     measured = region if card.normalization_region == "roi" else kept
@@ -142,6 +143,7 @@ def network_grid(geometry: Geometry, card: ModelCard, roi: RegionOfInterest | No
         ValueError: where the region lies outside the volume.
     """
     turned, _, _ = _network_axes(geometry, card)
+    card = _at_own_slices(card, turned)
     region = _whole(turned) if roi is None else _box_with_context(roi, _whole(turned), turned, card)
     crop_geometry = turned.cropped(region.start, region.stop)
     return resized_geometry(crop_geometry, network_shape_kji(crop_geometry, card))
@@ -157,6 +159,13 @@ def _network_axes(geometry: Geometry, card: ModelCard) -> tuple[Geometry, AxisMa
     else:
         turn = axis_map(geometry.orientation, card.orientation)
     return turn.apply_geometry(geometry), turn, False
+
+
+def _at_own_slices(card: ModelCard, turned: Geometry) -> ModelCard:
+    """For a network of slices, the card with the volume's own spacing along K: nothing is interpolated from slice to slice."""
+    if not card.slice_by_slice:
+        return card
+    return replace(card, spacing_kji_mm=(turned.spacing_kji_mm[0], *card.spacing_kji_mm[1:]))
 
 
 def _to_network_axes(

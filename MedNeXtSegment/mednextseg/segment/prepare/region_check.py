@@ -28,7 +28,7 @@ def check_region(geometry: Geometry, card: ModelCard, roi: RegionOfInterest | No
         return []
     start, stop = (np.zeros(3, dtype=int), np.array(geometry.shape_kji)) if roi is None else roi.index_bounds(geometry)
     limit_mm = _WINDOWS_ALONG_AN_AXIS * np.array(card.patch_size_kji) * np.array(card.spacing_kji_mm)
-    seen_mm = ((stop - start) * np.array(geometry.spacing_kji_mm))[list(_network_axes_kji(geometry, card))]
+    seen_mm = ((stop - start) * np.array(geometry.spacing_kji_mm))[list(network_axes_kji(geometry, card))]
     if (seen_mm <= limit_mm).all():
         return []
     is_everything = bool((start == 0).all() and (stop == geometry.shape_kji).all())
@@ -42,7 +42,7 @@ def check_region(geometry: Geometry, card: ModelCard, roi: RegionOfInterest | No
     ]
 
 
-def _network_axes_kji(geometry: Geometry, card: ModelCard) -> tuple[int, int, int]:
+def network_axes_kji(geometry: Geometry, card: ModelCard) -> tuple[int, int, int]:
     """For K, J, I of the network, the axis of the volume that runs closest to it."""
     if card.orientation is None:
         return tuple(card.axis_order_kji)

@@ -62,8 +62,9 @@ def plan_memory(
     network_voxels, source_voxels = prod(network_shape_kji), prod(source_shape_kji)
     plane = padded[1] * padded[2]
     plane_bytes = _FLOAT_BYTES * num_outputs * plane
-    portion = min(max(plane_bytes, PORTION_BYTES), plane_bytes * sliding.patch_kji[0])
-    depth = 0 if sliding.sum_on == "disk" else sliding.patch_kji[0]
+    ring = sliding.patch_kji[0] + sliding.slices_at_once - 1
+    portion = min(max(plane_bytes, PORTION_BYTES), plane_bytes * ring)
+    depth = 0 if sliding.sum_on == "disk" else ring
     # A window's class values; twice more where views are added up or turned into probabilities.
     copies = 3 if len(sliding.views) > 1 or sliding.average == "probabilities" else 1
     at_once = calls_at_once(padded, sliding)
@@ -71,7 +72,7 @@ def plan_memory(
     outputs = _FLOAT_BYTES * num_outputs * prod(sliding.patch_kji) * sliding.batch_size * (copies * at_once + waiting)
     return MemoryPlan(
         image=config.in_channels * (_SOURCE_VOXEL_BYTES * source_voxels + _FLOAT_BYTES * network_voxels),
-        sums=depth * plane_bytes + _FLOAT_BYTES * sliding.patch_kji[0] * plane + _PORTIONS_AT_ONCE * portion,
+        sums=depth * plane_bytes + _FLOAT_BYTES * ring * plane + _PORTIONS_AT_ONCE * portion,
         network=activation_bytes(config, sliding) * at_once + outputs + int(_WEIGHT_COPIES * weight_bytes(config)),
         labels=2 * source_voxels,
     )

@@ -44,8 +44,10 @@ class FullPolicy:
 def window_starts(length: int, patch: int, overlap: float) -> list[int]:
     """Start indices along one axis: the fewest windows that overlap by at least `overlap`, evenly spread and rounded.
 
-    nnU-Net's rule (compute_steps_for_sliding_window); `length` is at least `patch`.
+    nnU-Net's rule (compute_steps_for_sliding_window); `length` is at least `patch`. Single slices cannot overlap: each is visited once.
     """
+    if patch == 1:
+        return list(range(length))
     gaps = int(np.ceil((length - patch) / (patch * (1 - overlap))))
     if gaps <= 0:
         return [0]

@@ -1,4 +1,4 @@
-"""Weighted sums of overlapping windows, for the planes that are still being worked on: a ring of planes one patch deep."""
+"""Weighted sums of overlapping windows, for the planes that are still being worked on: a ring of planes about one patch deep."""
 
 import math
 import tempfile
@@ -32,17 +32,25 @@ def gaussian_weights(patch_kji: tuple[int, int, int]) -> Tensor:
 
 
 class RunningSum:
-    """Plane k of the volume lies at index k modulo the patch depth, so that nothing moves when planes leave.
+    """Plane k of the volume lies at index k modulo the ring's depth, so that nothing moves when planes leave.
 
     Args:
         num_outputs: class values a voxel.
         shape_kji: of the volume; K may be any length.
         patch_kji: of the windows.
         sum_on: a torch device, or "disk" for a memory-mapped temporary file.
+        starts_at_once: along K, how many starts of windows lie between two calls of `finish_before`.
     """
 
-    def __init__(self, num_outputs: int, shape_kji: Sequence[int], patch_kji: tuple[int, int, int], sum_on: str) -> None:
-        self._depth = patch_kji[0]
+    def __init__(
+        self,
+        num_outputs: int,
+        shape_kji: Sequence[int],
+        patch_kji: tuple[int, int, int],
+        sum_on: str,
+        starts_at_once: int = 1,
+    ) -> None:
+        self._depth = patch_kji[0] + starts_at_once - 1
         self._plane_shape = (num_outputs, *shape_kji[1:])  # K first: a plane is one piece of memory, and of the file
         self._plane_bytes = 4 * math.prod(self._plane_shape)
         self._device = "cpu" if sum_on == "disk" else sum_on
@@ -68,7 +76,7 @@ class RunningSum:
         k, j, i = start_kji
         rows, columns = slice(j, j + self._patch[1]), slice(i, i + self._patch[2])
         values = values.to(self._device, torch.float32).transpose(0, 1)
-        for planes, slots in self._pieces(k, k + self._depth):
+        for planes, slots in self._pieces(k, k + self._patch[0]):
             gaussian = self._gaussian[planes.start - k : planes.stop - k]
             part = values[planes.start - k : planes.stop - k]
             self._sums(slots)[:, :, rows, columns].addcmul_(part, gaussian[:, None])

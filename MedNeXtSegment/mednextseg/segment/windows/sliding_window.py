@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby, islice
+from itertools import groupby, islice, product
 
 import numpy as np
 import torch
@@ -38,6 +38,8 @@ class SlidingWindow:
         runners: calls at once, each on one thread; 1 gives every call all threads.
         device: of the network.
         sum_on: device of the running sums, or "disk" for a memory-mapped file where memory is short.
+        slices_at_once: consecutive starts along K whose windows are worked on together: 1, or more for windows one slice deep, so
+            that the members of an ensemble take turns every few slices only.
     """
 
     patch_kji: tuple[int, int, int]
@@ -50,6 +52,7 @@ class SlidingWindow:
     runners: int = 1
     device: str = "cpu"
     sum_on: str = "cpu"
+    slices_at_once: int = 1
     policy: WindowPolicy = field(default_factory=FullPolicy)
 
 
@@ -85,11 +88,12 @@ def predict_slabs(
     """
     padded_ckji, offset_kji = padded_to_patch(image_ckji, sliding.patch_kji, sliding.padding)
     windows = sliding.policy.plan(padded_ckji, sliding.patch_kji, sliding.overlap)
-    rows = [list(row) for _, row in groupby(windows, key=lambda window: window.start_kji[0])]
+    rows = [list(row) for _, row in groupby(windows, key=lambda window: window.start_kji[0] // sliding.slices_at_once)]
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
     done, total = 0, max(1, len(windows) * len(networks) * len(sliding.views))
     runners = WindowRunners(sliding.runners, lambda: report(done / total))
-    with RunningSum(num_outputs, padded_ckji.shape[1:], sliding.patch_kji, sliding.sum_on) as sums, runners:
+    shape_kji, patch_kji = padded_ckji.shape[1:], sliding.patch_kji
+    with RunningSum(num_outputs, shape_kji, patch_kji, sliding.sum_on, sliding.slices_at_once) as sums, runners:
         # Members take turns row by row, so that one patch depth of sums does; a single network goes through all rows at once.
         for together in [rows] if len(networks) == 1 else [[row] for row in rows]:
             for load_network in networks:
@@ -97,14 +101,12 @@ def predict_slabs(
                 network = load_network()
                 count.network_seconds += time.perf_counter() - start
                 batches = _wanted(padded_ckji, together, sliding, count)
-                jobs = [
-                    partial(_values_of, padded_ckji, batch, view, network, sliding)
-                    for batch in batches
-                    for view in sliding.views
-                ]
+                pairs = product(batches, sliding.views)
+                jobs = [partial(_values_of, padded_ckji, *pair, network, sliding) for pair in pairs]
                 values = _averages(runners.in_order(jobs), len(sliding.views))
                 for batch, averages in zip(batches, values, strict=True):
-                    yield from _within(sums.finish_before(batch[0].start_kji[0]), offset_kji[0], image_ckji.shape[1], inside)
+                    begun = batch if len(networks) == 1 else together[0]  # other members begin where their row does
+                    yield from _within(sums.finish_before(begun[0].start_kji[0]), offset_kji[0], image_ckji.shape[1], inside)
                     for window, average in zip(batch, averages, strict=True):
                         sums.add(window.start_kji, average)
                     done += len(batch) * len(sliding.views)
