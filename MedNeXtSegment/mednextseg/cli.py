@@ -27,7 +27,7 @@ def _run(arguments: Sequence[str]) -> int:
     import logging  # noqa: PLC0415
 
     from mednextseg.commands.parser import parsed  # noqa: PLC0415
-    from mednextseg.errors import Cancelled  # noqa: PLC0415
+    from mednextseg.errors import Cancelled, sentence_of  # noqa: PLC0415
 
     options = parsed(arguments)
     # Anew each time: standard error may be another one than before.
@@ -38,7 +38,7 @@ def _run(arguments: Sequence[str]) -> int:
     except Cancelled as error:
         raise KeyboardInterrupt from error
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        return _failed(str(error), options.json)
+        return _failed(sentence_of(error), options.json)
     except (LookupError, TypeError, ArithmeticError, AttributeError, EOFError) as error:
         # A file of a form that nobody thought of, or a fault of the program.
         kind = f"{type(error).__name__}: {error}"
@@ -53,7 +53,7 @@ def _failed(sentence: str, is_json: bool) -> int:
     import logging  # noqa: PLC0415
 
     logging.getLogger(__name__).info("details", exc_info=True)
-    sentence = " ".join(sentence.split())  # other libraries' errors have line breaks
+    sentence = " ".join(sentence.split())
     print(f"mednextseg: {sentence}", file=sys.stderr)
     if is_json:
         print(json.dumps({"error": sentence}))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mednextseg.errors import cure_of, reason_of
 from mednextseg.leftovers import OWNER_PATTERN, owner_tag, remove_stale
 
 # Hidden, so that no listing of cases or models takes an unfinished file for one.
@@ -36,6 +37,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise  # says it in a sentence, or is about another file
+        raise type(error)(
+            f"{path} could not be written ({reason_of(error)}); {cure_of(error)}; the old file, if any, is unchanged."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -94,7 +101,7 @@ def make_folder(path: str | Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"the folder {path} cannot be made ({error.strerror}); choose another place.") from error
+        raise OSError(f"the folder {path} cannot be made ({reason_of(error)}); {cure_of(error)}.") from error
     _check_folder(path, "the results", 1)
     return path
 

@@ -12,7 +12,7 @@ from mednextseg.geometry import Geometry
 from mednextseg.json_values import listed
 from mednextseg.labels.label import Label
 from mednextseg.segment_table import Segment, header_of, new_segments, other_fields, segments_of
-from mednextseg.volume_io import image_of, read_layers, write_image
+from mednextseg.volume_io import entries_of, image_of, read_layers, write_image
 
 _GRAY = (128, 128, 128)
 
@@ -121,7 +121,7 @@ def read_table(path: str | Path) -> tuple[Segment, ...]:
     header.SetFileName(str(path))
     try:
         header.ReadImageInformation()
-        return segments_of({key: header.GetMetaData(key) for key in header.GetMetaDataKeys()})
+        return segments_of(entries_of(header))
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as a segmentation ({str(error).strip().splitlines()[-1]}).") from error
 

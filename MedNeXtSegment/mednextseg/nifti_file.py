@@ -5,6 +5,7 @@ Which of the two placements (qform, sform) counts is as in ITK, and so as in Sli
 """
 
 import logging
+import math
 import os
 import zlib
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _BLOCK_BYTES = 1 << 18
 _GZIP_MAGIC = b"\x1f\x8b"
 _BEST_COMPRESSION = 1032  # of zlib
 _HEADER_BYTES = {1: 348, 2: 540}
+_EXTENDER_BYTES = 4
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _OTHER_TYPES = {
     1: "bits",
@@ -158,12 +160,13 @@ def _parsed(head: bytes) -> _Header:
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     unit_mm = _MM_OF_UNIT.get(int(fields["xyzt_units"]) & 7, 1.0)
+    is_pair = head[344:347] == b"ni1" or head[4:7] == b"ni2"
     sform = np.vstack([fields["srow"], [0, 0, 0, 1]]).astype(np.float64)
     return _Header(
         version,
         shape,
         np.dtype(_TYPES[code]).newbyteorder(order),
-        int(fields["vox_offset"]),
+        _voxel_offset(float(fields["vox_offset"]), 0 if is_pair else _HEADER_BYTES[version] + _EXTENDER_BYTES),
         float(fields["scl_slope"]),
         float(fields["scl_inter"]),
         fields["pixdim"].astype(np.float64),
@@ -171,8 +174,15 @@ def _parsed(head: bytes) -> _Header:
         _in_mm(sform, unit_mm) if fields["sform_code"] > 0 else None,
         int(fields["sform_code"]) == 1,
         unit_mm,
-        head[344:347] == b"ni1" or head[4:7] == b"ni2",
+        is_pair,
     )
+
+
+def _voxel_offset(found: float, least: int) -> int:
+    """Where the voxels begin, in bytes; some programs leave the field at 0 where they follow the header."""
+    if not math.isfinite(found) or found < 0 or 0 < found < least:
+        raise ValueError(f"its header places the voxels at byte {found:g}; correct the file")
+    return max(int(found), least)
 
 
 def _layout(version: int) -> dict:
@@ -197,8 +207,6 @@ def _voxels(unpacked: _Unpacked, header: _Header, offset: int) -> np.ndarray:
     if len(header.shape_ijk) != 3:
         size = " x ".join(str(n) for n in header.shape_ijk)
         raise ValueError(f"it has {len(header.shape_ijk)} axes ({size}); give a volume with three")
-    if offset < 0:
-        raise ValueError(f"its header places the voxels at byte {offset}")
     wanted = int(np.prod(header.shape_ijk, dtype=object)) * header.dtype.itemsize
     if wanted > unpacked.most_bytes:
         raise ValueError(f"it is truncated (its voxels take {wanted} bytes, and it has fewer); get the file again")
@@ -216,10 +224,18 @@ def _scaled(voxels_kji: np.ndarray, header: _Header) -> np.ndarray:
         raise ValueError(f"its header scales the voxels by {slope:g} and adds {intercept:g}; correct the file")
     if np.isnan(slope) or slope == 0 or (slope, intercept) == (1.0, 0.0):
         return voxels_kji
-    scaled = np.empty(voxels_kji.shape, np.float64 if voxels_kji.dtype.itemsize >= 4 else np.float32)
+    scaled = np.empty(voxels_kji.shape, np.float32 if _fits_float32(voxels_kji.dtype, slope, intercept) else np.float64)
     for k, plane in enumerate(voxels_kji):
         scaled[k] = plane * np.float64(slope) + intercept
     return scaled
+
+
+def _fits_float32(dtype: np.dtype, slope: float, intercept: float) -> bool:
+    """Whether neighboring values stay apart and none is beyond what single precision holds."""
+    if dtype.itemsize >= 4:
+        return False
+    limits, reach = np.finfo(np.float32), abs(slope) * 2.0 ** (8 * dtype.itemsize) + abs(intercept)
+    return reach < float(limits.max) and reach * float(limits.eps) < 0.1 * abs(slope)
 
 
 def _placed(path: Path, header: _Header) -> Geometry:

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from mednextseg.dicom_series import read_series
 from mednextseg.files import replacing
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
+from mednextseg.metaimage_file import check_metaimage
 from mednextseg.nifti_file import is_nifti, read_nifti
 from mednextseg.nrrd_file import readable_nrrd
 
@@ -64,8 +65,7 @@ def read_layers(path: str | Path) -> tuple[np.ndarray, Geometry, dict[str, str]]
         image = _three_axes(_read_file(path))
         array = sitk.GetArrayFromImage(image)
         layers_kji = array[None] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(array, -1, 0)
-        header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-        return layers_kji, _squared(path, geometry_of(image)), header
+        return layers_kji, _squared(path, geometry_of(image)), entries_of(image)
     except (ValueError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read: {str(error).rstrip('.')}.") from error
 
@@ -76,6 +76,16 @@ def geometry_of(image: sitk.Image) -> Geometry:
     matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     matrix[:3, 3] = image.GetOrigin()
     return Geometry(image.GetSize()[::-1], LPS_FROM_RAS @ matrix)
+
+
+def entries_of(image: sitk.Image | sitk.ImageFileReader) -> dict[str, str]:
+    """The text entries of a header; those in an encoding older than UTF-8 as Latin-1, and those whose name is none left out."""
+    names = [name for name in image.GetMetaDataKeys() if _is_text(name)]
+    entries = {name: image.GetMetaData(name) for name in names}
+    return {
+        name: entry if _is_text(entry) else entry.encode("utf-8", "surrogateescape").decode("latin-1")
+        for name, entry in entries.items()
+    }
 
 
 def image_of(volume_kji: np.ndarray, geometry: Geometry) -> sitk.Image:
@@ -113,6 +123,8 @@ def write_image(image: sitk.Image, path: str | Path) -> None:
 
 def _read_file(path: Path) -> sitk.Image:
     try:
+        if path.suffix.lower() in (".mha", ".mhd"):
+            check_metaimage(path)
         with readable_nrrd(path) as file:
             return sitk.ReadImage(str(file))
     except RuntimeError as error:
@@ -162,6 +174,10 @@ def _same(image: sitk.Image, other: sitk.Image) -> bool:
     return place.matches(geometry_of(other), rounding_mm) and bool(
         np.array_equal(voxels.reshape(-1).view(np.uint8), others.reshape(-1).view(np.uint8))
     )
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _last_line(error: RuntimeError) -> str:

@@ -2,9 +2,10 @@
 
 import contextlib
 import io
+import logging
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,24 @@ def run_command(*arguments: object) -> str:
     if len(said.strip().splitlines()) == 1:
         check_sentence(lines[-1])
     raise Refusal(lines[-1])
+
+
+@contextlib.contextmanager
+def warned() -> Iterator[list[str]]:
+    """The warnings that the product logs in the block, as sentences; each is checked to be one."""
+    said: list[str] = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: said.append(record.getMessage())
+    logger = logging.getLogger("mednextseg")
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(listener)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = before
+    for sentence in said:
+        check_sentence(sentence)
 
 
 def check_sentence(text: str, error: Exception | None = None) -> None:

@@ -72,7 +72,10 @@ class ResumableTraining:
             "optimizer": self.optimizer.state_dict(),
         }
         with replacing(self.folder / name) as temporary:  # a run killed while saving must stay resumable
-            torch.save(state, temporary)
+            try:
+                torch.save(state, temporary)
+            except RuntimeError as error:  # what torch makes of a full disk
+                raise OSError(f"{self.folder / name} could not be written; make room, and start again to resume.") from error
 
     def _restore(self, path: Path) -> None:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from mednextseg.cases.channels import read_channels
 from mednextseg.cases.done_before import run_key
 from mednextseg.cases.folders import CASE_ERRORS
+from mednextseg.errors import sentence_of
 from mednextseg.files import write_text
 from mednextseg.json_values import read_json_object
 from mednextseg.machine import peak_memory_mb
@@ -59,7 +60,7 @@ def run_model(
                     failed[name] = "the process was ended while it ran, probably for want of memory."
                     break  # the remaining cases get a new process
                 except CASE_ERRORS as error:
-                    failed[name] = str(error)
+                    failed[name] = sentence_of(error)
     return failed
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mednextseg.cases.folders import CASE_ERRORS, image_files, is_folder_of_cases
 from mednextseg.commands.console_progress import ConsoleProgress
 from mednextseg.commands.review import print_review, review_of
+from mednextseg.errors import sentence_of
 from mednextseg.files import make_folder
 from mednextseg.json_values import listed
 
@@ -109,8 +110,8 @@ def _run_folder(options: argparse.Namespace, model: "LoadedModel") -> int:
             print(f"[{number}/{len(cases)}] {name}", file=sys.stderr)
             results.append(_run_case(options, model, paths, output))
         except CASE_ERRORS as error:
-            failed[name] = str(error)
-            print(f"mednextseg: {name}: {error}", file=sys.stderr)
+            failed[name] = sentence_of(error)
+            print(f"mednextseg: {name}: {failed[name]}", file=sys.stderr)
     if options.json:
         print(json.dumps({"cases": results, "failed": failed}))
     if failed:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mednextseg.cases.folders import CASE_ERRORS, case_files, case_name, image_files, is_folder_of_cases
+from mednextseg.errors import sentence_of
 from mednextseg.evaluate.case import CaseResult, evaluate_case, with_absent_labels
 from mednextseg.evaluate.measure_options import MeasureOptions
 from mednextseg.evaluate.overlaps import read_whole_segments
@@ -100,8 +101,8 @@ def evaluate_files(
         try:
             result, is_new = _measured(case, options, names, folder)
         except CASE_ERRORS as error:
-            evaluation.failed[case.name] = str(error)
-            report(number, f"{case.name}: {error}")
+            evaluation.failed[case.name] = sentence_of(error)
+            report(number, f"{case.name}: {sentence_of(error)}")
             continue
         evaluation.results.append(result)
         dice = " ".join(f"{name} {metrics['dice']:.4f}" for name, metrics in list(result.labels.items())[:4]) or "of no label"

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mednextseg.geometry import Geometry
+from mednextseg.json_values import json_list, number, shown
+
+_SMALLEST_BOX = 1e-12
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,14 @@ class RegionOfInterest:
         """
         if not isinstance(raw, dict) or "bounds_mm" not in raw or set(raw) - {"bounds_mm", "box_to_ras"}:
             raise ValueError(f'a region of interest has the fields "bounds_mm" and, if rotated, "box_to_ras"; got {raw!r}.')
-        box_to_ras = np.eye(4) if raw.get("box_to_ras") is None else np.array(raw["box_to_ras"], dtype=np.float64)
-        if box_to_ras.shape != (4, 4):
-            raise ValueError(f"box_to_ras of a region of interest must be a 4x4 matrix, got the shape {box_to_ras.shape}.")
-        return cls(tuple(raw["bounds_mm"]), box_to_ras)
+        bounds = _numbers(raw["bounds_mm"], "bounds_mm of a region of interest")
+        if raw.get("box_to_ras") is None:
+            return cls(bounds)
+        rows = json_list(raw["box_to_ras"], "box_to_ras of a region of interest")
+        matrix = [_numbers(row, "a row of box_to_ras of a region of interest") for row in rows]
+        if [len(row) for row in matrix] != [4] * 4 or abs(np.linalg.det(matrix)) < _SMALLEST_BOX:
+            raise ValueError(f"box_to_ras of a region of interest must be a 4x4 matrix of a box, got {shown(rows)}.")
+        return cls(bounds, np.array(matrix))
 
     def to_dict(self) -> dict:
         """JSON-ready values, for requests and reports."""
@@ -83,3 +90,7 @@ class RegionOfInterest:
             position = row[0] * i + row[1] * j + row[2] * k + row[3]
             inside &= (position >= lower[axis] - 1e-6) & (position <= upper[axis] + 1e-6)
         return inside
+
+
+def _numbers(value: object, what: str) -> tuple[float, ...]:
+    return tuple(number(entry, f"an entry of {what}") for entry in json_list(value, what))

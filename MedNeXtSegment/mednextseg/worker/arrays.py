@@ -40,9 +40,9 @@ class ArrayFolder:
         path = self.folder / f"{self._writer}{next(self._numbers)}.raw"
         try:
             np.ascontiguousarray(array, dtype=dtype).tofile(path)
-        except OSError:
+        except OSError as error:
             path.unlink(missing_ok=True)
-            raise
+            raise OSError(f"an array of {array.nbytes} bytes did not fit into {self.folder}; make room there.") from error
         return {"file": path.name, "shape": list(array.shape), "dtype": dtype.name}
 
     def map(self, description: dict) -> np.ndarray:

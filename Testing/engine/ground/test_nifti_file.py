@@ -139,7 +139,9 @@ def test_the_named_one_of_two_neighbors_is_read(tmp_path: Path) -> None:
 
 @settings(max_examples=30)
 @given(
-    st.sampled_from([0.5, 2.0, -3.0, 0.0, np.nan]), st.sampled_from([0.0, 10.0, np.nan]), st.sampled_from(["i2", "i4", "f4"])
+    st.sampled_from([0.5, 2.0, -3.0, 0.0, 2.0**120, np.nan]),
+    st.sampled_from([0.0, 10.0, 1e10, np.nan]),
+    st.sampled_from(["i2", "i4", "f4"]),
 )
 def test_scaled_voxels(tmp_path: Path, slope: float, intercept: float, dtype: str) -> None:
     write(tmp_path / "a.nii", header(dtype=dtype, scl_slope=slope, scl_inter=intercept))
@@ -201,3 +203,20 @@ def test_lengths_in_meters_are_read_as_such_and_told(tmp_path: Path, caplog: pyt
     write(tmp_path / "a.nii", made)
     assert np.allclose(read_volume(tmp_path / "a.nii")[1].spacing_ijk_mm, (1, 2, 3))
     assert "its lengths are in m" in warnings_of(caplog)
+
+
+@given(st.sampled_from([1, 2]), st.one_of(st.integers(-600, 600), st.sampled_from([float("inf"), float("nan"), 1e30])))
+def test_voxels_that_would_begin_inside_the_header_are_refused(tmp_path: Path, version: int, offset: float) -> None:
+    head = header(version)
+    write(tmp_path / "a.nii", head)
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    start, kind = (108, "<f4") if version == 1 else (168, "<i8")
+    if version == 2:
+        offset = int(np.clip(np.nan_to_num(offset, posinf=2e18), -(2**62), 2**62))
+    content[start : start + np.dtype(kind).itemsize] = np.array(offset).astype(kind).tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    if offset in (0, head.single_vox_offset):  # 0 is a field left empty
+        assert np.array_equal(read_volume(tmp_path / "a.nii")[0], VOXELS_IJK.T)
+    else:
+        with pytest.raises(ValueError, match=r"places the voxels at byte|truncated"):
+            read_volume(tmp_path / "a.nii")

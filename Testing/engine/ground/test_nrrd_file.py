@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from odd_numbers import ODD_NUMBERS
 
 from mednextseg.volume_io import read_volume
 
@@ -56,3 +59,50 @@ def test_an_axis_of_layers_needs_no_place(tmp_path: Path) -> None:
     extra = "dimension: 4\nsizes: 1 4 3 2\nkinds: list domain domain domain\n"
     place = PLACE.replace("directions: ", "directions: none ")
     assert np.array_equal(read_volume(write(tmp_path / "a.nrrd", place, extra=extra))[0], VOLUME_KJI)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_altered_bytes_of_compressed_voxels_are_noticed(tmp_path: Path, place: int, bits: int) -> None:
+    packed = bytearray(gzip.compress(VOLUME_KJI.tobytes(), mtime=0))
+    packed[place % len(packed)] ^= bits
+    path = write(tmp_path / "a.nrrd", encoding="gzip", data=bytes(packed))
+    try:
+        assert np.array_equal(read_volume(path)[0], VOLUME_KJI)  # a byte of no meaning, such as the time of packing
+    except ValueError as error:
+        assert str(error).startswith(f"{path} cannot be read: ")
+
+
+@given(
+    st.sampled_from(ODD_NUMBERS),
+    st.sampled_from(
+        [
+            "sizes: 4 3 {}\n",
+            "space directions: (1,0,0) (0,{},0) (0,0,3)\n",
+            "space origin: (-5,{},7)\n",
+            "space origin: (-5 {},7)\n",
+        ]
+    ),
+)
+def test_a_number_that_is_read_in_part_by_some_is_refused(tmp_path: Path, number: str, line: str) -> None:
+    _, directions, origin = PLACE.splitlines(True)
+    fields = {"sizes": "sizes: 4 3 2\n", "space directions": directions, "space origin": origin}
+    fields[line.partition(":")[0]] = line.format(number)
+    lines = "".join(fields.values())
+    content = f"NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\n{lines}endian: little\nencoding: raw\n\n"
+    (tmp_path / "a.nrrd").write_bytes(content.encode("latin-1") + VOLUME_KJI.tobytes() * 9)
+    with pytest.raises(ValueError, match=r"a\.nrrd cannot be read: "):
+        read_volume(tmp_path / "a.nrrd")
+
+
+@pytest.mark.parametrize(
+    ("place", "missing"),
+    [
+        (PLACE, ""),
+        ("spacings: 1 2 3\n", "directions"),
+        ("", "spacings"),
+        (PLACE.rpartition("space origin")[0], "origin"),
+    ],
+)
+def test_a_place_that_is_missing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str, missing: str) -> None:
+    read_volume(write(tmp_path / "a.nrrd", place))
+    assert bool(caplog.messages) == bool(missing) and all(missing in line for line in caplog.messages)

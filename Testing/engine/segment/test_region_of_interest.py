@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from json_inputs import changed, is_one_sentence
 
 from mednextseg.segment.roi import RegionOfInterest
 
@@ -16,7 +17,7 @@ _MM = st.floats(-1e4, 1e4, allow_nan=False)
 @given(
     st.tuples(_MM, _MM, _MM),
     st.tuples(*[st.floats(1e-3, 500)] * 3),
-    st.none() | arrays(np.float64, (4, 4), elements=st.floats(-1e3, 1e3)),
+    st.none() | arrays(np.float64, (4, 4), elements=st.floats(-1e3, 1e3)).map(lambda m: m + 5e3 * np.eye(4)),
 )
 def test_a_region_comes_back_from_json_as_it_was(start: tuple, extent: tuple, box_to_ras: np.ndarray | None) -> None:
     bounds = tuple(value for low, size in zip(start, extent, strict=True) for value in (low, low + size))
@@ -38,8 +39,19 @@ def test_bounds_alone_are_ras_bounds() -> None:
         ({"bounds_mm": [0, 1, 0, 1]}, "six finite numbers"),
         ({"bounds_mm": [0, 1, 0, 1, 2, 2]}, "is empty"),
         ({"bounds_mm": [0, 1, 0, 1, 0, 1], "box_to_ras": [[1, 0], [0, 1]]}, "4x4 matrix"),
+        ({"bounds_mm": [0, 1, 0, 1, 0, 1], "box_to_ras": np.zeros((4, 4)).tolist()}, "4x4 matrix of a box"),
     ],
 )
 def test_what_is_no_region_is_refused(raw: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RegionOfInterest.from_dict(raw)
+
+
+@given(changed({"bounds_mm": [0, 1, 0, 1, 0, 1], "box_to_ras": np.eye(4).tolist()}))
+def test_anything_that_json_can_say_is_a_region_or_one_sentence(raw: object) -> None:
+    try:
+        region = RegionOfInterest.from_dict(raw)
+    except ValueError as error:
+        assert is_one_sentence(error)
+    else:
+        assert np.isfinite(np.linalg.inv(region.box_to_ras)).all()

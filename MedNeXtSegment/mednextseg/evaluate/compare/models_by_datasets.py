@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mednextseg.cases.folders import CASE_ERRORS, image_files
 from mednextseg.cases.runs import run_model, stored_costs
+from mednextseg.errors import sentence_of
 from mednextseg.evaluate.case import CaseResult
 from mednextseg.evaluate.compare.plan import DatasetEntry, ModelEntry, TablePlan, for_model, prediction_folder
 from mednextseg.evaluate.folders import evaluate_files, match_cases
@@ -66,7 +67,7 @@ def run_plan(plan: TablePlan, output: Path, report: Callable[[str], None] = lamb
             try:
                 measured[model.name] = _measure(plan, model, dataset, output, outcome, report)
             except CASE_ERRORS as error:
-                outcome.failed[f"{model.name} / {dataset.name}"] = str(error)
+                outcome.failed[f"{model.name} / {dataset.name}"] = sentence_of(error)
                 measured[model.name] = []
         outcome.cells += _cells(plan, dataset, measured, output)
     return outcome

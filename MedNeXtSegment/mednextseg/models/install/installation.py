@@ -183,14 +183,12 @@ def _copy_package(source: Path, target: Path, report: Callable[[int, int], None]
     if links:
         raise ValueError(f"{source.name} holds the link {links[0].name!r}; it was not installed.")
     done, total = 0, size_bytes(source)
-
-    def copy(file: str, copied: str) -> None:
-        nonlocal done
+    for file in (path for path in sorted(source.rglob("*")) if path.is_file()):
         report(done, total)
+        copied = target / file.relative_to(source)
+        copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, copied)
-        done += Path(copied).stat().st_size
-
-    shutil.copytree(source, target, copy_function=copy)
+        done += copied.stat().st_size
 
 
 def _place(package: Path, library: Path, accept_license: bool) -> Path:

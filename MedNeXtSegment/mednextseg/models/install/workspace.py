@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mednextseg import leftovers
+from mednextseg.errors import cure_of, reason_of
 
 DOWNLOADS = ".downloads"
 _KINDS = "importing|installing|removing|unpacking"
@@ -26,11 +27,18 @@ def workspace(library: Path, kind: str) -> Iterator[Path]:
     Args:
         library: the folder of installed models; created where it does not exist.
         kind: "importing", "installing" or "unpacking".
+    Raises:
+        OSError: in one sentence, where the disk of the library fills up.
     """
     library.mkdir(parents=True, exist_ok=True)
     remove_stale(library)
     with tempfile.TemporaryDirectory(prefix=_prefix(kind), dir=library, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise  # names its file
+            raise OSError(f"nothing could be added to {library} ({reason_of(error)}); {cure_of(error)}.") from error
 
 
 def doomed_name(library: Path, kind: str) -> Path:

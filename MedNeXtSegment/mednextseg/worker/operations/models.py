@@ -1,8 +1,7 @@
 """The models that can be asked for, and the changes to the library of installed models."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from mednextseg.errors import Cancelled
@@ -36,22 +35,21 @@ def import_model(parameters: dict, context: Context) -> dict:
     path_text, card_file, accept_license = required(parameters, ["path"], ["card_file", "accept_license"])
     path, timer = Path(path_text), _Timer("import", context)
     timer.report(0.0)
-    with _files_in_one_sentence():
-        if is_package(path):
-            return _installed(
-                lambda: install(path, accept_license=bool(accept_license), progress=timer.bytes, cancelled=context.cancelled),
-                context,
-            )
-        # Only here: it needs PyTorch, and a computer without it can still list, remove and export.
-        from mednextseg.models import importers  # noqa: PLC0415
+    if is_package(path):
+        return _installed(
+            lambda: install(path, accept_license=bool(accept_license), progress=timer.bytes, cancelled=context.cancelled),
+            context,
+        )
+    # Only here: it needs PyTorch, and a computer without it can still list, remove and export.
+    from mednextseg.models import importers  # noqa: PLC0415
 
-        def report(fraction: float) -> None:
-            if context.cancelled():
-                raise Cancelled("The import was stopped; nothing was added.")
-            timer.report(fraction)
+    def report(fraction: float) -> None:
+        if context.cancelled():
+            raise Cancelled("The import was stopped; nothing was added.")
+        timer.report(fraction)
 
-        imported = importers.import_model(path, card_file=card_file, report=report)
-        return _added(imported.folder, imported.notes, context)
+    imported = importers.import_model(path, card_file=card_file, report=report)
+    return _added(imported.folder, imported.notes, context)
 
 
 def install_model(parameters: dict, context: Context) -> dict:
@@ -66,34 +64,30 @@ def install_model(parameters: dict, context: Context) -> dict:
     url, sha256, accept_license = required(parameters, ["url", "sha256"], ["accept_license"])
     timer = _Timer("download", context)
     timer.report(0.0)
-    with _files_in_one_sentence():
-        return _installed(lambda: install(url, sha256, bool(accept_license), timer.bytes, context.cancelled), context)
+    return _installed(lambda: install(url, sha256, bool(accept_license), timer.bytes, context.cancelled), context)
 
 
 def export(parameters: dict, context: Context) -> dict:
     """{"model": id or id@version, "target": zip file or folder} -> {"file": the zip, "sha256": of it}."""
     model, target = required(parameters, ["model", "target"])
     context.progress("export", 0.0, None)
-    with _files_in_one_sentence():
-        archive = export_model(model, target)
-        return {"file": str(archive), "sha256": sha256_of(archive)}
+    archive = export_model(model, target)
+    return {"file": str(archive), "sha256": sha256_of(archive)}
 
 
 def remove(parameters: dict, context: Context) -> dict:
     """{"model": id or id@version} -> {"folder": that is gone}; a model of the extension itself is refused."""
     (model,) = required(parameters, ["model"])
     context.progress("remove", 0.0, None)
-    with _files_in_one_sentence():
-        context.state.models.discard(model_key(find_model(model)))  # Windows does not delete files that are open
-        return {"folder": str(remove_model(model))}
+    context.state.models.discard(model_key(find_model(model)))  # Windows does not delete files that are open
+    return {"folder": str(remove_model(model))}
 
 
 def verify(parameters: dict, context: Context) -> dict:
     """{"model": id or id@version} -> {"problems": [phrases]}; empty where the files are those of the card."""
     (model,) = required(parameters, ["model"])
     context.progress("verify", 0.0, None)
-    with _files_in_one_sentence():
-        return {"problems": verify_model(find_model(model))}
+    return {"problems": verify_model(find_model(model))}
 
 
 class _Timer:
@@ -124,17 +118,6 @@ def _added(folder: Path, notes: tuple[str, ...], context: Context) -> dict:
         remove_model(f"{card.id}@{card.version}")
         raise Cancelled
     return {"model": card.id, "version": card.version, "folder": str(folder), "notes": list(notes)}
-
-
-@contextmanager
-def _files_in_one_sentence() -> Iterator[None]:
-    """What the user can do something about is no failure of the program: files that are absent, full disks, servers out of reach."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:  # the engine's own sentence
-            raise ValueError(str(error)) from error
-        raise ValueError(f"{error.filename or 'a file'} cannot be read or written ({error.strerror}).") from error
 
 
 OPERATIONS: dict[str, Operation] = {

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mednextseg.errors import Cancelled
+from mednextseg.errors import Cancelled, sentence_of
 from mednextseg.machine import import_torch, thread_count
 from mednextseg.worker import protocol
 from mednextseg.worker.arrays import ArrayFolder, is_description
@@ -157,7 +157,7 @@ class WorkerServer:
             raise RuntimeError(f"the result of {job.request.operation} cannot be sent: {error}") from error
 
     def _as_answer(self, error: Exception) -> ProtocolError:
-        text = str(error) or type(error).__name__
+        text = sentence_of(error)
         if isinstance(error, ProtocolError):
             return error
         if isinstance(error, Cancelled):
@@ -168,7 +168,7 @@ class WorkerServer:
             return ProtocolError(protocol.OUT_OF_MEMORY, f"Memory ran out: {text}")
         if isinstance(error, ImportError):
             return ProtocolError(protocol.MISSING_PACKAGE, f"A package that this needs cannot be used: {text}.")
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError | OSError):  # what the user can do something about is no failure of the program
             return ProtocolError(protocol.INVALID_INPUT, text)
         _log.error("%s", "".join(traceback.format_exception(error)))
         return ProtocolError(protocol.FAILED, f"{type(error).__name__}: {text}")
