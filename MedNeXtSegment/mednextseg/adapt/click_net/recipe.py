@@ -1,10 +1,10 @@
 """What a training run of ClickNet is asked to do: the JSON file of `mednextseg train --task refine --recipe`."""
 
-import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from mednextseg.json_values import listed
+from mednextseg.adapt.recipe_file import frozen, recipe_values
+from mednextseg.json_values import json_object, listed, text, whole_number
 
 _STAGED = ("view_size_px", "group_shares", "start_shares", "continue_share", "max_rounds", "batch_size")
 SOURCE_KINDS = ("images_2d", "instances_2d", "binary_masks_2d", "volumes", "unlabeled_volumes", "label_maps")
@@ -97,6 +97,8 @@ class ClickNetRecipe:
     extra: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for stage in self.stages:
+            whole_number(json_object(stage, "a stage of the training recipe").get("from_step", 0), "from_step of a stage", 0)
         unknown = sorted({name for stage in self.stages for name in stage} - {"from_step", *_STAGED})
         if unknown or not all("from_step" in stage for stage in self.stages):
             reason = f"names {listed(unknown)}" if unknown else "has no from_step"
@@ -109,15 +111,10 @@ class ClickNetRecipe:
         Raises:
             ValueError: where a required field is missing or a source is of an unknown kind.
         """
-        raw = json.loads(Path(path).read_text(encoding="utf-8"))
-        missing = [name for name in ("id", "title", "training") if name not in raw]
-        if missing:
-            raise ValueError(f"{path}: the training recipe lacks {listed(missing)}; add them.")
-        known = {f.name for f in fields(cls)} - {"extra"}
-        values = {name: _frozen(value) for name, value in raw.items() if name in known}
+        values = recipe_values(path, cls)
         for part in ("training", "held_out", "evaluation_only"):
-            values[part] = tuple(_source(raw_source) for raw_source in raw.get(part, []))
-        return cls(**values, extra={name: value for name, value in raw.items() if name not in known})
+            values[part] = tuple(_source(json_object(raw, f"a source of {path}")) for raw in values.get(part, ()))
+        return cls(**values)
 
     def at(self, step: int) -> "ClickNetRecipe":
         """The recipe in force at a step: the last stage that has begun replaces the fields it names.
@@ -137,9 +134,11 @@ class ClickNetRecipe:
 
 
 def _source(raw: dict) -> ClickNetSource:
-    values = {_OLD_FIELDS.get(name, name): _frozen(value) for name, value in raw.items()}
-    return ClickNetSource(**{**values, "kind": _OLD_KINDS.get(values["kind"], values["kind"])})
-
-
-def _frozen(value: object) -> object:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+    values = {_OLD_FIELDS.get(name, name): frozen(value) for name, value in raw.items()}
+    known = {f.name for f in fields(ClickNetSource)}
+    if not {"name", "kind", "folder"} <= set(values) <= known:
+        raise ValueError(
+            f"a source of the training recipe has {listed(values)}; it needs name, kind and folder, and may have {listed(sorted(known))}."
+        )
+    kind = text(values["kind"], "kind of a source of the training recipe")
+    return ClickNetSource(**{**values, "kind": _OLD_KINDS.get(kind, kind)})

@@ -1,10 +1,10 @@
 """What a training on heads is asked to do: the JSON file of `mednextseg train --task heads`."""
 
-import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mednextseg.adapt.heads.sampling import PatchGrid
+from mednextseg.adapt.recipe_file import recipe_values
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,9 @@ class HeadRecipe:
         """Read a recipe; fields this version does not know are kept in `extra`.
 
         Raises:
-            ValueError: where a required field is missing.
+            ValueError: where a required field is missing or a value is of another kind.
         """
-        raw = json.loads(Path(path).read_text(encoding="utf-8"))
-        missing = [name for name in ("id", "title") if name not in raw]
-        if missing:
-            raise ValueError(f"{path}: the training recipe lacks {', '.join(missing)}; add them.")
-        known = {f.name for f in fields(cls)} - {"extra"}
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items() if name in known}
-        return cls(**values, extra={name: value for name, value in raw.items() if name not in known})
+        return cls(**recipe_values(path, cls))
 
     @property
     def grid(self) -> PatchGrid:

@@ -1,9 +1,10 @@
 """What a training run is asked to do: the JSON file of `mednextseg train --recipe`."""
 
-import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from mednextseg.adapt.recipe_file import recipe_values
+from mednextseg.json_values import json_object
 from mednextseg.models.normalization import Normalization
 
 _OLD_FIELDS = {"flip_axes_kji": "mirror_axes_kji"}  # in recipes written before the field had its present name
@@ -52,16 +53,12 @@ class MedNeXtRecipe:
         """Read a recipe; fields this version does not know are kept in `extra`.
 
         Raises:
-            ValueError: where a required field is missing.
+            ValueError: where a required field is missing or a value is of another kind.
         """
-        raw = {_OLD_FIELDS.get(name, name): value for name, value in json.loads(Path(path).read_text(encoding="utf-8")).items()}
-        missing = [name for name in ("id", "title") if name not in raw]
-        if missing:
-            raise ValueError(f"{path}: the training recipe lacks {', '.join(missing)}; add them.")
-        known = {f.name for f in fields(cls)} - {"extra"}
-        values = {name: _frozen(value) for name, value in raw.items() if name in known}
-        values["normalization"] = tuple(Normalization(**n) for n in raw.get("normalization", [{"scheme": "zscore"}]))
-        return cls(**values, extra={name: value for name, value in raw.items() if name not in known})
+        values = recipe_values(path, cls, renamed=_OLD_FIELDS)
+        schemes = values.get("normalization", ({"scheme": "zscore"},))
+        values["normalization"] = tuple(_normalization(json_object(n, f"a normalization of {path}")) for n in schemes)
+        return cls(**values)
 
     def to_dict(self) -> dict:
         """The recipe as JSON-ready values."""
@@ -69,5 +66,8 @@ class MedNeXtRecipe:
         return {**values.pop("extra"), **values}
 
 
-def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+def _normalization(raw: dict) -> Normalization:
+    try:
+        return Normalization(**raw)
+    except TypeError as error:  # a field that it does not have, or none at all
+        raise ValueError(f"a normalization of the training recipe has another form: {error}.") from error
