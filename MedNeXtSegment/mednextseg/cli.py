@@ -39,6 +39,8 @@ def _run(arguments: Sequence[str]) -> int:
         raise KeyboardInterrupt from error
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         return _failed(sentence_of(error), options.json)
+    except ModuleNotFoundError as error:
+        return _failed(f"the package {error.name} is not installed; pip install {error.name}.", options.json)
     except (LookupError, TypeError, ArithmeticError, AttributeError, EOFError) as error:
         # A file of a form that nobody thought of, or a fault of the program.
         kind = f"{type(error).__name__}: {error}"

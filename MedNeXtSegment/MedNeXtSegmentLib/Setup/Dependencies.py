@@ -9,7 +9,14 @@ from slicer.i18n import tr as _
 
 # torch comes from the PyTorch extension, which chooses the build that fits the graphics card.
 TORCH_REQUIREMENT = ">=2.4"
-REQUIREMENTS = {"torch": TORCH_REQUIREMENT, "scipy": ">=1.11", "safetensors": ">=0.4", "tqdm": ">=4.66"}
+REQUIREMENTS = {
+    "torch": TORCH_REQUIREMENT,
+    "scipy": ">=1.11",
+    "safetensors": ">=0.4",
+    "tqdm": ">=4.66",
+    "monai": ">=1.5",
+    "matplotlib": ">=3.8",
+}
 # Slicer is built against its own; an installation must never exchange them.
 KEPT_AS_THEY_ARE = ("numpy", "SimpleITK")
 

@@ -111,3 +111,38 @@ def test_the_pickles_rule_no_torch_load_without_weights_only() -> None:
                 if not safe:
                     offenders.append(f"{path.name}:{node.lineno}")
     assert offenders == []
+
+
+def packages_of_the_engine(extras: bool = False) -> dict[str, str]:
+    """Package -> version requirement, as pyproject.toml lists them; with the optional ones, or without."""
+    tomllib = pytest.importorskip("tomllib", reason="tomllib is part of Python from 3.11 on")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = [
+        *project["dependencies"],
+        *(line for extra in project.get("optional-dependencies", {}).values() for line in extra),
+    ]
+    lines = listed if extras else project["dependencies"]
+    return dict(re.fullmatch(r"([\w-]+)(.*)", line).groups() for line in lines)
+
+
+def test_what_the_engine_imports_comes_with_it() -> None:
+    """Also inside functions: whoever installs the engine must not learn of a package from a traceback."""
+    own = {*sys.stdlib_module_names, "mednextseg"}
+    foreign = {name.split(".")[0] for path in (MODULE / "mednextseg").rglob("*.py") for name in imports_of(path)} - own
+    foreign -= {"triton", "PIL"}  # come with PyTorch, where there is an NVIDIA card, and with matplotlib
+    assert foreign <= set(packages_of_the_engine(extras=True))
+
+
+def test_slicer_and_the_worker_ask_for_the_same_packages() -> None:
+    from mednextseg.worker.operations.environment import PACKAGES
+
+    packages = packages_of_the_engine()
+    assert set(PACKAGES) == set(packages)
+    tree = ast.parse((MODULE / "MedNeXtSegmentLib" / "Setup" / "Dependencies.py").read_text(encoding="utf-8"))
+    values = {node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign)}
+    torch_requirement, kept = (ast.literal_eval(values[name]) for name in ("TORCH_REQUIREMENT", "KEPT_AS_THEY_ARE"))
+    asked = {
+        ast.literal_eval(key): torch_requirement if isinstance(value, ast.Name) else ast.literal_eval(value)
+        for key, value in zip(values["REQUIREMENTS"].keys, values["REQUIREMENTS"].values, strict=True)
+    }
+    assert asked == {name: version for name, version in packages.items() if name not in kept}

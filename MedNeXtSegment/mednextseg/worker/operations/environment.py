@@ -17,6 +17,8 @@ PACKAGES = {
     "SimpleITK": "reading and writing files",
     "safetensors": "reading weights",
     "tqdm": "the command line",
+    "monai": "distances between surfaces, training",
+    "matplotlib": "figures of reports",
 }
 
 
