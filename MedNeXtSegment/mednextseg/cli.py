@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     import logging  # noqa: PLC0415
+    import warnings  # noqa: PLC0415
 
     from mednextseg.commands.parser import parsed  # noqa: PLC0415
     from mednextseg.errors import Cancelled, sentence_of  # noqa: PLC0415
@@ -33,6 +34,8 @@ def _run(arguments: Sequence[str]) -> int:
     # Anew each time: standard error may be another one than before.
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="mednextseg: %(message)s", force=True)
+    if not options.verbose:
+        warnings.simplefilter("ignore", FutureWarning)  # of other libraries, to their programmers
     try:
         return options.run(options)
     except Cancelled as error:
