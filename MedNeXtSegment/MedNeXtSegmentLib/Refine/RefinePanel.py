@@ -10,6 +10,7 @@ from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
 from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
 from MedNeXtSegmentLib.Refine.RefineTools import RefineTools
 from MedNeXtSegmentLib.Scene.SegmentationObserver import SegmentationObserver
+from MedNeXtSegmentLib.Scene.Segmentations import otherGridNotice
 from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
 
 
@@ -34,6 +35,7 @@ class RefinePanel(NodePanel):
         events = slicer.vtkSegmentation
         self._observer = SegmentationObserver((events.SegmentAdded, events.SegmentRemoved, events.SegmentModified), self.update)
         self._isUpdating = False
+        self._seenVolume = None
         self.tools = RefineTools(toolsWidget, lambda: logic, MarkupsClicks(), self._target)
         self.tools.ui.nextSegmentButton.clicked.connect(lambda *_args: self._nextSegment())
         self.ui.segmentSelector.connect("currentIndexChanged(int)", self._onSegmentChosen)
@@ -69,6 +71,11 @@ class RefinePanel(NodePanel):
             self.tools.session.useDisplayedWindow = parameters.useDisplayedWindow
         self._isUpdating = False
         self.tools.update()
+        volume = parameters.inputVolume if parameters is not None else None
+        if volume is not self._seenVolume:
+            self._seenVolume = volume
+            if volume is not None and parameters.outputSegmentation is not None:
+                self.tools.say(otherGridNotice(parameters.outputSegmentation, volume))
 
     def _target(self) -> RefineTarget:
         parameters = self._parameterNode

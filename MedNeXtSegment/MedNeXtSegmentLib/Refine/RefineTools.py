@@ -118,6 +118,11 @@ class RefineTools:
         if session is not None:
             self._logic().endSession(session)
 
+    def say(self, notice: str) -> None:
+        """Show one sentence until the next action; empty for none."""
+        if notice:
+            self._showStatus(notice)
+
     def update(self) -> None:
         """Show what there is, and enable what can be done."""
         if self._isUpdating:
@@ -278,9 +283,7 @@ class RefineTools:
         self._showStatus(text)
 
     def _showNotice(self) -> None:
-        notice = "" if self.session is None else self.session.takeNotice()
-        if notice:
-            self._showStatus(notice)
+        self.say("" if self.session is None else self.session.takeNotice())
 
     def _showStatus(self, text: str) -> None:
         self.ui.refineStatusLabel.setText(text)

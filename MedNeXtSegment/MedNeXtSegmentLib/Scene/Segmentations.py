@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from mednextseg.geometry import Geometry
+from mednextseg.json_values import shown
 from mednextseg.labels.label import Label
 from mednextseg.labels.terminology import terminology_entry
-from MedNeXtSegmentLib.Scene.Volumes import arrayFromMatrix, linearTransformToWorld
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, arrayFromMatrix, linearTransformToWorld
 
 
 def volumesMl(segmentationNode, names: list[str]) -> dict[str, float]:
@@ -59,11 +61,26 @@ def maskAndGeometryOfSegments(segmentationNode, segmentIds: Sequence[str]) -> tu
     mask_kji = (vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1]) > 0).astype(np.uint8)
     if not mask_kji.any():
         return None
-    imageToWorld = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(imageToWorld)
-    startToIJK = np.eye(4)
-    startToIJK[:3, 3] = image.GetExtent()[::2]
-    return mask_kji, Geometry(mask_kji.shape, toWorld @ arrayFromMatrix(imageToWorld) @ startToIJK)
+    return mask_kji, _geometryOf(image, toWorld)
+
+
+def otherGridNotice(segmentationNode, volumeNode) -> str:
+    """What to know where a segmentation was made for another grid than a volume's, in one sentence; empty where there is nothing."""
+    segmentation = segmentationNode.GetSegmentation()
+    converter, image = slicer.vtkSegmentationConverter, slicer.vtkOrientedImageData()
+    grid = segmentation.GetConversionParameter(converter.GetReferenceImageGeometryParameterName())
+    if not grid or not converter.DeserializeImageGeometry(grid, image, False):
+        return ""
+    try:
+        made, now = _geometryOf(image, linearTransformToWorld(segmentationNode)), arrayAndGeometryFromVolume(volumeNode)[1]
+    except ValueError:  # said where the nodes are used
+        return ""
+    if made.matches(now):
+        return ""
+    text = _(
+        "{segmentation} was made on another grid than {volume}: is it of the same patient? Otherwise choose another output."
+    )
+    return text.format(segmentation=shown(segmentationNode.GetName()), volume=shown(volumeNode.GetName()))
 
 
 def writeLabelsToSegmentation(labelmap_kji: np.ndarray, geometry: Geometry, segmentationNode, labels: list[Label]) -> list[str]:
@@ -151,6 +168,15 @@ def orientedImage(array_kji: np.ndarray, ijkToRAS: np.ndarray):
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array_kji).ravel(), deep=True))
     image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijkToRAS))
     return image
+
+
+def _geometryOf(image, toWorld: np.ndarray) -> Geometry:
+    """Of a vtkOrientedImageData whose own RAS a 4x4 brings to the world."""
+    imageToRAS = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(imageToRAS)
+    startToIJK = np.eye(4)
+    startToIJK[:3, 3] = image.GetExtent()[::2]
+    return Geometry(image.GetDimensions()[::-1], toWorld @ arrayFromMatrix(imageToRAS) @ startToIJK)
 
 
 def segmentIdByName(segmentationNode, name: str) -> str | None:

@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.ParameterNode import labelNamesOf, recipeOf
+from MedNeXtSegmentLib.Scene.Segmentations import otherGridNotice
 from MedNeXtSegmentLib.Segment.AdvancedPanel import AdvancedPanel
 from MedNeXtSegmentLib.Segment.CostPanel import CostPanel
 from MedNeXtSegmentLib.Segment.InputsPanel import MAXIMUM_CHANNELS, InputsPanel
@@ -84,10 +85,12 @@ class SegmentPanel(NodePanel):
             return
         self._isUpdating = True
         card = self.model.card
-        self._followChoices(card)
+        isOtherVolume = self._followChoices(card)
         if self._statusIsOf and self._parameterNode.inputVolume is not None and self._statusIsOf != self._choices():
             self._statusIsOf = ()
             self.runPanel.showStatus("")
+        if isOtherVolume and not self.runPanel.isRunning:
+            self._sayOfGrid()
         self.model.update()
         self.inputs.update(card)
         self.advanced.update(card)
@@ -156,7 +159,17 @@ class SegmentPanel(NodePanel):
     def _choices(self) -> tuple:
         """What a status line at the end of a run is about."""
         parameters = self._parameterNode
-        return () if parameters is None else (parameters.inputVolume, parameters.modelId, parameters.roi)
+        if parameters is None:
+            return ()
+        return (parameters.inputVolume, parameters.modelId, parameters.roi, parameters.outputSegmentation)
+
+    def _sayOfGrid(self) -> None:
+        """The segmentation stays chosen with another volume, which may be another patient's."""
+        volume, output = self._parameterNode.inputVolume, self._parameterNode.outputSegmentation
+        notice = otherGridNotice(output, volume) if volume is not None and output is not None else ""
+        if notice:
+            self.runPanel.showStatus(notice)
+            self._statusIsOf = self._choices()
 
     def job(self) -> SegmentJob | None:
         """What Apply would start; None where no model is chosen. Channels that are not chosen are None in it."""
@@ -192,21 +205,19 @@ class SegmentPanel(NodePanel):
             return _("Check at least one segment.")
         return self.inputs.problem or self.advanced.problem
 
-    def _followChoices(self, card) -> None:
-        """A new volume gets a new segmentation unless the old one is its own; a new model gets its channels by name."""
+    def _followChoices(self, card) -> bool:
+        """A new model gets its channels by name; says whether the volume is another one."""
         parameters = self._parameterNode
-        if parameters.inputVolume is not self._seenVolume:
+        isOtherVolume = parameters.inputVolume is not self._seenVolume
+        if isOtherVolume:
             self._seenVolume = parameters.inputVolume
             parameters.wholeVolume = False  # insisted on for another volume
-            output = parameters.outputSegmentation
-            reference = output.GetNodeReference("referenceImageGeometryRef") if output is not None else None
-            if reference is not None and parameters.inputVolume is not None and reference is not parameters.inputVolume:
-                parameters.outputSegmentation = None
         if parameters.modelId != self._seenModel:
             self._seenModel = parameters.modelId
             parameters.wholeVolume = False
             if card is not None:
                 self.inputs.fillByName(card)
+        return isOtherVolume
 
     @staticmethod
     def _firstVolume():

@@ -121,6 +121,25 @@ def test_prompts_are_in_none_of_the_users_lists(bench):
     assert marks.GetNumberOfControlPoints() == 0
 
 
+def test_clicks_go_on_in_the_same_segment_on_another_volume(bench):
+    matrix = placementOf(bench.volume)
+    second = slicer.util.addVolumeFromArray(300 - slicer.util.arrayFromVolume(bench.volume), ijkToRAS=matrix, name="MR")
+    elsewhere = slicer.util.addVolumeFromArray(np.zeros((5, 5, 5), np.int16), name="elsewhere")
+    bench.ui.pointPlusButton.click()
+    bench.click()
+    first, parameters = bench.mask(), bench.panel._parameterNode
+    parameters.inputVolume = second
+    bench.settle()
+    assert parameters.outputSegmentation is bench.segmentation and "grid" not in bench.status
+    bench.look((0, 1, 0.001))
+    bench.click((2, 1))
+    assert bench.tools.session.volumeNode is second and (bench.mask() & ~first).any(), bench.status
+    parameters.inputVolume = elsewhere
+    bench.settle()
+    assert parameters.outputSegmentation is bench.segmentation
+    assert bench.status.startswith("'segments' was made on another grid than 'elsewhere'")
+
+
 @pytest.mark.parametrize("what", ["volume", "segmentation", "segment", "scene"])
 def test_what_is_deleted_during_a_refinement_ends_it_without_an_error(bench, what):
     bench.ui.pointPlusButton.click()

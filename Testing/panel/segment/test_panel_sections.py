@@ -159,12 +159,17 @@ def test_a_scene_from_another_computer_names_the_missing_device(panel) -> None:
     assert panel._parameterNode.device == "cuda:3"
 
 
-def test_another_volume_gets_a_segmentation_of_its_own(panel) -> None:
-    first, second = addVolume("first"), addVolume("second")
+def test_another_volume_keeps_the_segmentation_and_says_where_its_grid_is_another(panel) -> None:
+    first, second, elsewhere = addVolume("first"), addVolume("second", seed=1), addVolume("elsewhere", shape=(14, 18, 23))
     choose(panel, first)
-    panel._parameterNode.outputSegmentation = newSegmentationFor(first, "of the first")
+    panel._parameterNode.outputSegmentation = output = newSegmentationFor(first, "of the first")
     panel._parameterNode.inputVolume = second
-    assert panel._parameterNode.outputSegmentation is None
+    assert panel._parameterNode.outputSegmentation is output and panel.ui.statusLabel.text == ""
+    panel._parameterNode.inputVolume = elsewhere
+    assert panel._parameterNode.outputSegmentation is output
+    assert panel.ui.statusLabel.text.startswith("'of the first' was made on another grid than 'elsewhere'")
+    panel._parameterNode.outputSegmentation = None
+    assert panel.ui.statusLabel.text == ""
 
 
 def test_a_new_region_begins_in_the_middle_of_the_volume(panel) -> None:
