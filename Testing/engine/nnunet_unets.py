@@ -149,9 +149,13 @@ def results_folder(
     legacy: bool = False,
     folds: int = 1,
     transpose: tuple[int, int, int] = (0, 1, 2),
+    channels: int = 1,
     **changes: Any,
 ) -> Path:
-    """Trainer's folder of one CT channel and the labels liver and spleen; `changes` replaces entries of the configuration."""
+    """Trainer's folder of one CT channel and the labels liver and spleen; `changes` replaces entries of the configuration.
+
+    `channels` are the network's: more than one where labels of an earlier stage come along.
+    """
     trainer = root / "Dataset011_Organs" / f"nnUNetTrainer__nnUNetPlans__{configuration}"
     own: dict[str, Any] = {
         "spacing": [2.0, 1.0, 1.0],
@@ -182,16 +186,26 @@ def results_folder(
     (trainer / "dataset.json").write_text(json.dumps(dataset))
     for fold in range(folds):
         (trainer / f"fold_{fold}").mkdir()
-        content = {"network_weights": as_checkpoint(trained(entry, fold)), "trainer_name": "nnUNetTrainer"}
+        content = {"network_weights": as_checkpoint(trained(entry, fold, channels)), "trainer_name": "nnUNetTrainer"}
         content["inference_allowed_mirroring_axes"] = tuple(range(len(own["patch_size"])))
         torch.save(content, trainer / f"fold_{fold}" / "checkpoint_final.pth")
     return trainer
 
 
-def trained(entry: Mapping[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
+def cascade_folders(root: Path, network: str = "PlainConvUNet", **changes: Any) -> Path:
+    """A data set's folder with both stages of a cascade of this network; `changes` go for the second."""
+    entry = tiny_architecture(network)
+    results_folder(
+        root, entry, "3d_lowres", **{"spacing": [4.0, 2.0, 2.0], "next_stage": "3d_cascade_fullres", **changes.pop("low", {})}
+    )
+    second = {"previous_stage": "3d_lowres", "channels": 3, **changes}
+    return results_folder(root, entry, "3d_cascade_fullres", **second).parent
+
+
+def trained(entry: Mapping[str, Any], seed: int = 0, channels: int = 1) -> dict[str, torch.Tensor]:
     """Tensors of a network whose norms are not the identity and whose classes differ clearly."""
     torch.manual_seed(seed)
-    network = build_network(config_of(entry, 1, 3))
+    network = build_network(config_of(entry, channels, 3))
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if ".norm." in name:

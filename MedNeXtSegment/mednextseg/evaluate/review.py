@@ -81,6 +81,10 @@ def predict_review_slices(
     Raises:
         ValueError: as `segment` does.
     """
+    if model.card.parts:
+        raise ValueError(
+            f"{model.card.id} is several models in one; slices in doubt can only be found for one, so take one of its parts."
+        )
     recipe = replace(recipe or SegmentRecipe(), tta=True)
     card = recipe.applied_to(model.card)
     device = resolve_device(device)

@@ -18,6 +18,7 @@ _CHOICES = {
     "padding": ("edge", "zero"),
     "average": ("logits", "probabilities"),
     "activation": ("softmax", "sigmoid"),
+    "combination": ("merge", "cascade"),
 }
 _TEXTS = (
     "version", "title", "family", "weights_license", "description", "roi_hint", "citation", "minimum_engine_version",
@@ -50,8 +51,21 @@ def check_card(card: "ModelCard", source: str) -> None:
     digests = json_list(card.weights_sha256, f"{source}: weights_sha256")
     if not digests or any(not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests):
         raise ValueError(f"{source}: weights_sha256 must list one SHA-256 for each weights file.")
+    _check_parts(card, source)
     if card.task == "segment":
         _check_labels(card, source)
+
+
+def _check_parts(card: "ModelCard", source: str) -> None:
+    for part in json_list(card.parts, f"{source}: parts"):
+        if not _ID_PATTERN.fullmatch(text(part, f"{source}: a folder of parts")):
+            raise ValueError(
+                f"{source}: a part's folder must be lower-case letters, digits, dots and dashes, got {shown(part)}."
+            )
+    if card.parts and (len(set(card.parts)) != len(card.parts) or len(card.parts) != len(card.weights_sha256)):
+        raise ValueError(f"{source}: parts must be named once each, and weights_sha256 must have one entry for each.")
+    for value in json_list(card.previous_labels, f"{source}: previous_labels"):
+        whole_number(value, f"{source}: a label of previous_labels", 1, LARGEST_LABEL)
 
 
 def _check_axes(card: "ModelCard", source: str) -> None:

@@ -78,7 +78,7 @@ def find_model(model: str | Path) -> Path:
 
 
 def verify_model(folder: Path) -> list[str]:
-    """Compare every weights file with the card; returns a phrase for each problem, an empty list where all is well."""
+    """Compare every weights file with the card, those of parts with theirs; returns a phrase for each problem, an empty list for none."""
     card = read_card(folder)
     problems = []
     for file, expected in zip(card.weights_files, card.weights_sha256, strict=True):
@@ -86,6 +86,9 @@ def verify_model(folder: Path) -> list[str]:
             problems.append(f"{file} is missing")
         elif sha256_of(folder / file) != expected:
             problems.append(f"{file} is truncated or altered (its SHA-256 is not the card's)")
+        elif card.parts:
+            part = (folder / file).parent
+            problems += [f"{part.name}/{problem}" for problem in verify_model(part)]
     return problems
 
 

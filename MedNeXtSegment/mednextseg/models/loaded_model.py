@@ -28,8 +28,16 @@ class LoadedModel:
 
     folder: Path
     card: ModelCard
+    _parts: list["LoadedModel"] | None = field(default=None, repr=False)
     _networks: dict[tuple[str, str, str], Callable[[Tensor], Tensor]] = field(default_factory=dict, repr=False)
     _config: NetworkConfig | None = field(default=None, repr=False)
+
+    @property
+    def parts(self) -> list["LoadedModel"]:
+        """The models that run one after the other; empty for a model that is one network, or several that are averaged."""
+        if self._parts is None:
+            self._parts = [LoadedModel(self.folder / part, read_card(self.folder / part)) for part in self.card.parts]
+        return self._parts
 
     @property
     def num_outputs(self) -> int:
@@ -46,6 +54,10 @@ class LoadedModel:
     def network_loaders(self, device: str, precision: str = "fp32") -> list[Callable[[], Callable[[Tensor], Tensor]]]:
         """One loader for each weights file (fold); the fold loaded last stays in memory, the others are read again."""
         return [lambda file=file: self._network(file, device, precision) for file in self.card.weights_files]
+
+    def forget_networks(self) -> None:
+        """Free the memory of the network that was used last; it is read again when needed."""
+        self._networks.clear()
 
     def _network(self, file: str, device: str, precision: str) -> Callable[[Tensor], Tensor]:
         key = (file, device, precision)

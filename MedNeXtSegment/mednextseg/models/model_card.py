@@ -78,7 +78,12 @@ class ModelCard:
         family, architecture: which network and the arguments it is built with.
         channels: in the order the network expects them.
         labels: without the background.
-        weights_sha256: of each weights file; more than one makes an ensemble.
+        weights_sha256: of each weights file; more than one makes an ensemble. Of a model with parts: of each part's card, which has those
+            of its weights.
+        parts: folders in the package, each a whole package with a network of its own, in the order they run.
+        combination: of parts: "merge" (each has labels of its own, by name; later ones are painted over earlier ones) or "cascade" (each
+            sees the labels of the one before, the last one's count).
+        previous_labels: of a stage of a cascade: the labels of the stage before that it gets as channels behind those of the image.
         spacing_kji_mm, patch_size_kji: of the network's grid.
         slice_by_slice: the network looks at one slice across K at a time (2D): the volume keeps its own spacing along K, and the patch is
             one voxel deep; the spacing along K is that of the training data, for people.
@@ -113,6 +118,9 @@ class ModelCard:
     labels: tuple[Label, ...]
     weights_sha256: tuple[str, ...]
     weights_license: str
+    parts: tuple[str, ...] = ()
+    combination: str = "merge"
+    previous_labels: tuple[int, ...] = ()
     description: str = ""
     spacing_kji_mm: tuple[float, float, float] | None = None
     patch_size_kji: tuple[int, int, int] | None = None
@@ -154,7 +162,9 @@ class ModelCard:
 
     @property
     def weights_files(self) -> tuple[str, ...]:
-        """Names of the weights files in the package, one a fold."""
+        """Names of the files that `weights_sha256` belongs to: the weights, one a fold, or the parts' cards."""
+        if self.parts:
+            return tuple(f"{part}/{CARD_FILE}" for part in self.parts)
         if len(self.weights_sha256) == 1:
             return (WEIGHTS_FILE,)
         return tuple(f"weights_fold_{fold}.safetensors" for fold in range(len(self.weights_sha256)))

@@ -16,6 +16,7 @@ from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.finish.label_reduction import LabelReduction
+from mednextseg.segment.parts import run_parts
 from mednextseg.segment.prepare.input_check import checked_channels, warnings_for
 from mednextseg.segment.prepare.preprocess import PreparedVolume, prepare
 from mednextseg.segment.prepare.region_check import check_region
@@ -105,22 +106,54 @@ def segment(
     recipe = recipe or SegmentRecipe()
     card = recipe.applied_to(model.card)
     kept = [card.label_named(name) for name in labels] if labels is not None else list(card.labels)
-    reporter = ProgressReporter(progress, cancelled)
-    reporter.report("prepare", 0.0)
-    volume_ckji = checked_channels(volume, geometry, card)
     report = SegmentReport(card.id, card.version, card.weights_sha256, recipe.to_dict(), resolve_device(device))
+    volume_ckji = checked_channels(volume, geometry, card)
     report.warnings = [*check_region(geometry, card, roi, whole), *warnings_for(volume_ckji, geometry, card)]
-    prepared = prepare(volume_ckji, geometry, card, roi)
+    if card.previous_labels:
+        raise ValueError(f"{card.id} is one stage of a cascade and needs the labels of the stage before; run the whole model.")
+    run = partial(_segmented, volume_ckji, geometry, roi, report, cancelled)
+    if card.parts:
+        labelmap_kji = run_parts(model, kept, recipe, geometry.voxel_volume_mm3, progress, run)
+    else:
+        labelmap_kji = run(model, recipe, progress)
+    if len(kept) < len(card.labels):
+        labelmap_kji[~np.isin(labelmap_kji, [label.value for label in kept])] = 0
+    if roi is not None:
+        labelmap_kji[~roi.mask(geometry)] = 0
+    report.volumes_ml = volumes_ml(labelmap_kji, kept, geometry)
+    return labelmap_kji, report
+
+
+def _segmented(
+    volume_ckji: np.ndarray,
+    geometry: Geometry,
+    roi: RegionOfInterest | None,
+    report: SegmentReport,
+    cancelled: Callable[[], bool] | None,
+    model: LoadedModel,
+    recipe: SegmentRecipe,
+    progress: Callable[[Progress], None] | None,
+    previous_kji: np.ndarray | None = None,
+) -> np.ndarray:
+    """All labels of one network, or of several that are averaged, on the volume's grid; also in the margin around a region.
+
+    Adds to the report; `previous_kji` are the labels of the stage before, of a cascade.
+    """
+    card, reporter = recipe.applied_to(model.card), ProgressReporter(progress, cancelled)
+    reporter.report("prepare", 0.0)
+    prepared = prepare(volume_ckji, geometry, card, roi, previous_kji)
     sliding = sliding_window_for(card, recipe, report.device)
     report.notes += _notes_on_views(sliding, card)
+    windows, seconds = report.windows, report.seconds_by_phase  # of the parts before
     crop_kji, label_seconds = _predict(_Run(prepared, model, recipe, report, reporter), sliding)
     reporter.report("clean up", 0.0)
-    labelmap_kji = _finished(crop_kji, prepared, card, kept, roi)
-    report.volumes_ml = volumes_ml(labelmap_kji, kept, geometry)
+    labelmap_kji = prepared.restore(clean_labels(crop_kji, card, prepared.crop_geometry.voxel_volume_mm3))
     reporter.report("clean up", 1.0)
     reporter.finish()
-    report.seconds_by_phase = _seconds_by_phase(reporter, report.windows, label_seconds)
-    return labelmap_kji, report
+    own = _seconds_by_phase(reporter, report.windows, label_seconds)
+    report.seconds_by_phase = {phase: round(seconds.get(phase, 0.0) + spent, 3) for phase, spent in own.items()}
+    report.windows = windows.plus(report.windows)
+    return labelmap_kji
 
 
 def volumes_ml(labelmap_kji: np.ndarray, labels: Sequence[Label], geometry: Geometry) -> dict[str, float]:
@@ -224,19 +257,6 @@ def _reduced(run: _Run, sliding: SlidingWindow) -> tuple[np.ndarray, float]:
         reduction.add(k_start, values)
         label_seconds += time.perf_counter() - start
     return reduction.labelmap_kji, label_seconds
-
-
-def _finished(
-    crop_kji: np.ndarray, prepared: PreparedVolume, card: ModelCard, kept: Sequence[Label], roi: RegionOfInterest | None
-) -> np.ndarray:
-    """The labels that are kept, cleaned up and back on the grid the volume came on, only inside the region."""
-    crop_kji = clean_labels(crop_kji, card, prepared.crop_geometry.voxel_volume_mm3)
-    if len(kept) < len(card.labels):
-        crop_kji[~np.isin(crop_kji, [label.value for label in kept])] = 0
-    labelmap_kji = prepared.restore(crop_kji)
-    if roi is not None:
-        labelmap_kji[~roi.mask(prepared.source)] = 0
-    return labelmap_kji
 
 
 def _seconds_by_phase(reporter: ProgressReporter, windows: WindowCount, label_seconds: float) -> dict[str, float]:

@@ -40,6 +40,10 @@ def plan_run(
     Raises:
         ValueError: where the region lies outside the volume, or the machine lacks the device.
     """
+    if model.card.parts:
+        plans = [plan_run(geometry, part, roi, recipe, device) for part in model.parts]
+        passes, largest = sum(plan.forward_passes for plan in plans), max(plan.memory_bytes for plan in plans)
+        return RunPlan(passes, largest, available_bytes(), plans[-1].device)
     card = model.card
     sliding = sliding_window_for(card, recipe, resolve_device(device))
     grid = network_grid(geometry, card, roi)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nnunet_unets import results_folder, tiny_architecture, trained
+from nnunet_unets import cascade_folders, results_folder, tiny_architecture, trained
 from tiny_models import ball
 
 from mednextseg.geometry import Geometry
@@ -113,9 +113,10 @@ def test_a_2d_configuration_labels_slice_by_slice(network: str, tmp_path: Path) 
         (lambda p: results_folder(p, SLICES, "2d", patch_size=[16, 18], spacing=[1.0, 1.0]), r"not divisible by \(1, 4, 4\)"),
         (lambda p: results_folder(p, SLICES), r"works on single slices \(2D\), so its card needs slice_by_slice = true"),
         (
-            lambda p: results_folder(p, PLAIN, "3d_cascade_fullres", previous_stage="3d_lowres"),
-            "3d_cascade_fullres is the second stage of a cascade",
+            lambda p: results_folder(p, PLAIN, "3d_cascade_fullres", channels=3, previous_stage="3d_lowres"),
+            r"needs the results of 3d_lowres beside it \(nnUNetTrainer__nnUNetPlans__3d_lowres\); copy both",
         ),
+        (lambda p: cascade_folders(p, channels=1), "takes 1 channels but its description names 3"),
         (lambda p: results_folder(p, PLAIN, patch_size=[8, 16, 18]), r"not divisible by \(2, 4, 4\)"),
         (lambda p: results_folder(p, PLAIN, architecture={}), "describe the network None"),
         (

@@ -56,8 +56,9 @@ def case_features(
     model: LoadedModel, volume: np.ndarray, geometry: Geometry, labels: Segmentation, device: str = "cpu", seed: int = 0
 ) -> CaseFeatures:
     """Sample a network's decoder features at labeled voxels and anywhere, on the network's own grid."""
-    if model.card.slice_by_slice:
-        raise ValueError(f"the model {model.card.id} works slice by slice; only models of volumes can be ranked.")
+    if model.card.slice_by_slice or model.card.parts:
+        kind = "is several models in one" if model.card.parts else "works slice by slice"
+        raise ValueError(f"the model {model.card.id} {kind}; only single networks of volumes can be ranked.")
     prepared = prepare(checked_channels(volume, geometry, model.card), geometry, model.card)
     labelmap_kji = resample_labels(labels.labelmap_kji, labels.geometry, prepared.network_geometry)
     patch_kji = tuple(model.card.patch_size_kji)

@@ -45,6 +45,20 @@ def label_values(dataset: Mapping[str, Any]) -> tuple[list[tuple[int, str]], boo
     return [(_value(value, name), name) for value, name in zip(painted, named, strict=True)], True
 
 
+def foreground_values(dataset: Mapping[str, Any]) -> list[int]:
+    """The numbers that voxels of the training labels have, ascending: a cascade's channels. Of regions, those they are made of.
+
+    Raises:
+        ValueError: as `label_values`.
+    """
+    labels, is_regions = label_values(dataset)
+    if not is_regions:
+        return [value for value, _ in labels]
+    parts = [value for name, value in dataset["labels"].items() if name.lower() not in _NO_LABELS]
+    flat = [number for value in parts for number in (value if isinstance(value, list | tuple) else [value])]
+    return sorted({_value(number, "a region") for number in flat} - {0})
+
+
 def _is_number(value: object) -> bool:
     return (
         value.strip().isdecimal() if isinstance(value, str) else isinstance(value, int | float) and not isinstance(value, bool)

@@ -8,6 +8,7 @@ resample; logits are averaged (nnU-Net 2.x).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from mednextseg.json_values import json_list, json_object, listed, number, read_json_object, whole_number
 from mednextseg.models.importers.naming import channel_fields, label_fields, slug
-from mednextseg.models.importers.nnunet_dataset import channel_names, label_values
+from mednextseg.models.importers.nnunet_dataset import channel_names, foreground_values, label_values
 from mednextseg.models.importers.nnunet_rules import rules_of_v2
 from mednextseg.models.importers.package import Draft
 from mednextseg.models.importers.results_folder import fold_checkpoints
@@ -52,7 +53,46 @@ def read_nnunet_v2(path: Path) -> Draft:
     Raises:
         ValueError: where plans or weights are missing, or ask for something the engine does not do exactly.
     """
-    checkpoints = fold_checkpoints(path, CHECKPOINTS, ".pth")
+    draft, previous, values = _network(fold_checkpoints(path, CHECKPOINTS, ".pth"))
+    return draft if previous is None else _cascade(draft, previous, values)
+
+
+def _cascade(second: Draft, previous: str, values: list[int]) -> Draft:
+    """Both stages; nnU-Net cleans up after the second one only."""
+    first, before, _ = _network(_first_stage(second.sources[0].parents[1], previous))
+    if before is not None:
+        raise ValueError(f"the first stage {previous} of the cascade is a second stage itself; only cascades of two are known.")
+    stages = (
+        replace(first, fields={**first.fields, "component_rules": []}),
+        replace(
+            second,
+            fields={
+                **second.fields,
+                "id": f"{second.fields['id']}-second-stage",
+                "component_rules": [],
+                "previous_labels": values,
+            },
+        ),
+    )
+    fields = {**second.fields, "combination": "cascade"}
+    return Draft(fields, folds=(), sources=(), notes=(*first.notes, *second.notes), parts=stages)
+
+
+def _first_stage(trainer: Path, previous: str) -> list[Path]:
+    """Checkpoints of the stage before: the same trainer's beside this one, or the only one there."""
+    same = trainer.with_name(f"{trainer.name.rpartition('__')[0]}__{previous}")
+    found = [same] if same.is_dir() else sorted(trainer.parent.glob(f"*__{previous}"))
+    checkpoints = fold_checkpoints(found[0], CHECKPOINTS, ".pth") if len(found) == 1 else []
+    if not checkpoints:
+        raise ValueError(
+            f"{trainer.name} is the second stage of a cascade and needs the results of {previous} beside it ({same.name}); "
+            "copy both folders."
+        )
+    return checkpoints
+
+
+def _network(checkpoints: Sequence[Path]) -> tuple[Draft, str | None, list[int]]:
+    """One trained network, the configuration whose labels it takes as channels (None for none), and the numbers of those."""
     content = load_checkpoint(checkpoints[0])
     init = content.get("init_args") or {}
     folder = checkpoints[0].parents[1]
@@ -66,7 +106,7 @@ def read_nnunet_v2(path: Path) -> Draft:
     title = str(plans.get("dataset_name", checkpoints[0].stem))
     # Configurations and plans of one data set lie side by side in a library; the usual ones go without saying.
     variant = [part for part in (plans.get("plans_name"), name) if part not in (None, "nnUNetPlans", "3d_fullres")]
-    return Draft(
+    draft = Draft(
         fields={
             "id": slug(title, trainer, *variant),
             "title": f"{title} ({listed((trainer, *variant))})",
@@ -92,6 +132,7 @@ def read_nnunet_v2(path: Path) -> Draft:
         architecture=_architecture(configuration, without_wrapper_prefix(content.get("network_weights") or {})),
         notes=_notes(checkpoints),
     )
+    return draft, configuration.get("previous_stage") or None, foreground_values(dataset)
 
 
 def _notes(checkpoints: Sequence[Path]) -> tuple[str, ...]:
@@ -134,8 +175,6 @@ def _refuse_what_differs(configuration: Mapping[str, Any], name: str) -> None:
         raise ValueError(
             f"the configuration {name} of the plans lacks {listed(missing)} (a list); copy the plans of the training."
         )
-    if configuration.get("previous_stage"):
-        raise ValueError(f"{name} is the second stage of a cascade, which needs the first stage's labels; not supported.")
     preprocessor = configuration.get("preprocessor_name")
     if preprocessor != "DefaultPreprocessor":
         raise ValueError(

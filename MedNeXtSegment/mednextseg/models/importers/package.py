@@ -12,7 +12,7 @@ import mednextseg
 from mednextseg.models.families import family_name, number_of_axes, size_divisor
 from mednextseg.models.install.workspace import workspace
 from mednextseg.models.library import package_folder_name, sha256_of
-from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
+from mednextseg.models.model_card import CARD_FILE, LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import network_from_state_dict, write_safetensors
 
 UNKNOWN_LICENSE = "unknown: ask those who published the weights"
@@ -29,6 +29,7 @@ class Draft:
         folds: one function for each weights file that reads its tensors, so that one at a time is in memory.
         sources: the files whose hashes the card keeps.
         architecture: what tensor shapes cannot tell, for `network_from_state_dict`.
+        parts: of a model of several networks that run one after the other: their drafts, instead of folds.
         notes: sentences for the user, kept in the card too.
     """
 
@@ -37,6 +38,7 @@ class Draft:
     sources: tuple[Path, ...]
     architecture: dict = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    parts: tuple["Draft", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def write_package(
 
 
 def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object], report: Callable[[float], None]) -> ModelCard:
+    if draft.parts:
+        return _write_parts(draft, folder, overrides, report)
     names = [WEIGHTS_FILE] if len(draft.folds) == 1 else [f"weights_fold_{n}.safetensors" for n in range(len(draft.folds))]
     digests, networks = [], set()
     for fold, (name, read) in enumerate(zip(names, draft.folds, strict=True)):
@@ -90,6 +94,25 @@ def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object], re
         digests.append(write_safetensors(network.state_dict(), folder / name))
     if len(networks) > 1:
         raise ValueError("the folds are different networks; import them one by one.")
+    report(len(draft.folds) / (len(draft.folds) + 1))
+    config = network.config
+    card = _card(draft, overrides, family=family_name(config), architecture=asdict(config), weights_sha256=digests)
+    _check_fit(card, network)
+    return _write_card(card, folder)
+
+
+def _write_parts(draft: Draft, folder: Path, overrides: Mapping[str, object], report: Callable[[float], None]) -> ModelCard:
+    """Every part as a package of its own in a folder of the package."""
+    names, family = [f"part-{number}" for number in range(1, len(draft.parts) + 1)], ""
+    for number, (name, part) in enumerate(zip(names, draft.parts, strict=True)):
+        (folder / name).mkdir()
+        family = _write_files(part, folder / name, {}, lambda f, n=number: report((n + f) / len(names))).family
+    digests = [sha256_of(folder / name / CARD_FILE) for name in names]
+    card = _card(draft, overrides, family=family, architecture={}, weights_sha256=digests, parts=names)
+    return _write_card(card, folder)
+
+
+def _card(draft: Draft, overrides: Mapping[str, object], **found: object) -> ModelCard:
     raw = {
         "version": "1.0.0",
         "weights_license": UNKNOWN_LICENSE,
@@ -97,14 +120,13 @@ def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object], re
         "minimum_engine_version": mednextseg.__version__,
         **draft.fields,
         **overrides,
-        "family": family_name(network.config),
-        "architecture": asdict(network.config),
-        "weights_sha256": digests,
+        **found,
     }
-    report(len(draft.folds) / (len(draft.folds) + 1))
     raw["source"] = {**raw.get("source", {}), "sha256": {_source_name(path): sha256_of(path) for path in draft.sources}}
-    card = card_from_dict(raw, source="the card of the imported model")
-    _check_fit(card, network)
+    return card_from_dict(raw, source="the card of the imported model")
+
+
+def _write_card(card: ModelCard, folder: Path) -> ModelCard:
     write_card(card, folder)
     (folder / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
     return card
@@ -128,10 +150,11 @@ def _check_finite(network: nn.Module) -> None:
 def _check_fit(card: ModelCard, network: nn.Module) -> None:
     """Refuse a description that belongs to another network."""
     config = network.config
-    if config.in_channels != len(card.channels):
+    channels = len(card.channels) + len(card.previous_labels)
+    if config.in_channels != channels:
         raise ValueError(
-            f"the network takes {config.in_channels} channels but its description names {len(card.channels)}; cascades, which "
-            "need the labels of an earlier stage as input, are not supported."
+            f"the network takes {config.in_channels} channels but its description names {channels}; a trainer with rules of its own "
+            "cannot be imported."
         )
     outputs = len(card.labels) + (1 if card.activation == "softmax" else 0)
     if config.num_classes != outputs:

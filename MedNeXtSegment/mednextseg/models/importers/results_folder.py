@@ -19,7 +19,8 @@ def fold_checkpoints(path: Path, names: Sequence[str], suffix: str) -> list[Path
         names: file names by preference.
         suffix: of a weights file that is given itself.
     Returns:
-        Checkpoints in the order of the folds; numbered folds hide the one trained on all cases. Empty where there are none.
+        Checkpoints in the order of the folds; numbered folds hide the one trained on all cases, and the second stage of a cascade its
+        first. Empty where there are none.
     Raises:
         ValueError: where several trained models lie below the folder.
     """
@@ -28,6 +29,7 @@ def fold_checkpoints(path: Path, names: Sequence[str], suffix: str) -> list[Path
     if (own := _checkpoint_in(path, names)) is not None:
         return [own]
     found = {folder: folds for folder in _folders(path, _DEPTH) if (folds := _folds(folder, names))}
+    found = {folder: folds for folder, folds in found.items() if _second_stage_of(folder) not in found}
     if len(found) > 1:
         some = listed(folder.relative_to(path) for folder in list(found)[:5])
         raise ValueError(f"{path} holds {len(found)} trained models ({some}); give the folder of one of them.")
@@ -37,6 +39,11 @@ def fold_checkpoints(path: Path, names: Sequence[str], suffix: str) -> list[Path
 def is_fold(folder: Path) -> bool:
     """Whether a folder has the name of a fold."""
     return bool(_FOLD.match(folder.name))
+
+
+def _second_stage_of(folder: Path) -> Path:
+    """Where nnU-Net v2 puts the cascade that a model of low resolution belongs to."""
+    return folder.with_name(f"{folder.name.removesuffix('3d_lowres')}3d_cascade_fullres")
 
 
 def _folds(folder: Path, names: Sequence[str]) -> list[Path]:

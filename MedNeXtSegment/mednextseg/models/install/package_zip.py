@@ -33,12 +33,13 @@ def unpack_zip(archive: Path, target: Path, report: Callable[[float], None] = la
         ValueError: in one sentence, for a truncated archive, names that lead out of it, links, encryption, bombs, or no card.
     """
     extract_zip(archive, target, report=report)
-    cards = sorted(target.rglob(CARD_FILE))
-    if len(cards) != 1:
+    found = {card.parent for card in target.rglob(CARD_FILE)}
+    packages = [folder for folder in found if not found & set(folder.parents)]  # parts of a package lie in its folder
+    if len(packages) != 1:
         raise ValueError(
-            f"{archive.name} holds {len(cards)} model cards ({CARD_FILE}) where one is expected; it is no model package."
+            f"{archive.name} holds {len(packages)} model cards ({CARD_FILE}) where one is expected; it is no model package."
         )
-    return cards[0].parent
+    return packages[0]
 
 
 def extract_zip(

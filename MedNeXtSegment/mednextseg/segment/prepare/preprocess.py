@@ -9,6 +9,7 @@ from mednextseg.geometry import AxisMap, Geometry, axis_map
 from mednextseg.models.model_card import ModelCard
 from mednextseg.models.normalization import Normalization
 from mednextseg.segment.prepare.intensity import fit_scaling
+from mednextseg.segment.prepare.previous_labels import label_channels
 from mednextseg.segment.prepare.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
 from mednextseg.segment.roi import RegionOfInterest
 
@@ -68,7 +69,11 @@ class PreparedVolume:
 
 
 def prepare(
-    volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard, roi: RegionOfInterest | None = None
+    volume_ckji: np.ndarray,
+    geometry: Geometry,
+    card: ModelCard,
+    roi: RegionOfInterest | None = None,
+    previous_kji: np.ndarray | None = None,
 ) -> PreparedVolume:
     """Turn, crop, normalize and resample a volume for a model.
 
@@ -77,6 +82,7 @@ def prepare(
         geometry: of every channel.
         card: what the model expects.
         roi: where to segment; a margin around it is kept as context.
+        previous_kji: labels of the stage before on the volume's grid, where the card has `previous_labels`.
     Raises:
         ValueError: where the region lies outside the volume.
     """
@@ -88,12 +94,18 @@ def prepare(
     crop_geometry = turned.cropped(region.start, region.stop)
     grid = _NetworkGrid(network_shape_kji(crop_geometry, card), _coarse_axis(crop_geometry, card))
     mask = _nonzero_mask(turned_ckji) if any(channel.normalization.masked for channel in card.channels) else None
-    image_ckji = np.empty((len(card.channels), *grid.shape_kji), dtype=np.float32)
-    for source, stored, channel, image_kji in zip(volume_ckji, turned_ckji, card.channels, image_ckji, strict=True):
+    image_ckji = np.empty((len(card.channels) + len(card.previous_labels), *grid.shape_kji), dtype=np.float32)
+    for source, stored, channel, image_kji in zip(volume_ckji, turned_ckji, card.channels, image_ckji, strict=False):
         # Rotating adds corners that no scanner saw: they must not count in mean and deviation.
         whole_source = source if rotated and measured == _whole(turned) else None
         used = mask if channel.normalization.masked else None
         _fill_channel(image_kji, stored, whole_source, used, region, measured, channel.normalization, card, grid)
+    if card.previous_labels:
+        seen_kji = resample_labels(previous_kji, geometry, turned) if rotated else turn.apply(previous_kji)
+        nonzero_kji = _nonzero_mask(turned_ckji) if mask is None else mask
+        image_ckji[len(card.channels) :] = label_channels(
+            seen_kji[region.slices], nonzero_kji[region.slices], card.previous_labels, grid.shape_kji, grid.orders(1)
+        )
     return PreparedVolume(
         image_ckji=image_ckji,
         network_geometry=resized_geometry(crop_geometry, grid.shape_kji),

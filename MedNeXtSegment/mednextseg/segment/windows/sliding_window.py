@@ -7,7 +7,7 @@ the windows and weights themselves).
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import groupby, islice, product
 
@@ -64,6 +64,10 @@ class WindowCount:
     skip: int = 0
     forward_passes: int = 0
     network_seconds: float = 0.0
+
+    def plus(self, other: "WindowCount") -> "WindowCount":
+        """Both together."""
+        return WindowCount(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 def predict_slabs(
