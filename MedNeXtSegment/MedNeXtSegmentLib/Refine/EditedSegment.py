@@ -9,7 +9,6 @@ from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.prompter import PromptCancelledError, Prompter
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.replay import check_volume
-from mednextseg.refine.slices.slice_sampling import SliceEdit, slice_edit
 from MedNeXtSegmentLib.Refine.WatchedVoxels import WatchedVoxels
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Scene.EditStep import EditStep
@@ -85,7 +84,7 @@ class EditedSegment:
             writer.segment.GetName(),
         )
         self._preview = None
-        self._edit: SliceEdit | None = None  # of the slice worked on, as it is shown
+        self._onSlice = np.zeros(0, np.int64)  # voxels in which what is shown on the slice worked on differs from the segment
 
     def preview(self) -> tuple[np.ndarray, np.ndarray] | None:
         """As RefineSession.preview."""
@@ -229,17 +228,11 @@ class EditedSegment:
         """Flat indices of the voxels in which what is shown must change: it is the segment with the slice worked on, but without
         what was propagated from it."""
         refinement, shown = self.refinement, self._voxels.shown_kji.reshape(-1)
-        plane = refinement.active_plane
-        grid = self._voxels.writer.geometry
-        edit = None if plane is None else slice_edit(refinement.probability, plane, grid, is_cut=True)
-        candidates = [*refinement.take_changed(), *(e.voxels for e in (self._edit, edit) if e is not None)]
-        if self._edit is not None and edit is not None and np.array_equal(self._edit.voxels, edit.voxels):
-            candidates.pop()
-        self._edit = edit
-        voxels = _union(candidates)
+        onSlice = refinement.changes_on_slice()
+        voxels = _union([*refinement.take_changed(), self._onSlice, onSlice])
+        self._onSlice = onSlice
         wanted = refinement.segment_kji.reshape(-1)[voxels]
-        if edit is not None:
-            wanted[np.searchsorted(voxels, edit.voxels)] = edit.mask
+        wanted[np.searchsorted(voxels, onSlice)] ^= True
         return voxels[wanted != shown[voxels]]
 
 

@@ -11,9 +11,11 @@ from mednextseg.refine.prompter import Cancel, Prompter, Result
 from mednextseg.refine.prompts import Prompts
 from mednextseg.refine.propagation import StoppingRules, propagate, propagate_between
 from mednextseg.refine.slices.encoded_slices import EncodedSlices
+from mednextseg.refine.slices.slice_edits import SliceEdit, edits_of
 from mednextseg.refine.slices.slice_plane import SlicePlane, is_same_plane
-from mednextseg.refine.slices.slice_sampling import SliceEdit, sample_slice, slice_edit
+from mednextseg.refine.slices.slice_sampling import sample_slice
 from mednextseg.refine.slices.slice_session import SliceSession
+from mednextseg.refine.slices.voxel_box import VoxelBox
 from mednextseg.refine.undo_states import ActiveSlice, HandSlice, Step, UndoStack, last_parallel, made_by_hand
 from mednextseg.refine.volume_edges import check_box, check_inside, cuts
 from mednextseg.refine.volume_stamp import VolumeStamp
@@ -52,6 +54,7 @@ class Refinement:
             shapes = f"{self.segment_kji.shape} and {self.segment_geometry.shape_kji}"
             raise ValueError(f"the segment's array and geometry disagree ({shapes}); pass the segment's own geometry.")
         self.segment_kji = np.array(self.segment_kji, order="C")  # a copy: it is changed in place, by flat indices
+        self._box = VoxelBox.of_mask(self.segment_kji)  # all its voxels lie in it; it only grows
         stamp = VolumeStamp.of(volume_kji, volume_geometry)
         self.journal = PromptJournal(prompter.info.name, prompter.info.model_hash, segment_name, display_range, volume=stamp)
         self._slices = EncodedSlices(volume_kji, volume_geometry, prompter, display_range)
@@ -92,10 +95,8 @@ class Refinement:
         """What `accept` would write: the active slice and those propagated from it."""
         if self._active is None:
             return []
-        grid = self.segment_geometry
-        edits = [slice_edit(self._active.probability, self._active.plane, grid, is_cut=True)]
-        edits += [slice_edit(item.probability, item.plane, grid) for item in self._active.propagated]
-        return [edit for edit in edits if edit is not None]
+        active, propagated = self._active, [(item.probability, item.plane, False) for item in self._active.propagated]
+        return edits_of([(active.probability, active.plane, True), *propagated], self.segment_geometry, self._box)
 
     def preview_segment(self) -> np.ndarray:
         """(K, J, I) bool: the segment with the preview in it; a copy."""
@@ -103,6 +104,12 @@ class Refinement:
         for edit in reversed(self.preview()):  # the active slice last: what the user did wins
             edit.apply(segment)
         return segment
+
+    def changes_on_slice(self) -> np.ndarray:
+        """Ascending flat indices of the voxels of `segment_kji` that the active slice would change, without what was propagated."""
+        slices = [] if self._active is None else [(self._active.probability, self._active.plane, True)]
+        edits = edits_of(slices, self.segment_geometry, self._box)
+        return edits[0].changes(self.segment_kji) if edits else np.zeros(0, np.int64)
 
     def take_changed(self) -> list[np.ndarray]:
         """Flat indices of the voxels of `segment_kji` that actions changed since the last call; some may have changed back."""
@@ -282,6 +289,7 @@ class Refinement:
     def _invert(self, changed: Iterable[np.ndarray]) -> None:
         for voxels in changed:
             self.segment_kji.reshape(-1)[voxels] ^= True
+            self._box = self._box.joined(VoxelBox.of_voxels(voxels, self.segment_kji.shape))
 
     def _needed_active(self) -> ActiveSlice:
         if self._active is None:

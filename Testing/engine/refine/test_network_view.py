@@ -65,3 +65,11 @@ def test_a_view_around_a_box_holds_the_box(rows, cols, down, right, length):
     view = view_around(box, 1.6, 20.0, (rows, cols), 128)
     r0, c0, r1, c1 = view.box_to_view(box)
     assert min(r0, c0) >= -1e-6 and max(r1, c1) <= 128 + 1e-6
+
+
+def test_smoothing_looks_only_at_what_the_view_sees():
+    image = np.random.default_rng(0).random((300, 200)).astype(np.float32)
+    view = NetworkView(top=-20.0, left=60.0, side=90.0, size_px=32)
+    seen = view.cut(image)
+    image[110:], image[:, :30] = np.nan, np.nan
+    assert np.array_equal(view.cut(image), seen)

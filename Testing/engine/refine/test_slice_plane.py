@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from mednextseg.geometry import Geometry
+from mednextseg.refine.slices.slice_edits import slice_edit
 from mednextseg.refine.slices.slice_plane import (
     SlicePlane,
     cut_thickness_mm,
@@ -17,7 +18,7 @@ from mednextseg.refine.slices.slice_plane import (
     slab_thickness_mm,
     voxel_plane,
 )
-from mednextseg.refine.slices.slice_sampling import sample_slice, slice_edit
+from mednextseg.refine.slices.slice_sampling import sample_slice
 
 _SETTINGS = settings(max_examples=25, deadline=None)
 

@@ -43,9 +43,19 @@ class NetworkView:
         """The view of a slice, (size_px, size_px) float32; smoothed first where it shrinks, 0 beyond the slice."""
         tensor = torch.from_numpy(np.array(part_rc, dtype=np.float32))[None, None]
         if self.scale < 0.83:
-            tensor = _smoothed(tensor, 0.4 / self.scale)
+            tensor = self._smoothed(tensor, 0.4 / self.scale)
         index = (torch.arange(self.size_px, dtype=torch.float64) + 0.5) / self.scale
         return _sampled(tensor, index + self.top, index + self.left)
+
+    def _smoothed(self, tensor: torch.Tensor, sigma_px: float) -> torch.Tensor:
+        """A slice, smoothed where the view sees it; elsewhere it is 0."""
+        sides = [
+            slice(max(int(first) - 2, 0), max(min(int(first + self.side) + 3, length), 0))
+            for first, length in zip((self.top, self.left), tensor.shape[2:], strict=True)
+        ]
+        smoothed = torch.zeros_like(tensor)
+        smoothed[(..., *sides)] = _smoothed(tensor, sigma_px, sides)
+        return smoothed
 
     def put_back(self, part_rc: np.ndarray, shape_rc: tuple[int, int]) -> np.ndarray:
         """The inverse of `cut`: a (size_px, size_px) map on the slice's pixels, (H, W) float32, 0 outside of the view."""
@@ -89,11 +99,16 @@ def _sampled(tensor: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor) -> np
     return values.masked_fill(outside, 0.0).numpy()
 
 
-def _smoothed(tensor: torch.Tensor, sigma_px: float) -> torch.Tensor:
-    """Separable Gaussian with replicated edges."""
+def _smoothed(tensor: torch.Tensor, sigma_px: float, sides: list[slice]) -> torch.Tensor:
+    """Separable Gaussian with replicated edges, of a part of a slice."""
     radius = max(1, int(3 * sigma_px + 0.5))
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (offsets / sigma_px) ** 2)
     kernel = kernel / kernel.sum()
-    padded = F.pad(tensor, (radius,) * 4, mode="replicate")
+    lengths = tensor.shape[2:]
+    wide = [slice(max(s.start - radius, 0), min(s.stop + radius, n)) for s, n in zip(sides, lengths, strict=True)]
+    (top, bottom), (left, right) = (
+        (radius - (s.start - w.start), radius - (w.stop - s.stop)) for s, w in zip(sides, wide, strict=True)
+    )
+    padded = F.pad(tensor[(..., *wide)], (left, right, top, bottom), mode="replicate")
     return F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
