@@ -111,7 +111,7 @@ class ModulePanel:
         self.segment.runPanel.appendLog(text)
 
     def _onLibraryChanged(self, newModelId: str) -> None:
-        self.segment.model.reload()
+        self.segment.reloadModels()
         self.segment.model.choose(newModelId)
         self.segment.update()
         if self.review is not None:

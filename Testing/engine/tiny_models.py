@@ -66,6 +66,23 @@ class ThresholdNetwork(torch.nn.Module):
         return torch.cat([-foreground, foreground], dim=1)
 
 
+def step_network(thresholds: tuple[float, ...]) -> MedNeXt:
+    """A real MedNeXt with all branches switched off: a voxel's label is the number of thresholds below its intensity, and nothing else."""
+    network = MedNeXt(MedNeXtConfig(1, len(thresholds) + 1, block_counts=(1,) * 9, base_channels=2))
+    state = network.state_dict()
+    for name, tensor in state.items():
+        if "conv3" in name or "res_conv" in name or name.startswith("stem."):
+            tensor.zero_()
+    state["stem.weight"][0, 0] = 1
+    weight, bias = state["out_0.conv_out.weight"], state["out_0.conv_out.bias"]
+    weight.zero_()
+    for label in range(len(thresholds) + 1):
+        weight[0, label] = label
+        bias[label] = -float(sum(thresholds[:label]))
+    network.load_state_dict(state)
+    return network.eval()
+
+
 def ball(shape_kji: tuple[int, int, int], center_kji: tuple[float, ...], radii_kji: tuple[float, ...]) -> np.ndarray:
     """bool (K, J, I): an ellipsoid."""
     grid = np.ogrid[tuple(slice(n) for n in shape_kji)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from scipy.spatial.transform import Rotation
-from tiny_models import write_package
+from tiny_models import step_network, write_package
 
 LEVELS, THRESHOLDS = (0, 50, 100), (25.5, 75.5)
 LABELS = ("middle", "bright")
@@ -76,24 +76,10 @@ def write_nifti(path: Path, volume_kji: np.ndarray, matrix: np.ndarray) -> Path:
 
 
 def step_package(folder: Path, **card: object) -> Path:
-    """A model package whose network labels a voxel by its intensity alone, see `steps_of`: a MedNeXt with all branches switched off."""
-    from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
-
-    network = MedNeXt(MedNeXtConfig(1, len(LEVELS), block_counts=(1,) * 9, base_channels=2))
-    state = network.state_dict()
-    for name, tensor in state.items():
-        if "conv3" in name or "res_conv" in name or name.startswith("stem."):
-            tensor.zero_()
-    state["stem.weight"][0, 0] = 1
-    weight, bias = state["out_0.conv_out.weight"], state["out_0.conv_out.bias"]
-    weight.zero_()
-    for label in range(len(LEVELS)):
-        weight[0, label] = label
-        bias[label] = -float(sum(THRESHOLDS[:label]))
-    network.load_state_dict(state)
+    """A model package whose network labels a voxel by its intensity alone, see `steps_of`."""
     channel = {"name": "MR", "modality": "other", "normalization": {"scheme": "none"}}
     usual = {"channels": [channel], "patch_size_kji": [16, 16, 16], "overlap": 0.0}
-    return write_package(folder, network, LABELS, **{**usual, **card})
+    return write_package(folder, step_network(THRESHOLDS), LABELS, **{**usual, **card})
 
 
 def shared_package(session: Path) -> Path:

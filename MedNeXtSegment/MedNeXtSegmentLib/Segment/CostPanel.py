@@ -47,9 +47,10 @@ class CostPanel:
     def learn(self, run: SegmentRun) -> None:
         """Remember how fast a finished run was."""
         passes, phases = run.report["windows"]["forward_passes"], run.report["seconds_by_phase"]
-        seconds = sum(phases.get(phase, 0.0) for phase in ("network", "sum", "labels"))
+        seconds = sum(phases.get(phase, 0.0) for phase in ("find region", "network", "sum", "labels"))
         if passes and seconds:
-            Settings.write(_paceKey(run.card.id, run.report["device"]), f"{seconds / passes:.6g}")
+            coarse = (run.report["coarse_model"] or {}).get("id", "")
+            Settings.write(_paceKey(run.card.id, coarse, run.report["device"]), f"{seconds / passes:.6g}")
             self._asked = None
 
     def close(self) -> None:
@@ -66,7 +67,7 @@ class CostPanel:
     def _showPlan(self, modelId: str, plan: dict) -> None:
         if self._wanted is None or self._wanted["model"] != modelId:
             return
-        pace = Settings.read(_paceKey(modelId, plan["device"]))
+        pace = Settings.read(_paceKey(modelId, plan["coarse_model"], plan["device"]))
         time = _("about {duration}").format(duration=durationText(float(pace) * plan["forward_passes"])) if pace else ""
         memory, free = plan["memory_bytes"] / _GIGABYTE, plan["available_bytes"] / _GIGABYTE
         text = _("Expected on {device}: {time}, {memory:.1f} GB of memory ({free:.1f} GB are free).").format(
@@ -102,5 +103,6 @@ def _parameters(job: SegmentJob) -> dict | None:
     }
 
 
-def _paceKey(modelId: str, device: str) -> str:
-    return f"MedNeXtSegment/SecondsPerPass/{modelId}/{device.replace(':', '')}"
+def _paceKey(modelId: str, coarseId: str, device: str) -> str:
+    models = "+".join(filter(None, (modelId, coarseId)))
+    return f"MedNeXtSegment/SecondsPerPass/{models}/{device.replace(':', '')}"

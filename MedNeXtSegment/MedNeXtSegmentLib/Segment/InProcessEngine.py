@@ -63,13 +63,13 @@ class InProcessEngine:
     def _segmented(self, parameters: dict, onProgress: Callable[[Progress], None]) -> dict:
         from mednextseg.cases.channels import stacked_channels
         from mednextseg.models.loaded_model import load_model
-        from mednextseg.segment.auto_segmenter import segment
+        from mednextseg.segment.find_and_segment import find_and_segment
         from mednextseg.segment.recipe import SegmentRecipe
 
         shared, self._volumes = self._volumes, {}
         volume, geometry = stacked_channels([shared[key] for key in parameters["volumes"]])
         roi = parameters["roi"]
-        labelmap_kji, report = segment(
+        labelmap_kji, report = find_and_segment(
             volume,
             geometry,
             load_model(parameters["model"]),

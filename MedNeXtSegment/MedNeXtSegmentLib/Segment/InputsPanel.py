@@ -7,7 +7,7 @@ from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib.ParameterNode import inputVolumesOf
 from MedNeXtSegmentLib.Scene.Regions import placeROIInVolume
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, volumeKey
-from MedNeXtSegmentLib.Segment.SegmentLogic import SegmentLogic
+from MedNeXtSegmentLib.Segment.SegmentLogic import Regions, SegmentLogic
 
 MAXIMUM_CHANNELS = 4
 
@@ -45,6 +45,10 @@ class InputsPanel:
         self._showRows(card)
         self._check(card)
 
+    def checkAgain(self) -> None:
+        """Forget what was said of the input: models may have been installed that find regions."""
+        self._checked = ()
+
     def fillByName(self, card: ModelCard) -> None:
         """Choose a volume for each further channel whose name occurs in a volume's name ("FLAIR" in "case 3 flair")."""
         if len(card.channels) < 2:
@@ -76,20 +80,24 @@ class InputsPanel:
         if state == self._checked and state:
             return
         self._checked = state
-        self.problem, warnings, needsRegion = "", [], False
+        self.problem, warnings, regions = "", [], Regions.NONE
         if isComplete:
             try:
                 warnings = self._logic.inputWarnings(nodes, card)
-                needsRegion = not hasRegion and self._logic.needsRegion(nodes[0], card)
+                regions = Regions.NONE if hasRegion else self._logic.regionsFor(nodes[0], card)
             except ValueError as error:
                 self.problem = str(error)
-        if needsRegion and not isWhole:
+        if regions is Regions.FROM_USER and not isWhole:
             text = _("{model} needs a region of interest in a volume of this size; choose one, or check Whole volume anyway.")
-            self.problem = text.format(model=card.title)
-        self._ui.wholeVolumeCheckBox.setVisible(needsRegion)
-        hints = [card.roi_hint] if isComplete and card.roi_hint and not hasRegion else []
-        lines = [*([self.problem] if self.problem else warnings), *hints]
-        self._ui.inputWarningLabel.setText("\n".join(f"\u26a0 {line}" for line in lines))
+            self.problem = " ".join([text.format(model=card.title), self._logic.missingCoarseModel(card)]).rstrip()
+        self._ui.wholeVolumeCheckBox.setVisible(regions is Regions.FROM_USER or (regions is Regions.FROM_MODEL and isWhole))
+        isFound = regions is Regions.FROM_MODEL and not isWhole
+        hints = [card.roi_hint] if isComplete and card.roi_hint and not hasRegion and not isFound else []
+        lines = [f"\u26a0 {line}" for line in (*([self.problem] if self.problem else warnings), *hints)]
+        if isFound:
+            text = _("No region is needed: {model} finds {names}.")
+            lines.append(text.format(model=card.region_from.model, names=", ".join(card.region_from.labels)))
+        self._ui.inputWarningLabel.setText("\n".join(lines))
         self._ui.inputWarningLabel.setVisible(bool(lines))
 
     def _stateOf(self, node) -> str:

@@ -33,6 +33,7 @@ def modelCardHtml(card: ModelCard) -> str:
         (_("Segments"), _labelList(card)),
         (_("Voxels"), _spacing(card)),
         (_("Region"), card.roi_hint),
+        (_("Finds it by"), _regionSource(card)),
         (_("Networks"), str(len(card.weights_sha256)) if len(card.weights_sha256) > 1 else ""),
         (_("Measured"), "<br>".join(escape(metricSentence(metric)) for metric in card.metrics)),
         (_("Trained on"), "<br>".join(escape(_named(source)) for source in card.training_data)),
@@ -68,6 +69,12 @@ def _labelList(card: ModelCard) -> str:
     if len(names) <= _LABELS_SHOWN:
         return ", ".join(names)
     return _("{count}: {names} ...").format(count=len(names), names=", ".join(names[:_LABELS_SHOWN]))
+
+
+def _regionSource(card: ModelCard) -> str:
+    if card.region_from is None:
+        return ""
+    return f"{card.region_from.model} ({', '.join(card.region_from.labels)})"
 
 
 def _spacing(card: ModelCard) -> str:

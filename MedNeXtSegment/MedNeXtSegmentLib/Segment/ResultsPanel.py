@@ -66,8 +66,7 @@ class ResultsPanel:
         return self._parameterNode.outputSegmentation if self._parameterNode is not None else None
 
     def _fillTable(self) -> None:
-        labels = [label for label in self._run.card.labels if label.name in self._run.labelNames]
-        self.table.show(self._run.segmentationNode, labels)
+        self.table.show(self._run.segmentationNode, self._run.labels)
 
     def _step(self, step) -> None:
         node = self._node()

@@ -67,6 +67,7 @@ def phaseText(phase: str) -> str:
     """The engine's phase in the user's words."""
     texts = {
         "read": _("Loading the model"),
+        "find region": _("Finding the region"),
         "prepare": _("Preparing the volume"),
         "network": _("Segmenting"),
         "sum": _("Averaging windows"),

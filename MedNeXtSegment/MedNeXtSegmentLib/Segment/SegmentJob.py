@@ -44,7 +44,7 @@ class SegmentJob:
 
     @cached_property
     def keptLabels(self) -> list[Label]:
-        """The card's labels to be written, in the card's order.
+        """The card's labels that are wanted, in the card's order; a run that finds its own regions may write each on two sides.
 
         Raises:
             ValueError: for a name the model lacks, and for no name at all.
@@ -62,7 +62,7 @@ class SegmentJob:
         Args:
             worker: WorkerClient or InProcessEngine.
         Returns:
-            "volumes", "model", "roi", "recipe", "device" of mednextseg.worker.operations.segment.
+            "volumes", "model", "roi", "recipe", "device", "whole" of mednextseg.worker.operations.segment.
         Raises:
             ValueError: in one sentence, for nodes or a model that cannot be used; nothing was sent.
             RuntimeError: where the disk has no room for a volume.
@@ -76,13 +76,14 @@ class SegmentJob:
         return {"volumes": keys, **self.parameters()}
 
     def parameters(self) -> dict:
-        """The parameters that do not depend on the volume: "model", "roi", "recipe", "device"; ValueError for a region without extent."""
+        """The parameters that do not depend on the volume, as `sentTo` gives them; ValueError for a region without extent."""
         region = None if self.roiNode is None else regionFromROINode(self.roiNode)
         return {
             "model": str(self.model),
             "roi": None if region is None else region.to_dict(),
             "recipe": self.recipe or {},
             "device": self.device,
+            "whole": self.isWhole,
         }
 
     def withVolume(self, volumeNode) -> "SegmentJob":

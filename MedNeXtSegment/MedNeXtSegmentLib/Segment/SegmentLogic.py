@@ -4,15 +4,16 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import Enum
 
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.geometry import Geometry
-from mednextseg.models.model_card import ModelCard
+from mednextseg.models.model_card import ModelCard, label_from_dict
 from mednextseg.segment.prepare.input_check import warnings_for
-from mednextseg.segment.prepare.region_check import check_region
+from mednextseg.segment.prepare.region_check import check_region, coarse_card, finds_own_region
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Scene.Representations import needLabelmaps
@@ -25,6 +26,12 @@ from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 # The engine's report as JSON: which model, recipe and device made the segments.
 REPORT_ATTRIBUTE = "MedNeXtSegment.Report"
+
+
+class Regions(Enum):
+    """Where the region of a run comes from: none is needed, the user must give one, or another model finds it."""
+
+    NONE, FROM_USER, FROM_MODEL = range(3)
 
 
 class SegmentLogic(WorkerRunLogic):
@@ -60,30 +67,39 @@ class SegmentLogic(WorkerRunLogic):
             linearTransformToWorld(job.segmentationNode)
             needLabelmaps(job.segmentationNode, job.volumeNodes[0])
         sent = job.sentTo(self._worker)
-        if job.roiNode is None and not job.isWhole and self.needsRegion(job.volumeNodes[0], job.card):
+        if job.roiNode is None and not job.isWhole and self.regionsFor(job.volumeNodes[0], job.card) is Regions.FROM_USER:
             text = _(
                 "The model {model} needs a region of interest; give one around its structure, or insist on the whole volume."
             )
-            raise ValueError(text.format(model=job.card.id))
-        parameters = {**sent, "labels": None if job.labels is None else names, "whole": job.isWhole}
+            raise ValueError(" ".join([text.format(model=job.card.id), self.missingCoarseModel(job.card)]).rstrip())
+        parameters = {**sent, "labels": None if job.labels is None else names}
         run = SegmentRun(self._worker, job, progressCallback, finishedCallback)
         placement = placementOf(run.volumeNode)
         logging.info("MedNeXtSegment: %s on %s", run.card.id, run.volumeNode.GetName())
-        self._begin(run, "segment", parameters, lambda value: self._deliver(run, placement, value["labelmap"], value["report"]))
+        self._begin(run, "segment", parameters, lambda value: self._deliver(run, placement, value))
         return run
 
-    def needsRegion(self, volumeNode, card: ModelCard) -> bool:
-        """Whether a volume is too large for a model that only knows boxes around its structure, so that it needs a region of interest.
+    def regionsFor(self, volumeNode, card: ModelCard) -> Regions:
+        """Where a run without a region of interest would get one from.
 
         Raises:
             ValueError: in one sentence, where the volume cannot be used at all.
         """
         _voxels, geometry = arrayAndGeometryFromVolume(volumeNode)
+        if finds_own_region(geometry, card):
+            return Regions.FROM_MODEL
         try:
             check_region(geometry, card, None)
         except ValueError:
-            return True
-        return False
+            return Regions.FROM_USER
+        return Regions.NONE
+
+    def missingCoarseModel(self, card: ModelCard) -> str:
+        """Says which model would find the region but is not installed; empty where none is missing."""
+        if card.region_from is None or coarse_card(card) is not None:
+            return ""
+        text = _("The model {model}, which would find it, is not installed.")
+        return text.format(model=card.region_from.model)
 
     def inputWarnings(self, volumeNodes: Sequence, card: ModelCard) -> list[str]:
         """Sentences for the user where the volumes look unlike what the model was trained on (spacing, modality).
@@ -97,18 +113,19 @@ class SegmentLogic(WorkerRunLogic):
             found += warnings_for(volume_kji[None], geometry, replace(card, channels=(channel,)))
         return list(dict.fromkeys(found))
 
-    def _deliver(self, run: SegmentRun, placement: np.ndarray, labelmap_kji: np.ndarray, report: dict) -> None:
+    def _deliver(self, run: SegmentRun, placement: np.ndarray, value: dict) -> None:
         """Write the result where the volume is now: it may have been moved by its transform during the run."""
         if run.isCancelRequested:
             self._end(run, runCancelled())
             return
-        isNew = run.segmentationNode is None
+        isNew, labelmap_kji = run.segmentationNode is None, value["labelmap"]
+        labels = [label_from_dict(raw) for raw in value["report"]["labels"]]
         try:
             geometry = Geometry(labelmap_kji.shape, linearTransformToWorld(run.volumeNode) @ placement)
             if isNew:
                 name = _("{volume} segmentation").format(volume=run.volumeNode.GetName())
                 run.segmentationNode = newSegmentationFor(run.volumeNode, slicer.mrmlScene.GenerateUniqueName(name))
-            output, labels = run.segmentationNode, run.job.keptLabels
+            output = run.segmentationNode
             self.history.perform(output, lambda: writeLabelsToSegmentation(labelmap_kji, geometry, output, labels))
         except (ValueError, RuntimeError) as error:
             if isNew and run.segmentationNode is not None:
@@ -116,6 +133,6 @@ class SegmentLogic(WorkerRunLogic):
                 run.segmentationNode = None
             self._end(run, RunFailure(protocol.FAILED, str(error)))
             return
-        run.report = report
-        run.segmentationNode.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))
+        run.labels, run.report = labels, value["report"]
+        run.segmentationNode.SetAttribute(REPORT_ATTRIBUTE, json.dumps(run.report))
         self._end(run)

@@ -54,7 +54,12 @@ class SegmentPanel(NodePanel):
     def enter(self) -> None:
         """The module was opened: models may have been installed meanwhile; shortcuts live from now on."""
         self._shortcut.setEnabled(True)
+        self.reloadModels()
+
+    def reloadModels(self) -> None:
+        """Models were installed or removed, or may have been."""
         self.model.reload()
+        self.inputs.checkAgain()
         self.update()
 
     def exit(self) -> None:

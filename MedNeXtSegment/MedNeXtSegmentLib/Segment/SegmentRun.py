@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from mednextseg.labels.label import Label
 from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
 from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
@@ -13,7 +14,7 @@ class SegmentRun(WorkerRun):
         job: what was asked for.
         volumeNode: of the first channel.
         card: of the model.
-        labelNames: of the labels to be written.
+        labels: what was written; empty before the end.
         segmentationNode: the output; for a new segmentation None until it is there.
         report: of the engine (SegmentReport as JSON values), once finished.
         progress, error, isFinished: see WorkerRun.
@@ -28,7 +29,7 @@ class SegmentRun(WorkerRun):
     ) -> None:
         self.job, self.card = job, job.card
         self.volumeNode, self.segmentationNode = job.volumeNodes[0], job.segmentationNode
-        self.labelNames = [label.name for label in job.keptLabels]
+        self.labels: list[Label] = []
         self.report: dict = {}
         nodes = [node for node in (self.volumeNode, self.segmentationNode) if node is not None]
         super().__init__(worker, nodes, onProgress, onFinished)

@@ -8,6 +8,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from mednextseg.models.model_card import ModelCard
+from mednextseg.segment.prepare.region_check import coarse_card
 from mednextseg.segment.recipe import SegmentRecipe
 
 # An entry of its own in the header of a .seg.nrrd: a file beside the result could be lost or left behind.
@@ -18,13 +19,15 @@ def run_key(card: ModelCard, recipe: SegmentRecipe, files: Sequence[Path], *more
     """What a result depends on, as a hash; two runs with the same key give the same labels.
 
     Args:
-        card: of the model, with the hashes of its weights.
+        card: of the model, with the hashes of its weights; that of the model that finds its regions counts, too.
         recipe: of the run.
         files: the images, known by size and time of change: reading them all again would take longer than many a run.
         more: what else the run was asked for, as JSON values.
     """
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    text = json.dumps([card.to_dict(), recipe.to_dict(), stats, more], sort_keys=True)
+    coarse = coarse_card(card)
+    cards = [card.to_dict()] if coarse is None else [card.to_dict(), coarse.to_dict()]
+    text = json.dumps([cards, recipe.to_dict(), stats, more], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

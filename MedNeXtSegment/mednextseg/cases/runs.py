@@ -21,7 +21,7 @@ from mednextseg.machine import peak_memory_mb
 from mednextseg.models.library import find_model
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.model_card import read_card
-from mednextseg.segment.auto_segmenter import segment
+from mednextseg.segment.find_and_segment import find_and_segment
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segmentation_io import write_segmentation
 
@@ -95,9 +95,9 @@ def _segment_one(
     loaded = _loaded(model)
     volume, geometry = read_channels(files)
     start = time.perf_counter()
-    labelmap_kji, _ = segment(volume, geometry, loaded, recipe=SegmentRecipe.from_dict(recipe), device=device)
+    labelmap_kji, report = find_and_segment(volume, geometry, loaded, recipe=SegmentRecipe.from_dict(recipe), device=device)
     seconds = time.perf_counter() - start
-    write_segmentation(output.with_name(f"{output.name}.seg.nrrd"), labelmap_kji, geometry, loaded.card.labels)
+    write_segmentation(output.with_name(f"{output.name}.seg.nrrd"), labelmap_kji, geometry, report.labels)
     cost = {"seconds": round(seconds, 3), "peak_memory_mb": peak_memory_mb(), "run": key}
     write_text(output.with_name(f"{output.name}.cost.json"), json.dumps(cost))
     return cost

@@ -22,16 +22,18 @@ def review_of(
     geometry: Geometry,
     model: "LoadedModel",
     roi: "RegionOfInterest | None",
-    labels: Sequence[str] | None,
+    names: Sequence[str],
     recipe: "SegmentRecipe",
     device: str,
+    whole: bool,
     count: int,
 ) -> list[dict]:
-    """The fields of at most `count` ReviewSlice of the labels kept, most uncertain first; arguments as for `segment`."""
+    """The fields of at most `count` ReviewSlice, most uncertain first; arguments as for `find_and_segment`,
+    and the names of the segments that the run made."""
     from mednextseg.evaluate.review import predict_review_slices, worst_first_with_gap  # noqa: PLC0415
 
-    found = predict_review_slices(volume, geometry, model, roi, recipe, device)
-    kept = [item for item in found if labels is None or item.label in labels]
+    found = predict_review_slices(volume, geometry, model, roi, recipe, device, whole=whole)
+    kept = [item for item in found if item.label in names]
     return [asdict(item) for item in worst_first_with_gap(kept, count, GAP_MM)]
 
 

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 def _run_case(options: argparse.Namespace, model: "LoadedModel", inputs: list[Path], output: Path) -> dict:
     from mednextseg.cases.channels import read_channels  # noqa: PLC0415
     from mednextseg.cases.done_before import RUN_FIELD  # noqa: PLC0415
-    from mednextseg.segment.auto_segmenter import segment  # noqa: PLC0415
+    from mednextseg.segment.find_and_segment import find_and_segment  # noqa: PLC0415
     from mednextseg.segmentation_io import check_output, write_segmentation  # noqa: PLC0415
 
     recipe, names, roi, notes = _recipe(options), _names(options, model), _roi(options.roi), []
@@ -80,20 +80,20 @@ def _run_case(options: argparse.Namespace, model: "LoadedModel", inputs: list[Pa
     check_output(output, inputs, geometry)
     read_seconds = time.perf_counter() - start
     with ConsoleProgress(output.name, quiet=options.json) as progress:
-        labelmap_kji, report = segment(
+        labelmap_kji, report = find_and_segment(
             volume, geometry, model, roi, names, recipe, options.device, progress=progress.show, whole=options.whole
         )
     report.notes = [*notes, *report.notes]
-    kept = [label for label in model.card.labels if names is None or label.name in names]
     start = time.perf_counter()
-    write_segmentation(output, labelmap_kji, geometry, kept, {RUN_FIELD: key})
+    write_segmentation(output, labelmap_kji, geometry, report.labels, {RUN_FIELD: key})
     write_seconds = time.perf_counter() - start
     report.seconds_by_phase = {"read": round(read_seconds, 3), **report.seconds_by_phase, "write": round(write_seconds, 3)}
     for line in (*report.warnings, *report.notes):
         print(f"mednextseg: {line}", file=sys.stderr)
     result = {"output": str(output), **report.to_dict()}
     if options.review > 0:
-        result["review"] = review_of(volume, geometry, model, roi, names, recipe, options.device, options.review)
+        names = [label.name for label in report.labels]
+        result["review"] = review_of(volume, geometry, model, roi, names, recipe, options.device, options.whole, options.review)
     return result
 
 

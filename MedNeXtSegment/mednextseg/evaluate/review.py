@@ -13,10 +13,14 @@ from torch import Tensor
 
 from mednextseg.geometry import Geometry
 from mednextseg.machine import resolve_device
-from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.segment.auto_segmenter import sliding_window_for
+from mednextseg.segment.find_and_segment import find_regions
+from mednextseg.segment.fine_runs import labels_by_side
 from mednextseg.segment.prepare.input_check import checked_channels
 from mednextseg.segment.prepare.preprocess import prepare
+from mednextseg.segment.prepare.region_check import finds_own_region
+from mednextseg.segment.progress import SharedProgress
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segment.windows.sliding_window import WindowCount, predict_slabs
@@ -55,7 +59,7 @@ def review_slices(probability_ckji: np.ndarray, geometry: Geometry, labels: Sequ
         geometry: of that grid.
         labels: names in the order of the channels.
     """
-    return sorted(_slices_of(0, torch.from_numpy(probability_ckji), geometry, labels), key=lambda s: -s.uncertain_mm2)
+    return _sorted(_slices_of(0, torch.from_numpy(probability_ckji), geometry, labels))
 
 
 def predict_review_slices(
@@ -66,6 +70,8 @@ def predict_review_slices(
     recipe: SegmentRecipe | None = None,
     device: str = "auto",
     progress: Callable[[float], None] = lambda fraction: None,
+    whole: bool = False,
+    open_model: Callable[[str], LoadedModel] = load_model,
 ) -> list[ReviewSlice]:
     """Run a model's folds over all mirror images its card allows, and list the slices of the network's grid to review.
 
@@ -73,19 +79,46 @@ def predict_review_slices(
     models with an orientation such as RAS.
 
     Args:
-        volume, geometry, model, roi, device: as for `segment`.
+        volume, geometry, model, roi, device, whole, open_model: as for `find_and_segment`.
         recipe: of the run to review; mirrored views are averaged whatever it says about them.
         progress: called with the done fraction; may raise to stop.
     Returns:
-        Most uncertain first.
+        Most uncertain first, by the names of the segments that such a run makes.
     Raises:
-        ValueError: as `segment` does.
+        ValueError: as `find_and_segment` does.
     """
     if model.card.parts:
         raise ValueError(
             f"{model.card.id} is several models in one; slices in doubt can only be found for one, so take one of its parts."
         )
-    recipe = replace(recipe or SegmentRecipe(), tta=True)
+    recipe, card = replace(recipe or SegmentRecipe(), tta=True), model.card
+    if not finds_own_region(geometry, card, roi, whole):
+        return _sorted(_predicted(volume, geometry, model, roi, recipe, device, progress))
+    shared = SharedProgress(lambda p: progress(p.fraction))
+    coarse = open_model(card.region_from.model)
+    regions, _ = find_regions(volume, geometry, card, coarse, device, shared.part(0, 0.5))
+    by_side, found = labels_by_side(card, card.labels), []
+    for number, region in enumerate(regions):
+        names = {label.name: named.name for label, named in zip(card.labels, by_side[region.side], strict=True)}
+
+        def forward(fraction: float, number: int = number) -> None:
+            progress(0.5 + 0.5 * (number + fraction) / len(regions))
+
+        slices = _predicted(volume, geometry, model, region.roi, recipe, device, forward)
+        found += [replace(item, label=names[item.label]) for item in slices]
+    return _sorted(found)
+
+
+def _predicted(
+    volume: np.ndarray,
+    geometry: Geometry,
+    model: LoadedModel,
+    roi: RegionOfInterest | None,
+    recipe: SegmentRecipe,
+    device: str,
+    progress: Callable[[float], None],
+) -> list[ReviewSlice]:
+    """In one region, or everywhere for None; arguments as `predict_review_slices`."""
     card = recipe.applied_to(model.card)
     device = resolve_device(device)
     prepared = prepare(checked_channels(volume, geometry, card), geometry, card, roi)
@@ -102,7 +135,11 @@ def predict_review_slices(
         if inside_kji is not None:
             probability_ckji = probability_ckji * inside_kji[k_start : k_start + values_ckji.shape[1]]
         found += _slices_of(k_start, probability_ckji, prepared.network_geometry, names)
-    return sorted(found, key=lambda s: -s.uncertain_mm2)
+    return found
+
+
+def _sorted(slices: Sequence[ReviewSlice]) -> list[ReviewSlice]:
+    return sorted(slices, key=lambda s: -s.uncertain_mm2)
 
 
 def worst_first_with_gap(slices: Sequence[ReviewSlice], count: int, gap_mm: float) -> list[ReviewSlice]:

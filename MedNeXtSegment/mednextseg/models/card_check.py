@@ -44,6 +44,8 @@ def check_card(card: "ModelCard", source: str) -> None:
     json_object(card.architecture, f"{source}: architecture")
     if not 0 <= number(card.overlap, f"{source}: overlap") < 1:
         raise ValueError(f"{source}: the overlap must be at least 0 and below 1, got {card.overlap}.")
+    if card.region_from is not None and card.region_from.model.partition("@")[0] == card.id:
+        raise ValueError(f"{source}: region_from must name another model than {card.id} itself.")
     if card.anisotropy_threshold is not None:
         number(card.anisotropy_threshold, f"{source}: anisotropy_threshold", low=1)
     _check_axes(card, source)

@@ -12,6 +12,7 @@ from mednextseg.json_values import json_list, json_object, listed, number, read_
 from mednextseg.labels.label import Label
 from mednextseg.models.card_check import LARGEST_LABEL, check_card
 from mednextseg.models.normalization import Normalization
+from mednextseg.models.region_source import RegionSource
 
 CARD_FILE, WEIGHTS_FILE, LICENSE_FILE = "card.json", "weights.safetensors", "LICENSE"
 
@@ -104,6 +105,7 @@ class ModelCard:
         postprocessing: clean-up by label name.
         needs_region: whether the model was only trained on boxes around its structure, so that a larger volume needs a region of interest.
         roi_hint: one sentence on the region that suits the model, else empty.
+        region_from: another model, around whose structures this one looks; None for a model that looks wherever it is told to.
         metrics, training_data, citation, weights_license, minimum_engine_version: for people, and for the report.
         extra: fields of newer cards, kept as they came.
     """
@@ -142,6 +144,7 @@ class ModelCard:
     postprocessing: dict[str, Postprocessing] = field(default_factory=dict)
     needs_region: bool = False
     roi_hint: str = ""
+    region_from: RegionSource | None = None
     metrics: tuple[dict, ...] = ()
     training_data: tuple[dict, ...] = ()
     citation: str = ""
@@ -212,13 +215,15 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
     values = {name: _frozen(value) for name, value in raw.items() if name in known}
     try:
         values["channels"] = tuple(_channel(channel) for channel in json_list(raw["channels"], "channels"))
-        values["labels"] = tuple(_label(label) for label in json_list(raw["labels"], "labels"))
+        values["labels"] = tuple(label_from_dict(label) for label in json_list(raw["labels"], "labels"))
         rules = json_list(raw.get("component_rules", ()), "component_rules")
         values["component_rules"] = tuple(ComponentRule.from_dict(rule) for rule in rules)
         cleaned = json_object(raw.get("postprocessing", {}), "postprocessing")
         values["postprocessing"] = {
             name: Postprocessing(**json_object(p, f"clean-up of {name}")) for name, p in cleaned.items()
         }
+        if raw.get("region_from") is not None:
+            values["region_from"] = RegionSource.from_dict(raw["region_from"])
         for name in ("metrics", "training_data"):
             values[name] = tuple(json_object(entry, f"an entry of {name}") for entry in json_list(raw.get(name, ()), name))
         card = ModelCard(**values, extra={name: value for name, value in raw.items() if name not in known})
@@ -239,7 +244,8 @@ def _channel(raw: object) -> Channel:
     return Channel(name, modality, Normalization(**json_object(raw["normalization"], f"the normalization of {name}")))
 
 
-def _label(raw: object) -> Label:
+def label_from_dict(raw: object) -> Label:
+    """A label from JSON values, as cards and reports hold it; ValueError or KeyError for other fields or values."""
     raw = json_object(raw, "a label")
     name = text(raw["name"], "a label's name")
     color = tuple(

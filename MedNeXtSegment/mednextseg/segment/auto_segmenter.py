@@ -50,7 +50,10 @@ class SegmentReport:
             "labels" (resample and reduce class values), "clean up"; the command line adds "read" and "write".
         windows: counted cost.
         memory: predicted bytes.
+        labels: what the labelmap holds, by number.
         volumes_ml: by label name.
+        regions: where a coarse model found something to look at: "names", "bounds_mm" and "box_to_ras" of the box, whether "enlarged".
+        coarse_model: id, version and weights_sha256 of that model.
         warnings: about the input; notes: what was done differently from what was asked, and why.
     """
 
@@ -63,7 +66,10 @@ class SegmentReport:
     seconds_by_phase: dict[str, float] = field(default_factory=dict)
     windows: WindowCount = field(default_factory=WindowCount)
     memory: MemoryPlan | None = None
+    labels: list[Label] = field(default_factory=list)
     volumes_ml: dict[str, float] = field(default_factory=dict)
+    regions: list[dict] = field(default_factory=list)
+    coarse_model: dict | None = None
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -84,7 +90,7 @@ def segment(
     cancelled: Callable[[], bool] | None = None,
     whole: bool = False,
 ) -> tuple[np.ndarray, SegmentReport]:
-    """Segment a volume.
+    """Segment a volume where it is told to; `find_and_segment` finds the place where the model's card says how.
 
     Args:
         volume: (K, J, I), or (channels, K, J, I) in the card's channel order; any real dtype, never changed.
@@ -120,7 +126,7 @@ def segment(
         labelmap_kji[~np.isin(labelmap_kji, [label.value for label in kept])] = 0
     if roi is not None:
         labelmap_kji[~roi.mask(geometry)] = 0
-    report.volumes_ml = volumes_ml(labelmap_kji, kept, geometry)
+    report.labels, report.volumes_ml = kept, volumes_ml(labelmap_kji, kept, geometry)
     return labelmap_kji, report
 
 

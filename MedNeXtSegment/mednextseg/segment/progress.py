@@ -62,3 +62,26 @@ class ProgressReporter:
             return None
         pace = (now - self._phase_started) / (fraction_of_phase * _PHASE_SHARES[self._phase])
         return pace * (1 - fraction)
+
+
+class SharedProgress:
+    """One progress over several runs, each of which reports as if it were alone; never goes back.
+
+    Args:
+        callback: receives every Progress of the whole, or None.
+    """
+
+    def __init__(self, callback: Callable[[Progress], None] | None) -> None:
+        self._callback = callback
+        self._started = time.monotonic()
+        self._fraction = 0.0
+
+    def part(self, start: float, stop: float, phase: str | None = None) -> Callable[[Progress], None] | None:
+        """What to call with the progress of a run that takes the whole from one fraction to another, as one phase or by its own."""
+        return None if self._callback is None else lambda progress: self._report(progress, start, stop, phase)
+
+    def _report(self, progress: Progress, start: float, stop: float, phase: str | None) -> None:
+        self._fraction = max(self._fraction, start + progress.fraction * (stop - start))
+        spent = time.monotonic() - self._started
+        seconds_left = spent * (1 - self._fraction) / self._fraction if self._fraction > 0 else None
+        self._callback(Progress(phase or progress.phase, self._fraction, seconds_left))

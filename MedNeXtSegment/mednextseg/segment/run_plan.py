@@ -1,14 +1,16 @@
 """What a run would cost, before it is started: windows and memory from the geometry alone."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 
 from mednextseg.geometry import Geometry
 from mednextseg.machine import resolve_device
-from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.segment.auto_segmenter import sliding_window_for
 from mednextseg.segment.prepare.preprocess import network_grid
+from mednextseg.segment.prepare.region_check import finds_own_region
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segment.windows.memory_plan import available_bytes, plan_memory, with_runners_that_fit
@@ -24,24 +26,54 @@ class RunPlan:
         memory_bytes: predicted peak of the process.
         available_bytes: what this machine has left now.
         device: where the run would take place.
+        coarse_model: id of the model that finds the regions first; empty for none.
     """
 
     forward_passes: int
     memory_bytes: int
     available_bytes: int
     device: str
+    coarse_model: str = ""
 
 
 def plan_run(
-    geometry: Geometry, model: LoadedModel, roi: RegionOfInterest | None, recipe: SegmentRecipe, device: str
+    geometry: Geometry,
+    model: LoadedModel,
+    roi: RegionOfInterest | None,
+    recipe: SegmentRecipe,
+    device: str,
+    whole: bool = False,
+    open_model: Callable[[str], LoadedModel] = load_model,
 ) -> RunPlan:
-    """Plan a run; arguments as `mednextseg.segment.auto_segmenter.segment`.
+    """Plan a run; arguments as `mednextseg.segment.find_and_segment.find_and_segment`.
+
+    Where a coarse model finds the regions, they are not known yet: each is taken for a cube of the window's shortest side.
 
     Raises:
         ValueError: where the region lies outside the volume, or the machine lacks the device.
     """
+    if not finds_own_region(geometry, model.card, roi, whole):
+        return _plan_of_one(geometry, model, roi, recipe, device)
+    source = model.card.region_from
+    coarse = _plan_of_one(geometry, open_model(source.model), None, SegmentRecipe(), device)
+    fine = _plan_of_one(geometry, model, _cube_in_the_middle(geometry, model), recipe, device)
+    passes = coarse.forward_passes + len(source.labels) * fine.forward_passes
+    return replace(
+        fine, forward_passes=passes, memory_bytes=max(coarse.memory_bytes, fine.memory_bytes), coarse_model=source.model
+    )
+
+
+def _cube_in_the_middle(geometry: Geometry, model: LoadedModel) -> RegionOfInterest:
+    center_ras = geometry.corners_ras().mean(axis=0)
+    half_mm = min(n * mm for n, mm in zip(model.card.patch_size_kji, model.card.spacing_kji_mm, strict=True)) / 2
+    return RegionOfInterest(tuple(float(mm) for center in center_ras for mm in (center - half_mm, center + half_mm)))
+
+
+def _plan_of_one(
+    geometry: Geometry, model: LoadedModel, roi: RegionOfInterest | None, recipe: SegmentRecipe, device: str
+) -> RunPlan:
     if model.card.parts:
-        plans = [plan_run(geometry, part, roi, recipe, device) for part in model.parts]
+        plans = [_plan_of_one(geometry, part, roi, recipe, device) for part in model.parts]
         passes, largest = sum(plan.forward_passes for plan in plans), max(plan.memory_bytes for plan in plans)
         return RunPlan(passes, largest, available_bytes(), plans[-1].device)
     card = model.card

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_models import ball, tiny_mednext, write_package
+from two_balls import SHAPE, expected_labels, two_balls, write_chain
 from worker_process import WORKER, WorkerByHand
 
 from mednextseg.geometry import Geometry
@@ -22,6 +23,7 @@ IJK_TO_RAS = np.array([[-1.0, 0, 0, 5], [0, -1.2, 0, 9], [0, 0, 1.5, -3], [0, 0,
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     write_package(folder / "models" / "tiny", tiny_mednext(), ("left", "right"))
+    write_chain(folder / "models")
     return folder
 
 
@@ -75,6 +77,19 @@ def test_a_segmentation_equals_the_one_made_in_this_process(worker: WorkerByHand
     assert {"network", "clean up"} <= {m["phase"] for m in progress}
     assert [m["fraction"] for m in progress] == sorted(m["fraction"] for m in progress)
     assert progress[-1]["phase"] == "clean up"
+
+
+def test_a_model_that_finds_its_own_regions_says_what_it_holds_and_costs(worker: WorkerByHand) -> None:
+    matrix = np.eye(4).tolist()
+    worker.ask("open_volume", volume="balls", array=worker.arrays.write(two_balls()), ijk_to_ras=matrix)
+    request = {"volumes": ["balls"], "model": "fine", "device": "cpu"}
+    value = worker.ask("segment", **request)["value"]
+    assert np.array_equal(worker.arrays.take(value["labelmap"]), expected_labels(two_balls()))
+    assert [label["name"] for label in value["labels"]] == ["left shell", "left core", "right shell", "right core"]
+    plan = worker.ask("plan_segment", panel="p", shape_kji=list(SHAPE), ijk_to_ras=matrix, model="fine")["value"]
+    assert plan["coarse_model"] == "coarse" and plan["forward_passes"] == value["report"]["windows"]["forward_passes"]
+    slices = worker.ask("review_slices", **request, count=4, gap_mm=3.0)["value"]["slices"]
+    assert {item["label"] for item in slices} <= {label["name"] for label in value["labels"]} and len(slices) == 4
 
 
 def test_clicks_during_a_run_are_answered_between_its_windows_and_change_nothing(worker: WorkerByHand) -> None:

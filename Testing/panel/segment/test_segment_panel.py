@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import qt
 import slicer
+from two_balls import expected_labels, two_balls, write_chain
 
 from mednextseg import load_model, segment
 from mednextseg.machine import HOME_VARIABLE
@@ -26,6 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library of tiny models."""
     home = tmp_path_factory.mktemp("home")
     writeTinyLibrary(home)
+    write_chain(home / "models")
     return home
 
 
@@ -89,6 +91,22 @@ def test_a_click_on_apply_ends_in_named_voxels(host, widget, panel) -> None:
     assert shown == pytest.approx([(expected == v).sum() * voxel_ml for v in (1, 2)], abs=0.006)
     assert node.GetSegmentation().ContainsRepresentation("Closed surface")
     assert not any(item.GetHideFromEditors() for item in slicer.util.getNodesByClass("vtkMRMLVolumeNode"))
+
+
+def test_a_model_that_finds_its_own_regions_says_where_and_names_the_sides(host, widget, panel) -> None:
+    volume = slicer.util.addVolumeFromArray(two_balls(), ijkToRAS=np.eye(4), name="head")
+    chooseAndApply(panel, volume, modelId="fine")
+    assert panel.ui.inputWarningLabel.text.endswith("No region is needed: coarse finds left ball, right ball.")
+    assert panel.ui.wholeVolumeCheckBox.isHidden()
+    waitForEnd(host, panel)
+    node, names = panel._parameterNode.outputSegmentation, ["left shell", "left core", "right shell", "right core"]
+    assert segmentNames(node) == names
+    for value, name in enumerate(names, start=1):
+        assert np.array_equal(voxelsOf(node, name, volume), expected_labels(two_balls()) == value)
+    for text in (panel.ui.statusLabel.text, panel.ui.logText.toPlainText()):
+        assert "coarse found right ball (looked at R 37 to 51, A 6 to 22, S 5 to 19 mm)." in text
+    assert "Finding the region: " in panel.ui.statusLabel.toolTip
+    assert [panel.ui.resultsTable.item(row, 0).text() for row in range(4)] == names
 
 
 def test_what_the_user_chose_during_a_run_stays_chosen(host, widget, panel) -> None:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_models import tiny_mednext, write_package
+from tiny_models import copy_with, tiny_mednext, write_package
+from two_balls import SIDES, write_chain
 
 from mednextseg.machine import HOME_VARIABLE
 from mednextseg.models.model_card import card_from_dict, read_card, write_card
@@ -27,6 +28,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_package(home / "models" / "two", tiny_mednext(in_channels=2), ("left", "right"), channels=channels)
     folder = write_package(home / "models" / "boxed", tiny_mednext(), ("left", "right"))
     write_card(replace(read_card(folder), needs_region=True), folder)
+    write_chain(home / "models")
+    copy_with(home / "models" / "fine", home / "models" / "orphan", id="orphan", region_from={**SIDES, "model": "elsewhere"})
     return home
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import slicer
 from scipy.spatial.transform import Rotation
+from two_balls import SHAPE, expected_labels, two_balls
 from vtk.util.numpy_support import vtk_to_numpy
 
 from mednextseg import load_model, segment
@@ -118,6 +119,41 @@ def test_only_the_named_labels_are_written(logic) -> None:
     node = logic.segment(volume, model="tiny", labels=["right"])
     assert segmentNames(node) == ["right"]
     assert np.array_equal(voxelsOf(node, "right", volume), engineResult(volume) == 2)
+
+
+def addTwoBalls(name: str):
+    return slicer.util.addVolumeFromArray(two_balls(), ijkToRAS=np.eye(4), name=name)
+
+
+def test_a_model_that_finds_its_own_regions_needs_none_in_a_batch_either(logic) -> None:
+    volumes = [
+        addTwoBalls("head"),
+        slicer.util.addVolumeFromArray(np.zeros(SHAPE, np.float32), name="empty"),
+        addTwoBalls("next"),
+    ]
+    batch = logic.segmentBatch(volumes, model="fine")
+    assert batch.errors[0] is None and "coarse found no left ball and no right ball" in str(batch.errors[1])
+    for volume, node in zip(volumes[::2], batch.segmentationNodes[::2], strict=True):
+        assert segmentNames(node) == ["left shell", "left core", "right shell", "right core"]
+        for value, name in enumerate(segmentNames(node), start=1):
+            assert np.array_equal(voxelsOf(node, name, volume), expected_labels(two_balls()) == value)
+        assert "coarse found right ball" in node.GetAttribute(REPORT_ATTRIBUTE)
+    assert segmentNames(logic.segment(volumes[0], model="fine", labels=["Core"])) == ["left core", "right core"]
+
+
+def test_without_the_coarse_model_a_region_is_asked_for_and_a_region_given_holds(logic) -> None:
+    volume = addTwoBalls("head")
+    with pytest.raises(
+        ValueError, match=r"needs a region of interest.*The model elsewhere, which would find it, is not installed"
+    ):
+        logic.segment(volume, model="orphan")
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+    roi.SetSize(18, 18, 18)
+    roi.SetCenter(44, 14, 12)
+    for model in ("orphan", "fine"):
+        node = logic.segment(volume, model=model, roiNode=roi)
+        assert segmentNames(node) == ["Shell", "Core"]
+        assert np.array_equal(voxelsOf(node, "Core", volume), expected_labels(two_balls()) == 4)
 
 
 def test_two_channels_on_different_grids_meet_on_the_first_one(logic) -> None:

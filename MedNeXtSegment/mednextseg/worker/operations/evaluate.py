@@ -70,14 +70,14 @@ def review_slices(parameters: dict, context: Context) -> dict:
     """List the slices to review, where a model is least sure, of volumes that were opened before.
 
     Args:
-        parameters: "volumes", "model", "roi", "recipe" and "device" as for "segment"; "count", how many slices at most; "gap_mm",
+        parameters: "volumes", "model", "roi", "recipe", "device" and "whole" as for "segment"; "count", how many slices at most; "gap_mm",
             how far slices of one label lie apart at least.
         context: of the request.
     Returns:
         "slices" [fields of mednextseg.evaluate.review.ReviewSlice], most uncertain first.
     """
-    values = required(parameters, ["volumes", "model", "count", "gap_mm"], ["roi", "recipe", "device"])
-    volume_ids, model_name, count, gap_mm, roi, recipe, device = values
+    values = required(parameters, ["volumes", "model", "count", "gap_mm"], ["roi", "recipe", "device", "whole"])
+    volume_ids, model_name, count, gap_mm, roi, recipe, device, whole = values
     from mednextseg.evaluate.review import predict_review_slices, worst_first_with_gap  # noqa: PLC0415
 
     def forward(fraction: float) -> None:
@@ -88,7 +88,17 @@ def review_slices(parameters: dict, context: Context) -> dict:
     model = opened_model(model_name, context.state)
     volume, geometry = opened_channels(volume_ids, context.state, _log.warning)
     segment_recipe = SegmentRecipe.from_dict(recipe or {})
-    found = predict_review_slices(volume, geometry, model, region_of(roi), segment_recipe, device or "auto", forward)
+    found = predict_review_slices(
+        volume,
+        geometry,
+        model,
+        region_of(roi),
+        segment_recipe,
+        device or "auto",
+        forward,
+        bool(whole),
+        lambda name: opened_model(name, context.state),
+    )
     return {"slices": [asdict(item) for item in worst_first_with_gap(found, count, gap_mm)]}
 
 

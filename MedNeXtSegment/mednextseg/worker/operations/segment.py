@@ -9,7 +9,7 @@ from mednextseg.cases.channels import stacked_channels
 from mednextseg.geometry import Geometry
 from mednextseg.models.library import find_model
 from mednextseg.models.loaded_model import LoadedModel, load_model
-from mednextseg.segment.auto_segmenter import segment
+from mednextseg.segment.find_and_segment import find_and_segment
 from mednextseg.segment.progress import Progress
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
@@ -26,7 +26,7 @@ def segment_volume(parameters: dict, context: Context) -> dict:
             that needs a region).
         context: of the request.
     Returns:
-        "labelmap" array (K, J, I) on the first volume's grid, "labels" as in the card (those that were kept), "report".
+        "labelmap" array (K, J, I) on the first volume's grid, "labels" that it holds, "report".
     """
     names = ["roi", "labels", "recipe", "device", "whole"]
     volume_ids, model_name, roi, labels, recipe, device, whole = required(parameters, ["volumes", "model"], names)
@@ -34,7 +34,7 @@ def segment_volume(parameters: dict, context: Context) -> dict:
     model = opened_model(model_name, context.state)
     notes: list[str] = []
     volume, geometry = opened_channels(volume_ids, context.state, notes.append)
-    labelmap_kji, report = segment(
+    labelmap_kji, report = find_and_segment(
         volume,
         geometry,
         model,
@@ -45,10 +45,11 @@ def segment_volume(parameters: dict, context: Context) -> dict:
         progress=lambda p: _forward(p, context),
         cancelled=context.cancelled,
         whole=bool(whole),
+        open_model=lambda name: opened_model(name, context.state),
     )
     report.notes = [*notes, *report.notes]
-    kept = [asdict(label) for label in model.card.labels if labels is None or label.name in labels]
-    return {"labelmap": labelmap_kji, "labels": kept, "report": report.to_dict()}
+    value = report.to_dict()
+    return {"labelmap": labelmap_kji, "labels": value["labels"], "report": value}
 
 
 def plan_segment(parameters: dict, context: Context) -> dict:
@@ -56,17 +57,26 @@ def plan_segment(parameters: dict, context: Context) -> dict:
 
     Args:
         parameters: "panel" (a newer plan of the same panel takes the place of a waiting one), "shape_kji" and "ijk_to_ras" of the
-            volume, "model"; optional "roi", "recipe", "device" as for "segment".
+            volume, "model"; optional "roi", "recipe", "device", "whole" as for "segment".
         context: of the request.
     Returns:
         The fields of RunPlan: "forward_passes", "memory_bytes", "available_bytes", "device".
     """
     names = ["panel", "shape_kji", "ijk_to_ras", "model"]
-    values = required(parameters, names, ["roi", "recipe", "device"])
-    _, shape_kji, ijk_to_ras, model_name, roi, recipe, device = values
+    values = required(parameters, names, ["roi", "recipe", "device", "whole"])
+    _, shape_kji, ijk_to_ras, model_name, roi, recipe, device, whole = values
     geometry = Geometry(tuple(shape_kji), np.array(ijk_to_ras, dtype=np.float64))
     model = opened_model(model_name, context.state)
-    return asdict(plan_run(geometry, model, region_of(roi), SegmentRecipe.from_dict(recipe or {}), device or "auto"))
+    plan = plan_run(
+        geometry,
+        model,
+        region_of(roi),
+        SegmentRecipe.from_dict(recipe or {}),
+        device or "auto",
+        bool(whole),
+        lambda name: opened_model(name, context.state),
+    )
+    return asdict(plan)
 
 
 def opened_model(name: str, state: WorkerState) -> LoadedModel:
