@@ -33,7 +33,7 @@ class ResultsPanel:
         self._parameterNode = parameterNode
         if parameterNode is None:
             self._run = None
-            self.table.show(None, [])
+            self.table.show(None, [], {})
 
     def show(self, run: SegmentRun) -> None:
         """Show a finished run."""
@@ -66,7 +66,7 @@ class ResultsPanel:
         return self._parameterNode.outputSegmentation if self._parameterNode is not None else None
 
     def _fillTable(self) -> None:
-        self.table.show(self._run.segmentationNode, self._run.labels)
+        self.table.show(self._run.segmentationNode, self._run.labels, self._run.card.totals)
 
     def _step(self, step) -> None:
         node = self._node()

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report))
     else:
-        _print_summary(options.output, report)
+        _print_summary(options.output, report, model.card.totals)
     return 0
 
 
@@ -172,9 +172,12 @@ def _roi(text: str | None) -> object:
     return RegionOfInterest(bounds)
 
 
-def _print_summary(output: Path, report: dict) -> None:
-    for name, volume_ml in report["volumes_ml"].items():
-        print(f"{name:30s} {volume_ml:10.2f} ml")
+def _print_summary(output: Path, report: dict, totals: dict) -> None:
+    from mednextseg.labels.volume_table import volume_rows  # noqa: PLC0415
+
+    for row in volume_rows(report["volumes_ml"], totals):
+        asymmetry = "" if row.asymmetry_percent is None else f"   left - right {row.asymmetry_percent:+6.1f} %"
+        print(f"{row.name:30s} {row.volume_ml:10.2f} ml{asymmetry}")
     print_review(report.get("review", []))
     seconds = sum(report["seconds_by_phase"].values())
     print(f"{output} written in {seconds:.1f} s on {report['device']}.")

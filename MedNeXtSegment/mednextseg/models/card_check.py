@@ -114,6 +114,12 @@ def _check_labels(card: "ModelCard", source: str) -> None:
         raise ValueError(f"{source}: label values must be positive and each used once, got {values}.")
     if len({label.name for label in card.labels}) != len(values):
         raise ValueError(f"{source}: two labels have the same name.")
+    names = {label.name for label in card.labels}
+    for total, parts in card.totals.items():
+        if not parts or not names.issuperset(text(part, f"{source}: a label of the total {shown(total)}") for part in parts):
+            raise ValueError(f"{source}: the total {shown(total)} must add up labels of the model, got {shown(parts)}.")
+        if total in names:
+            raise ValueError(f"{source}: the total {shown(total)} has the name of a label.")
     cleaned = {name for rule in card.component_rules for name in rule.labels} | set(card.postprocessing)
-    if unknown := cleaned - {label.name for label in card.labels}:
+    if unknown := cleaned - names:
         raise ValueError(f"{source} cleans up {listed(sorted(unknown))}, which is none of its labels.")

@@ -103,6 +103,7 @@ class ModelCard:
         mirror_axes_kji: axes along which mirrored inputs may be averaged (TTA).
         component_rules: clean-up of several labels together, in this order, before that of single ones.
         postprocessing: clean-up by label name.
+        totals: name -> labels whose volumes are added up in tables, such as the whole brain.
         needs_region: whether the model was only trained on boxes around its structure, so that a larger volume needs a region of interest.
         roi_hint: one sentence on the region that suits the model, else empty.
         region_from: another model, around whose structures this one looks; None for a model that looks wherever it is told to.
@@ -142,6 +143,7 @@ class ModelCard:
     mirror_axes_kji: tuple[int, ...] = ()
     component_rules: tuple[ComponentRule, ...] = ()
     postprocessing: dict[str, Postprocessing] = field(default_factory=dict)
+    totals: dict[str, tuple[str, ...]] = field(default_factory=dict)
     needs_region: bool = False
     roi_hint: str = ""
     region_from: RegionSource | None = None
@@ -222,6 +224,8 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
         values["postprocessing"] = {
             name: Postprocessing(**json_object(p, f"clean-up of {name}")) for name, p in cleaned.items()
         }
+        totals = json_object(raw.get("totals", {}), "totals")
+        values["totals"] = {name: tuple(json_list(parts, f"the total {name}")) for name, parts in totals.items()}
         if raw.get("region_from") is not None:
             values["region_from"] = RegionSource.from_dict(raw["region_from"])
         for name in ("metrics", "training_data"):

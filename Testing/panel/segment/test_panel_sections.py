@@ -8,8 +8,10 @@ import pytest
 import qt
 import slicer
 from PySide6 import QtTest
+from tiny_models import copy_with
 
 from mednextseg.labels.label import Label
+from mednextseg.machine import HOME_VARIABLE
 from mednextseg.segment.recipe import SegmentRecipe
 from MedNeXtSegmentLib.ParameterNode import recipeOf
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, setSegmentMask
@@ -41,21 +43,35 @@ def test_apply_says_in_its_tooltip_what_is_missing(panel) -> None:
     assert not button.enabled and "not installed on this computer" in panel.ui.modelCardBrowser.toPlainText()
 
 
-def test_a_model_of_a_region_is_not_run_over_a_whole_head_unless_the_user_insists(panel) -> None:
+def test_a_model_of_a_region_is_not_run_over_a_whole_head_unless_the_user_insists(
+    panel, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     button, box, parameters = panel.ui.applyButton, panel.ui.wholeVolumeCheckBox, panel._parameterNode
-    choose(panel, addVolume(shape=(80, 90, 90)), "hippocampus-mr")
+    source = {"model": "coarse", "labels": ["left", "right"], "margin_mm": 5}
+    for name, changes in (("boxed", {"needs_region": True, "region_from": source}), ("tiny", {})):
+        copy_with(library / "models" / "tiny", tmp_path / "models" / name, id=name, **changes)
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    panel.reloadModels()
+    choose(panel, addVolume(shape=(80, 90, 90)), "boxed")
     assert not button.enabled and not box.isHidden()
     assert "needs a region of interest" in button.toolTip and "Whole volume anyway" in button.toolTip
+    assert button.toolTip.endswith("The model coarse, which would find it, is not installed.")
     assert button.toolTip in panel.ui.inputWarningLabel.text
     box.click()
     assert button.enabled and panel.job().isWhole
     parameters.roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
     assert button.enabled and box.isHidden()
     parameters.roi = None
-    choose(panel, addVolume(shape=(80, 90, 90), seed=1), "hippocampus-mr")
+    choose(panel, addVolume(shape=(80, 90, 90), seed=1), "boxed")
     assert not button.enabled and not box.checked  # insisted on for the first one
-    choose(panel, addVolume(), "hippocampus-mr")
+    choose(panel, addVolume(), "boxed")
     assert button.enabled and box.isHidden()  # as small as what the model was trained on
+    choose(panel, addVolume(shape=(80, 90, 90), seed=2), "boxed")
+    assert not button.enabled
+    copy_with(library / "models" / "tiny", tmp_path / "models" / "coarse", id="coarse")
+    panel.reloadModels()
+    assert button.enabled and box.isHidden()
+    assert panel.ui.inputWarningLabel.text.endswith("No region is needed: coarse finds left, right.")
     choose(panel, parameters.inputVolume, "tiny")
     assert button.enabled and box.isHidden()
 
@@ -204,10 +220,36 @@ def test_the_table_is_exported_with_full_precision(widget, tmp_path: Path) -> No
     label = Label(1, "left", (200, 20, 20))
     setSegmentMask(mask, placementOf(volume), node, node.GetSegmentation().AddEmptySegment("", "left"))
     table = ResultsTable(widget.panel.segment.ui.resultsTable)
-    table.show(node, [label, Label(2, "absent", (1, 2, 3))])
+    table.show(node, [label, Label(2, "absent", (1, 2, 3))], {})
     table.exportCsv(tmp_path / "volumes.csv")
     with open(tmp_path / "volumes.csv", encoding="utf-8") as stream:
         rows = list(csv.reader(stream))
-    assert rows[0] == ["segmentation", "segment", "volume_ml"]
+    assert rows[0] == ["segmentation", "segment", "volume_ml", "asymmetry_percent"]
     assert rows[1][:2] == ["result", "left"] and len(rows) == 2
     assert float(rows[1][2]) == pytest.approx(54 * 1.2 * 0.9 * 1.5 / 1000, rel=1e-6)
+
+
+def test_left_and_right_are_compared_and_totals_added_up(widget, tmp_path: Path) -> None:
+    volume = addVolume()
+    node, table = newSegmentationFor(volume, "result"), widget.panel.segment.ui.resultsTable
+    labels = [Label(n, name, (200, 20, 20)) for n, name in enumerate(("left ball", "right ball", "stem"), start=1)]
+    for start, label in enumerate(labels):
+        mask = np.zeros((14, 18, 22), bool)
+        mask[2 : 6 - 2 * (start == 1), 3:9, 7 * start : 7 * start + 3] = True  # 72, 36 and 72 voxels
+        segmentId = node.GetSegmentation().AddEmptySegment("", label.name)
+        setSegmentMask(mask, placementOf(volume), node, segmentId)
+    results = ResultsTable(table)
+    results.show(node, labels[2:], {})
+    assert table.isColumnHidden(2)
+    results.show(node, labels, {"balls": ("left ball", "right ball"), "more": ("absent",)})
+    assert not table.isColumnHidden(2)
+    shown = [[table.item(row, column).text() for column in range(3)] for row in range(table.rowCount)]
+    assert [row[0] for row in shown] == ["left ball", "right ball", "stem", "balls"]
+    assert [row[2] for row in shown] == ["+66.7", "+66.7", "", ""]
+    voxel_ml = 1.2 * 0.9 * 1.5 / 1000
+    assert [float(row[1]) for row in shown] == pytest.approx([n * voxel_ml for n in (72, 36, 72, 108)], abs=0.006)
+    results.exportCsv(tmp_path / "volumes.csv")
+    with open(tmp_path / "volumes.csv", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert float(rows[0]["asymmetry_percent"]) == pytest.approx(200 / 3) and rows[3]["asymmetry_percent"] == ""
+    assert float(rows[3]["volume_ml"]) == pytest.approx(108 * voxel_ml, rel=1e-6)

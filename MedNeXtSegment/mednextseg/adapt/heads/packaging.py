@@ -10,6 +10,7 @@ from mednextseg.adapt.heads.structures import structures
 from mednextseg.adapt.mednext.packaging import write_package
 from mednextseg.models.model_card import ModelCard
 
+_FLUID = ("ventricle", "fluid")
 _HUE_STEP = 0.618  # golden section: neighbors in the list get hues far apart
 
 
@@ -34,6 +35,7 @@ def _determined_by_training(recipe: HeadRecipe) -> dict:
         "architecture": {"variant": "S", "kernel_size": recipe.kernel_size, "base_channels": recipe.base_channels},
         "channels": [{"name": "MR", "modality": "MR", "normalization": {"scheme": "percentile_zscore"}}],
         "labels": [{"value": value, "name": name, "color": _color(name)} for value, name in enumerate(names, start=1)],
+        "totals": {"brain without ventricles": [name for name in names if not name.endswith(_FLUID)]},
         "spacing_kji_mm": (recipe.spacing_mm,) * 3,
         "patch_size_kji": recipe.patch_size_kji,
         "orientation": ORIENTATION,
