@@ -56,7 +56,7 @@ def volume_rows(volumes_ml: Mapping[str, float], totals: Mapping[str, Sequence[s
 
 def asymmetry_percent(left: float, right: float) -> float | None:
     """100 (left - right) / mean of both: positive where the left side is larger; None where both are empty."""
-    return None if left + right == 0 else 200 * (left - right) / (left + right)
+    return None if left + right == 0 else 200 * ((left - right) / (left + right))
 
 
 def write_volumes(rows: Sequence[VolumeRow], path: str | Path, case: str, column: str = "case") -> None:
