@@ -2,18 +2,20 @@
 
 from torch import nn
 
+from mednextseg.networks.generic_unet import GenericUNet, GenericUNetConfig
 from mednextseg.networks.mednext import SIZE_DIVISOR, MedNeXt, MedNeXtConfig
 from mednextseg.networks.plain_conv_unet import PlainConvUNet, PlainConvUNetConfig
 from mednextseg.networks.residual_encoder_unet import ResidualEncoderUNet, ResidualEncoderUNetConfig
 from mednextseg.networks.stu_net import STUNet, STUNetConfig
 
-NetworkConfig = MedNeXtConfig | STUNetConfig | PlainConvUNetConfig | ResidualEncoderUNetConfig
+NetworkConfig = MedNeXtConfig | STUNetConfig | PlainConvUNetConfig | ResidualEncoderUNetConfig | GenericUNetConfig
 # Name on the card, and class, by the type of `network.config`.
 _FAMILIES: dict[type, tuple[str, type[nn.Module]]] = {
     MedNeXtConfig: ("mednext", MedNeXt),
     STUNetConfig: ("stu_net", STUNet),
     PlainConvUNetConfig: ("plain_conv_unet", PlainConvUNet),
     ResidualEncoderUNetConfig: ("residual_encoder_unet", ResidualEncoderUNet),
+    GenericUNetConfig: ("generic_unet", GenericUNet),
 }
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mednextseg.files import replacing
 from mednextseg.json_values import listed
 from mednextseg.models.families import build_network
+from mednextseg.models.generic_unet_tensors import generic_unet_config_of, is_generic_unet
 from mednextseg.models.library import sha256_of
 from mednextseg.models.monai_names import is_monai_mednext, official_names
 from mednextseg.models.unet_names import unet_class_name, without_aliases
@@ -57,9 +58,9 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: str | Path) -> str:
 def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapping[str, Any] | None = None) -> nn.Module:
     """The network a state dict belongs to, weights loaded strictly, in evaluation mode.
 
-    Official and MONAI MedNeXt, STU-Net and nnU-Net v2's two U-Nets are recognized by their tensor names; everything else (expansion ratios,
-    block counts, kernel, channels, classes, deep supervision, residual branches) by shapes. Second names of one tensor are checked and
-    dropped.
+    Official and MONAI MedNeXt, STU-Net, nnU-Net v2's two U-Nets and v1's are recognized by their tensor names; everything else (expansion
+    ratios, block counts, kernel, channels, classes, deep supervision, residual branches) by shapes. Second names of one tensor are checked
+    and dropped.
 
     Args:
         state_dict: tensors by name; prefixes of torch's wrappers are taken off.
@@ -85,6 +86,8 @@ def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapp
         elif architecture is not None and "block_residual" in architecture:
             config = replace(config, block_residual=bool(architecture["block_residual"]))
         network = MedNeXt(config)
+    elif is_generic_unet(tensors):
+        network = build_network(generic_unet_config_of(tensors))
     elif unet_class_name(tensors) is not None:
         tensors = without_aliases(tensors)
         network = build_network(unet_config_of(tensors, architecture))
@@ -92,7 +95,7 @@ def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapp
         sample = listed(list(tensors)[:3]) or "none at all"
         raise ValueError(
             f"these tensors ({sample}, ...) are of no known family: MedNeXt (official or MONAI), STU-Net, or PlainConvUNet and "
-            "ResidualEncoderUNet of nnU-Net v2."
+            "ResidualEncoderUNet of nnU-Net v2, Generic_UNet of version 1."
         )
     load_strictly(network, tensors)
     return network.eval()

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from torch import Tensor, nn
 
+from mednextseg.networks.generic_unet import GenericUNet
 from mednextseg.networks.mednext import LEVELS, MedNeXt
 from mednextseg.networks.plain_conv_unet import PlainConvUNet
 from mednextseg.networks.stu_net import STUNet
@@ -21,13 +22,13 @@ def decoder_stages(network: nn.Module) -> dict[str, nn.Module]:
     """
     if isinstance(network, MedNeXt):
         names = [f"dec_block_{level}" for level in reversed(range(LEVELS))]
-    elif isinstance(network, STUNet):
+    elif isinstance(network, STUNet | GenericUNet):
         names = [f"conv_blocks_localization.{stage}" for stage in range(len(network.conv_blocks_localization))]
     elif isinstance(network, PlainConvUNet):
         names = [f"decoder.stages.{stage}" for stage in range(len(network.decoder.stages))]
     else:
         raise ValueError(
-            f"the decoder stages of {type(network).__name__} are not known; give a MedNeXt, a STU-Net or a U-Net of nnU-Net v2."
+            f"the decoder stages of {type(network).__name__} are not known; give a MedNeXt, a STU-Net or a U-Net of nnU-Net."
         )
     return {name: network.get_submodule(name) for name in names}
 

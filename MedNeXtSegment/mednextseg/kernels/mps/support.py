@@ -10,6 +10,7 @@ from torch import nn
 
 from mednextseg.kernels.plain import PlainRunner
 from mednextseg.kernels.verification import relative_error
+from mednextseg.networks.generic_unet import GenericUNet
 from mednextseg.networks.plain_conv_unet import PlainConvUNet
 
 _LARGEST_ERROR = 1e-3
@@ -43,7 +44,9 @@ def verified_runner(module: nn.Module, device: torch.device) -> PlainRunner:
 
 
 def _grid_of_patch(module: nn.Module) -> tuple[int, ...]:
-    if isinstance(module, PlainConvUNet):  # its plans decide how often each axis is halved; two voxels are left of the last
+    if isinstance(
+        module, PlainConvUNet | GenericUNet
+    ):  # its plans decide how often each axis is halved; two voxels are left of the last
         *others, last = module.config.size_divisor
         return (*others, 2 * last)
     return _GRIDS[2 if any(isinstance(part, nn.Conv2d) for part in module.modules()) else 3]

@@ -1,4 +1,4 @@
-"""Results of nnU-Net v1: the layout of MedNeXt's own training program and of the published STU-Net weights.
+"""Results of nnU-Net v1: its own Generic_UNet, and the layout of MedNeXt's training program and of the published STU-Net weights.
 
     .../3d_fullres/TaskNNN_Name/<Trainer>__<Plans>/{plans.pkl, postprocessing.json, fold_k/model_final_checkpoint.model(.pkl)}
 
@@ -6,6 +6,7 @@ The rules that the card fields stand for are those of nnU-Net 1.7 (Isensee et al
 by cubic splines, then normalize; probabilities are averaged over windows, mirror images and folds.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from mednextseg.models.pickles.restricted_unpickler import load_checkpoint, load
 
 CHECKPOINTS = ("model_final_checkpoint.model", "model_latest.model", "model_best.model")
 _SCHEMES = {"CT": "ct", "CT2": "clip_zscore", "nonCT": "zscore", "noNorm": "none"}
-_PREPROCESSORS = ("GenericPreprocessor", None)
+_PREPROCESSORS = ("GenericPreprocessor", "PreprocessorFor2D", None)
+# Trainers whose networks have the usual tensors and compute something else with them.
+_OTHER_NETWORKS = re.compile(r"relu|mish|_gn(_|$)|_frn", re.IGNORECASE)
 # Position of the stage in the arguments that a trainer was made with.
 _INIT_STAGE = 5
 _SEVERAL_STAGES_NEEDED = "Cascade"
@@ -62,8 +65,7 @@ def read_nnunet_v1(path: Path) -> Draft:
             "task": "segment",
             "channels": _channels(plans),
             "labels": [label_fields(value, name) for value, name in names.items()],
-            "spacing_kji_mm": [float(s) for s in plans["plans_per_stage"][stage]["current_spacing"]],
-            "patch_size_kji": [int(n) for n in plans["plans_per_stage"][stage]["patch_size"]],
+            **_grid(plans["plans_per_stage"][stage], "nomirror" not in trainer.lower()),
             "orientation": None,
             "axis_order_kji": [int(axis) for axis in plans.get("transpose_forward", (0, 1, 2))],
             "crop_to_nonzero": True,
@@ -73,7 +75,6 @@ def read_nnunet_v1(path: Path) -> Draft:
             "padding": "zero",
             "average": "probabilities",
             "overlap": 0.5,
-            "mirror_axes_kji": [] if "nomirror" in trainer.lower() else [0, 1, 2],
             "component_rules": rules_of_v1(checkpoints[0], names),
             "source": {"program": "nnU-Net v1", "trainer": trainer, "dataset": dataset},
         },
@@ -96,9 +97,23 @@ def _stage(plans: Mapping[str, Any], init: Sequence[Any]) -> int:
     return int(asked) if asked in stages else max(stages)
 
 
+def _grid(stage: Mapping[str, Any], is_mirrored: bool) -> dict:
+    """Spacing, patch and axes to mirror along; a 2D stage has a spacing across its slices, which its preprocessor leaves alone."""
+    spacing, patch = [float(s) for s in stage["current_spacing"]], [int(n) for n in stage["patch_size"]]
+    if len(patch) == 2:
+        grid: dict = {"spacing_kji_mm": spacing, "patch_size_kji": [1, *patch], "slice_by_slice": True}
+    else:
+        grid = {"spacing_kji_mm": spacing, "patch_size_kji": patch}
+    return {**grid, "mirror_axes_kji": list(range(3 - len(patch), 3)) if is_mirrored else []}
+
+
 def _refuse_what_differs(plans: Mapping[str, Any], trainer: str) -> None:
     if _SEVERAL_STAGES_NEEDED in trainer:
         raise ValueError(f"{trainer} is the second stage of a cascade, which needs the first stage's labels; not supported.")
+    if _OTHER_NETWORKS.search(trainer):
+        raise ValueError(
+            f"{trainer} trains a network with other activations or norms than nnU-Net's own; it cannot be imported."
+        )
     preprocessor = plans.get("preprocessor_name")
     if preprocessor not in _PREPROCESSORS:
         raise ValueError(
