@@ -15,8 +15,8 @@ from fuzz.outcomes import CRASH, FAULTS, HANG, REFUSED, RIGHT
 _ROOT = Path(__file__).resolve().parents[2]
 STATE_FILE = _ROOT / "build" / "fuzz" / "state.json"
 # Of one input; far beyond what any takes, on a machine that others use.
-_PATIENCE_S = {"worker_kills": 240.0, "protocol": 240.0}
-_USUAL_PATIENCE_S = 90.0
+_PATIENCE_S = {"worker_kills": 900.0, "protocol": 600.0}
+_USUAL_PATIENCE_S = 240.0
 # The first input of a kind pays for imports.
 _MOST_CHARGED_S = 5.0
 

@@ -50,7 +50,7 @@ def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
     # A header that lacks a place is read with a warning.
     is_open = wanted is None and any(_NO_PLACE in line for line in said)
     _compare(found_kji, None if is_open else geometry, wanted or (volume, matrix), f"{suffix} {dtype}")
-    if rng.random() < 0.15:
+    if rng.random() < 0.04:
         _segment(path, folder, session, found_kji, geometry)
     return suffix
 

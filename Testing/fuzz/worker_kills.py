@@ -1,8 +1,10 @@
-"""kill -9 of the worker at a random moment of a request: one message for it, nothing left running or lying about, the next one is right.
+"""kill -9 of the worker at a random moment of many requests: one answer to each, nothing left running or lying about, the next is right.
 
-The panel's own client is driven, on the Qt of the test host.
+The panel's own client is driven, on the Qt of the test host. Starting a worker takes far longer than its answers, so each input starts one:
+the worker that proves that all goes on is the one that the next input kills.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -12,34 +14,62 @@ from pathlib import Path
 
 import numpy as np
 
-from fuzz.inputs import shared_package, step_volume, steps_of
+from fuzz.inputs import random_shape, shared_package, step_volume, steps_of
 from fuzz.outcomes import HANG, LEFTOVER, WRONG, must, must_equal
 
-_PATIENCE_S = 120.0
+REQUESTS_EACH = 20
+_PATIENCE_S = 300.0
 _host: list[object] = []
+_clients: dict[Path, object] = {}
 
 
 def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
-    """A request to a worker that is killed, and one to the next."""
+    """Requests to a worker that is killed among them, and one to the next."""
     host = _prepared(session)
-    from mednextseg.geometry import Geometry
+    client = _clients.get(session) or _new_client(session)
+    # The client's own folder outlives this input.
+    temporary, tempfile.tempdir = tempfile.tempdir, str(session)
+    try:
+        _ready(host, client)
+        answered = _killed(rng, host, client, session)
+        _ready(host, client)
+        volume = step_volume(rng, random_shape(rng))
+        answers = [_Answer(client, volume, session, "after")]
+        must(_waited(host, lambda: answers[0].all), HANG, "no answer from the new worker")
+        must(answers[0].check() == "result", WRONG, f"the request after the end of a worker fails: {answers[0].all}")
+    finally:
+        tempfile.tempdir = temporary
+    return f"{answered} of {REQUESTS_EACH} answered before"
+
+
+class _Answer:
+    """A request, and what came for it."""
+
+    def __init__(self, client: object, volume: np.ndarray, session: Path, key: str) -> None:
+        from mednextseg.geometry import Geometry
+
+        self.all: list[object] = []
+        self._volume = volume
+        client.shareVolume(key, volume, Geometry(volume.shape, np.eye(4)))
+        parameters = {"volumes": [key], "model": str(shared_package(session)), "device": "cpu"}
+        client.request("segment", parameters, self.all.append, self.all.append)
+
+    def check(self) -> str:
+        """The code of the one answer; its labels must be right."""
+        must(len(self.all) == 1, WRONG, f"{len(self.all)} answers to one request")
+        if not isinstance(self.all[0], dict):
+            return self.all[0].code
+        must_equal(self.all[0]["labelmap"], steps_of(self._volume), "labels")
+        return "result"
+
+
+def _new_client(session: Path) -> object:
     from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", "MEDNEXTSEG_HOME": str(session / "home")}
-    client = WorkerClient(program=sys.executable, environment=variables)
-    try:
-        volume = step_volume(rng, tuple(int(n) for n in rng.integers(6, 30, 3)))
-        geometry = Geometry(volume.shape, np.eye(4))
-        parameters = {"model": str(shared_package(session)), "device": "cpu", "recipe": {"overlap": 0.5}}
-        _ready(host, client)
-        ended = _killed(rng, host, client, (volume, geometry, parameters))
-        _ready(host, client)
-        answer = _asked(host, client, volume, geometry, parameters)
-        must(isinstance(answer, dict), WRONG, f"the request after the end of a worker fails: {answer}")
-        must_equal(answer["labelmap"], steps_of(volume), "labels after the end of a worker")
-    finally:
-        client.stop()
-    return "cut off" if ended else "answered before"
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", "MEDNEXTSEG_HOME": str(session / "home"), "TMPDIR": str(session)}
+    _clients[session] = WorkerClient(program=sys.executable, environment=variables)
+    atexit.register(_clients[session].stop)
+    return _clients[session]
 
 
 def _prepared(session: Path) -> object:
@@ -50,7 +80,7 @@ def _prepared(session: Path) -> object:
         sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "host"))
         import slicerhost
 
-        # The host's own folder outlives this input.
+        # As the host's own folder does.
         temporary, tempfile.tempdir = tempfile.tempdir, str(session)
         _host.append(slicerhost.start(qt=True))
         tempfile.tempdir = temporary
@@ -63,37 +93,26 @@ def _ready(host: object, client: object) -> None:
     must(client.hello is not None, WRONG, "the worker ended before it was ready")
 
 
-def _killed(rng: np.random.Generator, host: object, client: object, request: tuple) -> bool:
-    """Send a request and kill the worker somewhere in it; returns whether that came before the answer."""
-    volume, geometry, parameters = request
-    process_id, folder, answers = client.hello["pid"], Path(client._folder.name), []
-    delay_s = float(rng.choice([0.0, rng.uniform(0, 0.05), rng.uniform(0, 0.5), rng.uniform(0, 2)]))
-    client.shareVolume(f"v{process_id}", volume, geometry)
-    client.request("segment", {"volumes": [f"v{process_id}"], **parameters}, answers.append, answers.append)
+def _killed(rng: np.random.Generator, host: object, client: object, session: Path) -> int:
+    """Send requests and kill the worker somewhere in them; returns how many were answered before."""
+    process_id, folder = client.hello["pid"], Path(client._folder.name)
+    # Counted from the first request or, half of the time, from the moment at which so many are answered.
+    delay_s = float(rng.choice([0.0, rng.uniform(0, 0.05), rng.uniform(0, 0.5)]))
+    first = int(rng.integers(0, REQUESTS_EACH)) if rng.integers(2) else 0
+    requests = [_Answer(client, step_volume(rng, random_shape(rng)), session, f"v{n % 4}-{n}") for n in range(REQUESTS_EACH)]
+    must(_waited(host, lambda: sum(bool(request.all) for request in requests) >= first), HANG, "requests are not answered")
     end = time.monotonic() + delay_s
     _waited(host, lambda: time.monotonic() >= end)
     os.kill(process_id, signal.SIGKILL)
-    must(_waited(host, lambda: answers and client.state == "stopped"), HANG, "no answer after the worker was killed")
-    _waited(host, lambda: False, 0.2)  # a second answer would come now
-    must(len(answers) == 1, WRONG, f"{len(answers)} answers to one request")
+    ended = _waited(host, lambda: client.state == "stopped" and all(request.all for request in requests))
+    must(ended, HANG, "no answer after the worker was killed")
+    _waited(host, lambda: False, 0.1)  # second answers would come now
+    codes = [request.check() for request in requests]
+    must(set(codes) <= {"result", "worker_crashed"}, WRONG, f"answers are {sorted(set(codes))}")
     must(not client.pendingRequests, LEFTOVER, "requests stay pending")
     must(not folder.exists(), LEFTOVER, f"the worker's folder stays: {folder.name}")
     must(not _processes_of_group(process_id), LEFTOVER, "processes of the worker go on")
-    if isinstance(answers[0], dict):
-        must_equal(answers[0]["labelmap"], steps_of(volume), "labels that came before the end of the worker")
-        return False
-    must(answers[0].code == "worker_crashed", WRONG, f"the answer is {answers[0].code}: {answers[0]}")
-    return True
-
-
-def _asked(host: object, client: object, volume: np.ndarray, geometry: object, parameters: dict) -> object:
-    answers: list[object] = []
-    client.shareVolume("after", volume, geometry)
-    client.request("segment", {"volumes": ["after"], **parameters}, answers.append, answers.append)
-    must(_waited(host, lambda: answers), HANG, "no answer from the new worker")
-    client.request("close_volume", {"volume": "after"})
-    client._volumeKeys.remove("after")
-    return answers[0]
+    return codes.count("result")
 
 
 def _waited(host: object, condition: object, seconds: float = _PATIENCE_S) -> bool:

@@ -179,8 +179,7 @@ class WorkerClient:
         try:
             sent = {k: self._arrays.write(v) if isinstance(v, np.ndarray) else v for k, v in parameters.items()}
         except OSError as error:
-            text = f"the data cannot be handed to the worker ({error}); free some space in {self._folder.name}."
-            raise RuntimeError(text) from error
+            raise RuntimeError(f"the data cannot be handed to the worker: {error}") from error
         return protocol.encode({"id": requestId, "operation": operation, "parameters": sent})
 
     def _onLine(self, line: bytes) -> None:
