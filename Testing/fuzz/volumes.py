@@ -120,9 +120,9 @@ def _meaning(content: bytes, suffix: str) -> tuple[np.ndarray, np.ndarray] | Non
         kind = nibabel.Nifti2Image if raw[4:8] == b"n+2\0" else nibabel.Nifti1Image
         if (raw[4:8] if kind is nibabel.Nifti2Image else raw[344:348]) not in (b"n+1\0", b"n+2\0"):
             return None
+        if not any(raw[168:176] if kind is nibabel.Nifti2Image else raw[108:112]):
+            return None  # vox_offset was left empty, for which nibabel reads the header as voxels
         image = kind.from_stream(io.BytesIO(raw))
-        if not image.header["vox_offset"]:
-            return None  # a field left empty, for which nibabel reads the header as voxels
         with np.errstate(all="ignore"):
             voxels = np.asanyarray(image.dataobj)
         while voxels.ndim > 3 and voxels.shape[-1] == 1:

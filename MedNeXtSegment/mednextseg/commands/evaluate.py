@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from mednextseg.cases.splits import read_split
 from mednextseg.commands.ranking import run_ranking
 from mednextseg.files import make_folder
 from mednextseg.json_values import listed
@@ -62,10 +63,7 @@ def wanted_cases(text: str | None) -> list[str] | None:
         return None
     if not text.endswith(".json"):
         return [name.strip() for name in text.split(",")]
-    try:
-        return list(json.loads(Path(text).read_text(encoding="utf-8"))[0]["val"])
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise ValueError(f"{text} is no splits_final.json (a list of splits with train and val): {error}.") from error
+    return list(read_split(text).validation)
 
 
 def _run_comparison(options: argparse.Namespace) -> int:

@@ -251,5 +251,5 @@ def test_validation_cases_come_from_a_splits_file(tmp_path: Path) -> None:
     assert wanted_cases(str(path)) == ["b", "c"]
     assert wanted_cases("x, y") == ["x", "y"]
     path.write_text("{}", encoding="utf-8")
-    with pytest.raises(ValueError, match="no splits_final"):
+    with pytest.raises(ValueError, match="has no train and no val"):
         wanted_cases(str(path))

@@ -8,7 +8,6 @@ Layouts, by ClickNetSource.kind:
     unlabeled_volumes, label_maps   volumes without labels, labels without images
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from scipy import ndimage
 
 from mednextseg.adapt.click_net.recipe import ClickNetSource
 from mednextseg.adapt.click_net.synthetic import stretched
+from mednextseg.cases.splits import read_split
 from mednextseg.volume_io import read_volume
 
 _MIN_VOLUME_PIXELS = 24  # a volume's cut with a shorter side shows nothing
@@ -72,8 +72,7 @@ def gray_image(path: Path) -> np.ndarray:
 
 
 def _images_2d(folder: Path, part: str, instances: bool) -> Iterator[SourceSlice]:
-    split = json.loads((folder / "split.json").read_text(encoding="utf-8"))
-    names = split["train"] + split["val"] if part == "all" else split[part]
+    names = read_split(folder / "split.json").part(part)
     files = {path.stem: path for path in (folder / "images").iterdir()}
     for name in names:
         labels = np.asarray(Image.open(folder / "labels" / f"{name}.png"))
@@ -105,8 +104,7 @@ def _volume_files(source: ClickNetSource, folder: Path, part: str) -> Iterator[t
         for path in sorted(folder.glob("*.nii.gz")) if part != "val" else ():
             yield None, path, path.name
     else:
-        split = json.loads((folder / "splits_final.json").read_text(encoding="utf-8"))[0]
-        for name in split["train"] + split["val"] if part == "all" else split[part]:
+        for name in read_split(folder / "splits_final.json").part(part):
             yield folder / "imagesTr" / f"{name}_0000.nii.gz", folder / "labelsTr" / f"{name}.nii.gz", name
 
 

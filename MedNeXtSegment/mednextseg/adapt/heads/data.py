@@ -1,6 +1,5 @@
 """The heads of a data folder in memory: scans with codes, and label maps, apart for training and for validation."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mednextseg.adapt.heads.real import LabeledHead
 from mednextseg.adapt.heads.recipe import HeadRecipe
 from mednextseg.adapt.heads.structures import structures
 from mednextseg.adapt.heads.synthetic import LabelMap
+from mednextseg.cases.splits import read_split
 from mednextseg.geometry import Geometry, axis_map
 from mednextseg.volume_io import read_volume
 
@@ -35,7 +35,7 @@ def load_heads(folder: Path, recipe: HeadRecipe) -> Heads:
         FileNotFoundError: where a file or folder is missing.
         ValueError: for a scan that lies on another grid than its labels, or whose voxels are no cubes of the expected size.
     """
-    split = json.loads((folder / recipe.real_heads / "split.json").read_text(encoding="utf-8"))
+    split = read_split(folder / recipe.real_heads / "split.json")
     paths = sorted((folder / recipe.label_maps).glob("*.nii.gz"))
     if len(paths) <= recipe.validation_maps:
         raise FileNotFoundError(
@@ -44,8 +44,8 @@ def load_heads(folder: Path, recipe: HeadRecipe) -> Heads:
     maps = [_label_map(path) for path in paths]
     first_validation = len(maps) - recipe.validation_maps
     return Heads(
-        real=[_real_head(folder / recipe.real_heads, name) for name in split["train"]],
-        real_validation={name: _real_head(folder / recipe.real_heads, name) for name in split["val"]},
+        real=[_real_head(folder / recipe.real_heads, name) for name in split.training],
+        real_validation={name: _real_head(folder / recipe.real_heads, name) for name in split.validation},
         maps=maps[:first_validation],
         maps_validation=maps[first_validation:],
     )

@@ -1,17 +1,21 @@
 """Labeled cases in nnU-Net's raw layout (dataset.json, imagesTr, labelsTr, splits_final.json) as arrays for training."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.cases.folders import channel_name
+from mednextseg.cases.splits import read_split
 from mednextseg.geometry import axis_map
-from mednextseg.json_values import listed
+from mednextseg.json_values import json_list, json_object, listed, read_json_object, shown, text
+from mednextseg.models.importers.nnunet_dataset import channel_names, label_values
 from mednextseg.segment.prepare.intensity import normalize
 from mednextseg.volume_io import read_volume
+
+_ENDING = ".nii.gz"  # of data sets older than the field
 
 
 @dataclass(frozen=True)
@@ -61,18 +65,18 @@ def open_dataset(folder: str | Path) -> LabeledDataset:
 
     Raises:
         FileNotFoundError: where dataset.json, splits_final.json or a case's file is missing, naming it.
-        ValueError: where label_presence names a structure that the data set does not have.
+        ValueError: in one sentence, for tables of another form, labels that are not numbered 1, 2, ... and a label_presence that names
+            a structure that the data set does not have.
     """
     folder = Path(folder)
     for name in ("dataset.json", "splits_final.json"):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} has no {name}; a training data set needs nnU-Net's raw layout.")
-    table = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    split = json.loads((folder / "splits_final.json").read_text(encoding="utf-8"))[0]
-    channels = tuple(table["channel_names"].values())
-    ending = table["file_ending"]
-    labels = {name: int(value) for name, value in table["labels"].items()}
-    presence = table.get("label_presence", {})
+    table, split = read_json_object(folder / "dataset.json"), read_split(folder / "splits_final.json")
+    channels = tuple(channel_names(table, _channel_count(table)))
+    ending = text(table.get("file_ending", _ENDING), "file_ending of dataset.json")
+    labels = _labels(table)
+    presence = json_object(table.get("label_presence", {}), "label_presence of dataset.json")
 
     def case(name: str) -> LabeledCase:
         images = tuple(folder / "imagesTr" / f"{channel_name(name, channel)}{ending}" for channel in range(len(channels)))
@@ -83,18 +87,39 @@ def open_dataset(folder: str | Path) -> LabeledDataset:
         return found
 
     def absent(name: str) -> frozenset[int]:
-        drawn = presence.get(name, labels)
+        drawn = list(labels) if name not in presence else _texts(presence[name], f"label_presence of {name}")
         if unknown := sorted(set(drawn) - labels.keys()):
             raise ValueError(f"label_presence of {name} names {listed(unknown)}; the labels are {listed(labels)}.")
         return frozenset(value for label, value in labels.items() if value > 0 and label not in drawn)
 
     return LabeledDataset(
-        name=table.get("name", folder.name),
+        name=text(table.get("name", folder.name), "name of dataset.json"),
         channels=channels,
         labels=labels,
-        training=tuple(case(name) for name in split["train"]),
-        validation=tuple(case(name) for name in split["val"]),
+        training=tuple(case(name) for name in split.training),
+        validation=tuple(case(name) for name in split.validation),
     )
+
+
+def _channel_count(table: dict[str, Any]) -> int:
+    named = table.get("channel_names") or table.get("modality")
+    if not isinstance(named, dict | list) or not named:
+        raise ValueError(f"channel_names of dataset.json must name the channels, got {shown(named)}.")
+    return len(named)
+
+
+def _labels(table: dict[str, Any]) -> dict[str, int]:
+    pairs, is_regions = label_values(table)
+    if is_regions:
+        raise ValueError("dataset.json has regions that overlap; the training needs a label of its own for each structure.")
+    values = [value for value, _ in pairs]
+    if values != list(range(1, len(values) + 1)):
+        raise ValueError(f"the labels of dataset.json must be numbered 1, 2, ... without a gap, got {shown(values)}.")
+    return {"background": 0, **{name: value for value, name in pairs}}
+
+
+def _texts(value: object, what: str) -> list[str]:
+    return [text(entry, f"an entry of {what}") for entry in json_list(value, what)]
 
 
 def load_case(case: LabeledCase, recipe: MedNeXtRecipe) -> dict[str, np.ndarray]:

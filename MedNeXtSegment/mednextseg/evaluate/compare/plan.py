@@ -1,11 +1,12 @@
 """The plan of a table: which models meet which data sets (a JSON file; its paths are relative to it)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mednextseg.cases.splits import read_split
 from mednextseg.evaluate.measure_options import MeasureOptions
+from mednextseg.json_values import json_list, json_object, read_json_object, text
 from mednextseg.segment.recipe import SegmentRecipe
 
 _DATASET_PLACEHOLDER = "{dataset}"
@@ -63,12 +64,13 @@ def read_plan(path: Path, recipe: Path | None, device: str) -> TablePlan:
         ValueError: for a plan without models or data sets, a name used twice, or a missing field.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json_object(path)
         default = SegmentRecipe.from_json(recipe) if recipe else SegmentRecipe()
-        models = tuple(_model(entry, default, path.parent) for entry in raw["models"])
-        datasets = tuple(_dataset(entry, raw.get("tolerances_mm", {}), path.parent) for entry in raw["datasets"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no plan of models and datasets: {error!r} is missing or wrong.") from error
+        models = tuple(_model(entry, default, path.parent) for entry in _entries(raw, "models", path))
+        tolerances_mm = json_object(raw.get("tolerances_mm", {}), "tolerances_mm")
+        datasets = tuple(_dataset(entry, tolerances_mm, path.parent) for entry in _entries(raw, "datasets", path))
+    except KeyError as error:
+        raise ValueError(f"{path} is no plan of models and datasets: {error} is missing.") from error
     for kind, entries in (("model", models), ("data set", datasets)):
         names = [entry.name for entry in entries]
         if not names or len(set(names)) != len(names) or any("/" in name for name in names):
@@ -88,15 +90,21 @@ def prediction_folder(model: ModelEntry, dataset: DatasetEntry, output: Path) ->
     return output / "predictions" / dataset.name / model.name
 
 
+def _entries(raw: Mapping, name: str, path: Path) -> list[dict]:
+    return [json_object(entry, f"an entry of {name} in {path}") for entry in json_list(raw[name], f"{name} in {path}")]
+
+
 def _model(raw: Mapping, default: SegmentRecipe, base: Path) -> ModelEntry:
     model, predictions = raw.get("model"), raw.get("predictions")
     if (model is None) == (predictions is None):
         raise ValueError(f'the plan\'s model {raw.get("name")!r} needs either "model" or "predictions".')
-    if model is not None and (base / model).is_dir():
+    if model is not None and (base / text(model, "a model of the plan")).is_dir():
         model = str(base / model)
     recipe = SegmentRecipe.from_dict(raw["recipe"]) if "recipe" in raw else default
-    folder = None if predictions is None else str(base / predictions)
-    return ModelEntry(raw["name"], model, folder, recipe, dict(raw.get("pairs", {})))
+    folder = None if predictions is None else str(base / text(predictions, "predictions of the plan"))
+    return ModelEntry(
+        text(raw["name"], "the name of a model"), model, folder, recipe, json_object(raw.get("pairs", {}), "pairs")
+    )
 
 
 def _dataset(raw: Mapping, tolerances_mm: Mapping[str, float], base: Path) -> DatasetEntry:
@@ -105,12 +113,15 @@ def _dataset(raw: Mapping, tolerances_mm: Mapping[str, float], base: Path) -> Da
         "prediction": raw.get("labels"),
         "pairs": raw.get("pairs", {}),
         "unions": raw.get("unions", ()),
-        "tolerances_mm": {**tolerances_mm, **raw.get("tolerances_mm", {})},
+        "tolerances_mm": {**tolerances_mm, **json_object(raw.get("tolerances_mm", {}), "tolerances_mm")},
     })  # fmt: skip
-    return DatasetEntry(raw["name"], base / raw["images"], base / raw["references"], options, _cases(raw.get("cases"), base))
+    images, references = (base / text(raw[name], f"{name} of a data set") for name in ("images", "references"))
+    return DatasetEntry(
+        text(raw["name"], "the name of a data set"), images, references, options, _cases(raw.get("cases"), base)
+    )
 
 
 def _cases(raw: Sequence[str] | str | None, base: Path) -> tuple[str, ...] | None:
     if isinstance(raw, str):
-        return tuple(json.loads((base / raw).read_text(encoding="utf-8"))[0]["val"])
-    return None if raw is None else tuple(raw)
+        return read_split(base / raw).validation
+    return None if raw is None else tuple(text(name, "a case of the plan") for name in json_list(raw, "cases of the plan"))

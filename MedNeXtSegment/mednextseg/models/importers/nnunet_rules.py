@@ -5,12 +5,12 @@ Both keep the largest component of a label or of several labels together, in a g
 """
 
 import ast
-import json
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from mednextseg.json_values import json_list, json_object, number, read_json_object
 from mednextseg.models.importers.results_folder import is_fold
 from mednextseg.models.pickles.restricted_unpickler import KEEP_LARGEST_OF_NNUNET_V2, load_pickle
 
@@ -34,7 +34,7 @@ def rules_of_v1(checkpoint: Path, names: Mapping[int, str]) -> list[dict]:
     sizes = _sizes(content.get("min_valid_object_sizes"), file)
     entries = content.get("for_which_classes")
     rules = []
-    for entry in list(names) if entries is None else entries:
+    for entry in list(names) if entries is None else json_list(entries, f"for_which_classes of {file.name}"):
         values = _values(entry, file)
         rule = _rule(values, names, "faces")
         if rule and sizes is not None:
@@ -43,7 +43,7 @@ def rules_of_v1(checkpoint: Path, names: Mapping[int, str]) -> list[dict]:
                 raise ValueError(
                     f"{file.name} has no smallest size for {entry}, which it cleans up; correct or remove the file."
                 )
-            rule["keep_from_mm3"] = float(sizes[key])
+            rule["keep_from_mm3"] = number(sizes[key], f"a size in {file.name}", low=0)
         rules += [rule] if rule else []
     return rules
 
@@ -76,6 +76,7 @@ def rules_of_v2(checkpoints: Sequence[Path], names: Mapping[int, str]) -> list[d
             raise ValueError(
                 f"{file.name} cleans up by {function}, which is not known; remove the file to import without clean-up."
             )
+        given = json_object(given, f"the arguments of a step in {file.name}")  # noqa: PLW2901
         if set(given) - {"labels_or_regions", "background_label"} or given.get("background_label", 0) != 0:
             raise ValueError(
                 f"{file.name} cleans up with the arguments {given}, which are not known; remove the file to go without."
@@ -97,13 +98,7 @@ def _file_of_v2(checkpoints: Sequence[Path]) -> Path | None:
 
 
 def _json(file: Path) -> dict:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file.name} is not valid JSON ({error}).") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file.name} must hold one JSON object.")
-    return content
+    return read_json_object(file)
 
 
 def _sizes(text: object, file: Path) -> dict | None:
