@@ -5,6 +5,7 @@ ITK's own reader of series takes the distance of the first two slices, or the me
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,12 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from mednextseg.dicom_time_points import MOMENTS, time_points
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
 
 _LOG = logging.getLogger(__name__)
 _POSITION, _ORIENTATION, _SERIES = "0020|0032", "0020|0037", "0020|000e"
-# Temporal position, acquisition, trigger time, echo time: what tells images of one place apart.
-_MOMENT = ("0020|0100", "0020|0012", "0018|1060", "0018|0081")
+_NUMBER = "0020|0013"
 _SAME_PLACE_MM, _SAME_DIRECTION = 1e-3, 1e-3
 # Shares of the slice distance: rounding of headers, and what is still one even stack.
 _EVEN, _NEARLY_EVEN = 0.01, 0.1
@@ -33,19 +34,27 @@ class _Slice:
 
     file: Path
     moment: tuple[str, ...]
+    number: str
     position: np.ndarray
     orientation: np.ndarray
     spacing_ij: tuple[float, float]
     voxels_ji: np.ndarray
 
     @property
+    def place(self) -> tuple[int, ...]:
+        """Equal for slices at one place."""
+        return tuple(np.round([*self.position / _SAME_PLACE_MM, *self.orientation / _SAME_DIRECTION]).astype(int).tolist())
+
+    @property
     def normal(self) -> np.ndarray:
         return np.cross(self.orientation[:3], self.orientation[3:])
 
 
-def read_series(folder: Path) -> tuple[np.ndarray, Geometry]:
+def read_series(folder: Path, time_point: int | None = None) -> tuple[np.ndarray, Geometry]:
     """Read the one series of a folder; exact copies of slices are dropped and a gantry tilt is straightened, which is logged.
 
+    Args:
+        time_point: which one to read of a series with several, counted from 1.
     Returns:
         volume_kji, rescaled as the files say, slices in the order of their positions; and its Geometry, without shear.
     Raises:
@@ -58,7 +67,7 @@ def read_series(folder: Path) -> tuple[np.ndarray, Geometry]:
         found = "no DICOM series" if not series else f"{len(series)} DICOM series"
         raise ValueError(f"{folder} holds {found}; give a folder with exactly one.")
     try:
-        return _volume_of(folder, [file for _, file in files])
+        return _volume_of(folder, [file for _, file in files], time_point)
     except ValueError as error:
         raise ValueError(f"the DICOM series in {folder} cannot be read: {str(error).rstrip('.')}.") from error
 
@@ -93,7 +102,7 @@ def _header(file: Path) -> sitk.ImageFileReader | None:
     return reader
 
 
-def _volume_of(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, Geometry]:
+def _volume_of(folder: Path, files: Sequence[Path], time_point: int | None) -> tuple[np.ndarray, Geometry]:
     first = _header(files[0])
     if len(files) == 1 and first.GetSize()[2] > 1:
         _LOG.warning("%s holds all slices in one file; they were taken as evenly apart, which was not checked.", folder)
@@ -102,7 +111,7 @@ def _volume_of(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, Geometr
         matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
         matrix[:3, 3] = image.GetOrigin()
         return sitk.GetArrayFromImage(image), Geometry(image.GetSize()[::-1], LPS_FROM_RAS @ matrix)
-    slices = _without_copies(folder, [_slice(file) for file in files])
+    slices = _of_one_time_point(folder, _without_copies(folder, [_slice(file) for file in files]), time_point)
     _check_alike(slices)
     slices = sorted(slices, key=lambda item: float(item.position @ slices[0].normal))
     _check_distances(folder, slices)
@@ -128,8 +137,12 @@ def _slice(file: Path) -> _Slice:
     voxels_ji = sitk.GetArrayFromImage(image)[0]
     if voxels_ji.dtype == np.float64:
         voxels_ji = voxels_ji.astype(np.float32)  # rescaled numbers of 16 bits
-    moment = tuple(header.GetMetaData(tag).strip() if header.HasMetaDataKey(tag) else "" for tag in _MOMENT)
-    return _Slice(file, moment, position, orientation, image.GetSpacing()[:2], voxels_ji)
+    moment = tuple(_entry(header, tag) for tag in MOMENTS.values())
+    return _Slice(file, moment, _entry(header, _NUMBER), position, orientation, image.GetSpacing()[:2], voxels_ji)
+
+
+def _entry(header: sitk.ImageFileReader, tag: str) -> str:
+    return header.GetMetaData(tag).strip() if header.HasMetaDataKey(tag) else ""
 
 
 def _decoded(file: Path) -> sitk.Image:
@@ -143,31 +156,40 @@ def _decoded(file: Path) -> sitk.Image:
 
 
 def _without_copies(folder: Path, slices: Sequence[_Slice]) -> list[_Slice]:
-    """Each slice once.
-
-    Slices of one place and another moment or other voxels are time points, echoes or the like, of which none is the right one.
-    """
+    """Each slice once; those of one place and another moment or other voxels are no copies."""
     kept: list[_Slice] = []
-    copies = others = 0
+    copies = 0
     by_place: dict[tuple, list[_Slice]] = {}
     for item in slices:
-        place = tuple(np.round([*item.position / _SAME_PLACE_MM, *item.orientation / _SAME_DIRECTION]).astype(int))
-        there = by_place.setdefault(place, [])
+        there = by_place.setdefault(item.place, [])
         if any(item.moment == other.moment and np.array_equal(item.voxels_ji, other.voxels_ji) for other in there):
             copies += 1
             continue
-        others += bool(there)
         there.append(item)
         kept.append(item)
-    if others:
-        most = max(len(there) for there in by_place.values())
-        raise ValueError(
-            f"at {sum(len(there) > 1 for there in by_place.values())} places it has up to {most} different slices (time points, echoes "
-            "or a mixture of series); give a folder with one of them"
-        )
     if copies:
         _LOG.warning("%s: %d file(s) repeat a slice that is there already; they were left out.", folder, copies)
     return kept
+
+
+def _of_one_time_point(folder: Path, slices: Sequence[_Slice], time_point: int | None) -> list[_Slice]:
+    """The slices of the chosen time point; all of them where every place has one slice."""
+    counts = Counter(item.place for item in slices)
+    if max(counts.values()) == 1:
+        if time_point not in (None, 1):
+            raise ValueError(f"there is no time point {time_point}: it holds a single one; leave --time-point out")
+        return list(slices)
+    points = time_points([item.place for item in slices], [item.moment for item in slices], [item.number for item in slices])
+    if points is None:
+        several = [count for count in counts.values() if count > 1]
+        raise ValueError(
+            f"at {len(several)} places it has up to {max(several)} different slices (a mixture of series?), which nothing in their "
+            "headers sorts into whole stacks; give a folder with one of them"
+        )
+    chosen = [slices[index] for index in points.chosen(time_point)]
+    value = points.values[time_point - 1]
+    _LOG.warning("%s: time point %d of %d was taken (%s %s).", folder, time_point, len(points.stacks), points.by, value)
+    return chosen
 
 
 def _check_alike(slices: Sequence[_Slice]) -> None:

@@ -53,6 +53,12 @@ class LayeredSegmentation:
         """The voxels of one segment, as truth values."""
         return self.layers_kji[self.segments[index].layer] == self.segments[index].label.value
 
+    def overlapping_voxels(self) -> int:
+        """How many voxels belong to more than one segment."""
+        if len(self.layers_kji) == 1:
+            return 0
+        return int((sum(self.mask_kji(index).astype(np.uint8) for index in range(len(self.segments))) > 1).sum())
+
     def with_mask(self, index: int, mask_kji: np.ndarray) -> "LayeredSegmentation":
         """The segmentation with other voxels for one segment and none of the others changed.
 

@@ -1,5 +1,6 @@
 """Labelmaps with names in files: Slicer's .seg.nrrd in and out, and plain label volumes out."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from mednextseg.layered_segmentation import LayeredSegmentation, read_layered, r
 from mednextseg.segment_table import NEW_FILE_FIELDS, new_segments
 from mednextseg.volume_io import image_of, write_image
 
+_LOG = logging.getLogger(__name__)
 TABLE_SUFFIX = ".seg.nrrd"
 OUTPUT_SUFFIXES = (TABLE_SUFFIX, ".nii.gz", ".nii", ".nrrd", ".mha")
 # zlib makes at most this much of equal bytes into one.
@@ -88,10 +90,16 @@ def has_table(path: str | Path) -> bool:
 def read_segmentation(path: str | Path) -> Segmentation:
     """Read a .seg.nrrd with its names, or any label volume (whose labels are then named by their numbers).
 
+    Where segments overlap, which one labelmap cannot hold, a warning is logged (`read_layered` keeps them).
+
     Raises:
         FileNotFoundError, ValueError: where there is no such file or it is no labelmap.
     """
-    return merged(read_layered(path))
+    layered = read_layered(path)
+    lost = layered.overlapping_voxels()
+    if lost:
+        _LOG.warning("%s: %d voxels belong to several segments; each went to the last of them.", path, lost)
+    return merged(layered)
 
 
 def read_segment_names(path: str | Path) -> tuple[str, ...]:

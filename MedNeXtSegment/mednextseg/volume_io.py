@@ -24,11 +24,12 @@ _ROUNDING_DEG, _LARGEST_SNAP_DEG, _UNSAID_MM = 2e-3, 0.5, 0.1
 _ROUNDING_MM, _ROUNDING = 1e-2, 1e-5
 
 
-def read_volume(path: str | Path) -> tuple[np.ndarray, Geometry]:
+def read_volume(path: str | Path, time_point: int | None = None) -> tuple[np.ndarray, Geometry]:
     """Read a scalar volume; what had to be put right, or can be understood in two ways, is logged as a warning.
 
     Args:
         path: an image file, or a folder that holds exactly one DICOM series.
+        time_point: which one to read of a DICOM series with several, counted from 1.
     Returns:
         volume_kji in the file's own voxel type, and its Geometry, whose axes are at right angles.
     Raises:
@@ -37,8 +38,10 @@ def read_volume(path: str | Path) -> tuple[np.ndarray, Geometry]:
     """
     path = Path(path)
     if path.is_dir():
-        volume_kji, geometry = read_series(path)
+        volume_kji, geometry = read_series(path, time_point)
         return volume_kji, _squared(path, geometry)
+    if time_point is not None:
+        raise ValueError(f"{path} is no folder with a DICOM series, so it has no time points; leave --time-point out.")
     layers_kji, geometry, _ = read_layers(path)
     if len(layers_kji) != 1:
         raise ValueError(

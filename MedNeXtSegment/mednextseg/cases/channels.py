@@ -16,9 +16,12 @@ _SAME_GRID_MM = 1e-2
 _REACH_VOXELS = 0.501
 
 
-def read_channels(files: Sequence[Path], note: Callable[[str], None] = _log.warning) -> tuple[np.ndarray, Geometry]:
-    """Read one case from a file for each channel, in the model's order; result as `stacked_channels`, errors as there and `read_volume`."""
-    return stacked_channels((read_volume(file) for file in files), note)
+def read_channels(
+    files: Sequence[Path], note: Callable[[str], None] = _log.warning, time_point: int | None = None
+) -> tuple[np.ndarray, Geometry]:
+    """Read one case from a file for each channel, in the model's order; result as `stacked_channels`, time point and errors as there
+    and in `read_volume`."""
+    return stacked_channels((read_volume(file, time_point) for file in files), note)
 
 
 def stacked_channels(

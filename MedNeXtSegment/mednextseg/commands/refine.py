@@ -20,6 +20,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--segment", required=True, help="name or ID of the segment")
     parser.add_argument("--journal", required=True, type=Path, help="prompt journal (JSON) of a refinement")
     parser.add_argument("-o", "--output", required=True, type=Path, help=".seg.nrrd or .nii.gz file")
+    parser.add_argument("--time-point", type=int, metavar="N", help="of a DICOM series with several: the Nth, from 1")
     parser.add_argument("--prompter", help="path of the network, where the journal's is not one that ships with the program")
     parser.add_argument("--device", default="cpu", help="cpu, cuda:N or mps")
     parser.set_defaults(run=run)
@@ -43,12 +44,18 @@ def run(options: argparse.Namespace) -> int:
     inputs = (options.image, options.segmentation, options.journal)
     check_output(options.output, inputs)
     journal = PromptJournal.load(options.journal)
+    if journal.volume is None:
+        print(
+            f"mednextseg: {options.journal.name} is of an older version and does not say which volume it was made on; make sure that it "
+            f"is {options.image.name}.",
+            file=sys.stderr,
+        )
     segmentation = read_layered(options.segmentation)
     check_output(options.output, inputs, segmentation.geometry)
     if len(segmentation.layers_kji) > 1 and not has_table(options.output):
         raise ValueError(f"the segments of {options.segmentation.name} may overlap; give an output that ends in .seg.nrrd.")
     index = _index_of(segmentation, options)
-    volume_kji, geometry = read_volume(options.image)
+    volume_kji, geometry = read_volume(options.image, options.time_point)
     before_kji = segmentation.mask_kji(index)
     prompter = load_prompter(options.prompter or journal.prompter, options.device)
     after_kji = replay(journal, volume_kji, geometry, prompter, before_kji, segmentation.geometry).preview_segment()

@@ -30,6 +30,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N or mps")
     parser.add_argument("--roi", help="X0,X1,Y0,Y1,Z0,Z1 in RAS mm: segment only there")
     parser.add_argument("--whole", action="store_true", help="run a model that needs a region over the whole of a large volume")
+    parser.add_argument("--time-point", type=int, metavar="N", help="of a DICOM series with several: read the Nth, from 1")
     parser.add_argument("--labels", help="comma-separated names of the labels to keep")
     parser.add_argument("--tta", action="store_true", help="average over the mirror images the model allows (slower)")
     parser.add_argument(
@@ -75,7 +76,7 @@ def _run_case(options: argparse.Namespace, model: "LoadedModel", inputs: list[Pa
 
     recipe, names, roi, notes = _recipe(options), _names(options, model), _roi(options.roi), []
     start = time.perf_counter()
-    volume, geometry = read_channels(inputs, notes.append)
+    volume, geometry = read_channels(inputs, notes.append, options.time_point)
     key = _run_key(options, model, inputs)
     check_output(output, inputs, geometry)
     read_seconds = time.perf_counter() - start
@@ -142,7 +143,8 @@ def _is_done(output: Path, key: str) -> bool:
 def _run_key(options: argparse.Namespace, model: "LoadedModel", inputs: list[Path]) -> str:
     from mednextseg.cases.done_before import run_key  # noqa: PLC0415
 
-    return run_key(model.card, _recipe(options), inputs, _names(options, model), options.roi, options.whole)
+    more = () if options.time_point is None else (options.time_point,)
+    return run_key(model.card, _recipe(options), inputs, _names(options, model), options.roi, options.whole, *more)
 
 
 def _recipe(options: argparse.Namespace) -> "SegmentRecipe":

@@ -29,6 +29,8 @@ def write_series(
     names: Sequence[str] | None = None,
     slopes: Sequence[int] | None = None,
     series: str = "1",
+    entries: dict[str, str] | None = None,
+    first_number: int = 1,
 ) -> Path:
     """Slices 2.5 mm apart along z from (-10, -20, 30) in LPS, unless told otherwise."""
     folder.mkdir(exist_ok=True)
@@ -37,7 +39,7 @@ def write_series(
         image = sitk.GetImageFromArray(plane[None])
         image.SetSpacing((0.7, 0.8, 2.5))
         tags = {"0008|0060": "CT", "0008|0016": "1.2.840.10008.5.1.4.1.1.2", "0020|000e": f"1.2.3.{series}"}
-        tags |= {"0008|0018": f"1.2.3.{series}.{k + 1}", "0020|0013": str(k + 1)}
+        tags |= {"0008|0018": f"1.2.3.{series}.{k + first_number}", "0020|0013": str(k + first_number), **(entries or {})}
         tags |= {"0020|0032": "\\".join(f"{x:.5f}" for x in position), "0020|0037": "\\".join(f"{x:.6f}" for x in orientation)}
         if slopes is not None:
             tags |= {"0028|1053": str(slopes[k]), "0028|1052": "0"}
@@ -141,6 +143,10 @@ def second_time_point(folder: Path) -> None:
     write_series(folder, VOLUME_KJI[::-1], names=[f"t{k}.dcm" for k in range(SHAPE_KJI[0])])
 
 
+def half_a_time_point(folder: Path) -> None:
+    write_series(folder, VOLUME_KJI[:3] + 1, names=[f"t{k}.dcm" for k in range(3)], entries={"0020|0100": "2"})
+
+
 def second_series(folder: Path) -> None:
     write_series(folder, VOLUME_KJI, series="2")
 
@@ -164,6 +170,7 @@ def beside_the_line(folder: Path) -> None:
         (scout_beside, "point in different directions"),
         (other_size, "differ in size"),
         (second_time_point, "up to 2 different slices"),
+        (half_a_time_point, "at 3 places it has up to 2 different slices"),
         (second_series, "2 DICOM series"),
         (truncated_slice, "cannot be decoded"),
         (truncated_header, "cannot be decoded"),
@@ -175,3 +182,40 @@ def test_what_cannot_be_put_right_is_refused_in_one_sentence(tmp_path: Path, spo
     spoil(folder)
     with pytest.raises(ValueError, match=message):
         read_volume(folder)
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(2, 4),
+    st.sampled_from(["0020|0100", "0018|1060", "0020|0012", "0008|0032", "0018|0081", None]),
+    st.randoms(use_true_random=False),
+)
+def test_time_points_are_a_choice(tmp_path: Path, count: int, tag: str | None, random) -> None:
+    folder = tmp_path / str(next(FOLDERS))
+    order = random.sample(range(count), count)  # names say nothing
+    for point in range(count):
+        write_series(
+            folder,
+            (VOLUME_KJI + 7 * point).astype(np.int16),
+            names=[f"{order[point]}_{k}.dcm" for k in range(SHAPE_KJI[0])],
+            entries={} if tag is None else {tag: str(8 + point)},
+            first_number=1 + point * SHAPE_KJI[0],
+        )
+    with pytest.raises(
+        ValueError, match=f"it holds {count} time points or the like .* choose one with --time-point 1 to {count}"
+    ):
+        read_volume(folder)
+    with pytest.raises(ValueError, match=f"there is no time point {count + 1}: "):
+        read_volume(folder, count + 1)
+    for point in range(count):
+        assert np.array_equal(read_volume(folder, point + 1)[0], VOLUME_KJI + 7 * point)
+
+
+def test_a_time_point_of_what_has_none_is_refused(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "series")
+    assert np.array_equal(read_volume(folder, 1)[0], VOLUME_KJI)
+    with pytest.raises(ValueError, match="there is no time point 2: it holds a single one"):
+        read_volume(folder, 2)
+    sitk.WriteImage(sitk.GetImageFromArray(VOLUME_KJI), str(tmp_path / "a.nrrd"))
+    with pytest.raises(ValueError, match="has no time points; leave --time-point out"):
+        read_volume(tmp_path / "a.nrrd", 1)

@@ -129,3 +129,13 @@ def test_large_label_numbers_survive_even_as_floats(tmp_path: Path) -> None:
     image = sitk.GetImageFromArray(np.full((2, 3, 4), 100_000, np.float32))
     sitk.WriteImage(image, str(tmp_path / "a.nii.gz"))
     assert [label.value for label in read_segmentation(tmp_path / "a.nii.gz").labels] == [100_000]
+
+
+@pytest.mark.parametrize(("layers", "lost"), [([0, 1], 24), ([0, 0], 0)])
+def test_overlap_that_one_labelmap_cannot_hold_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, layers: list[int], lost: int
+) -> None:
+    masks = [box(0, 4), box(2, 6)] if lost else [box(0, 2), box(2, 6)]
+    write_file(tmp_path / "a.seg.nrrd", masks, layers, ["organ", "lesion"])
+    read_segmentation(tmp_path / "a.seg.nrrd")
+    assert [f"{lost} voxels belong to several segments" in line for line in caplog.messages] == ([True] if lost else [])

@@ -100,3 +100,12 @@ def test_a_journal_of_another_network_is_refused(recorded, capsys) -> None:
     (folder / "journal.json").write_text(json.dumps({**journal, "model_hash": "of-another"}))
     assert main(arguments(folder)) == 1
     assert "install the model it was made with" in capsys.readouterr().err
+
+
+def test_a_journal_that_does_not_know_its_volume_is_replayed_with_a_word(recorded, capsys) -> None:
+    folder, *_ = recorded
+    journal = json.loads((folder / "journal.json").read_text())
+    assert main(arguments(folder)) == 0 and "older version" not in capsys.readouterr().err
+    (folder / "journal.json").write_text(json.dumps({**journal, "version": 2, "volume": None}))
+    assert main(arguments(folder)) == 0
+    assert "is of an older version and does not say which volume it was made on" in capsys.readouterr().err
