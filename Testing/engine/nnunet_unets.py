@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +150,15 @@ def results_folder(
     folds: int = 1,
     transpose: tuple[int, int, int] = (0, 1, 2),
     channels: int = 1,
+    labels: Sequence[str] = ("liver", "spleen"),
+    dataset_name: str = "Dataset011_Organs",
     **changes: Any,
 ) -> Path:
-    """Trainer's folder of one CT channel and the labels liver and spleen; `changes` replaces entries of the configuration.
+    """Trainer's folder of one CT channel and a few labels; `changes` replaces entries of the configuration.
 
     `channels` are the network's: more than one where labels of an earlier stage come along.
     """
-    trainer = root / "Dataset011_Organs" / f"nnUNetTrainer__nnUNetPlans__{configuration}"
+    trainer = root / dataset_name / f"nnUNetTrainer__nnUNetPlans__{configuration}"
     own: dict[str, Any] = {
         "spacing": [2.0, 1.0, 1.0],
         "patch_size": [8, 16, 16],
@@ -172,7 +174,7 @@ def results_folder(
     }
     measured = {"0": {"mean": 20.0, "std": 50.0, "percentile_00_5": -100.0, "percentile_99_5": 200.0}}
     plans = {
-        "dataset_name": "Dataset011_Organs",
+        "dataset_name": dataset_name,
         "plans_name": "nnUNetPlans",
         "transpose_forward": list(transpose),
         "transpose_backward": [transpose.index(axis) for axis in range(3)],
@@ -180,13 +182,17 @@ def results_folder(
         "foreground_intensity_properties_per_channel": measured,
         "configurations": {configuration: own},
     }
-    dataset = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1, "spleen": 2}, "file_ending": ".nii.gz"}
+    numbers = {"background": 0, **{name: number for number, name in enumerate(labels, start=1)}}
+    dataset = {"channel_names": {"0": "CT"}, "labels": numbers, "file_ending": ".nii.gz"}
     trainer.mkdir(parents=True)
     (trainer / "plans.json").write_text(json.dumps(plans))
     (trainer / "dataset.json").write_text(json.dumps(dataset))
     for fold in range(folds):
         (trainer / f"fold_{fold}").mkdir()
-        content = {"network_weights": as_checkpoint(trained(entry, fold, channels)), "trainer_name": "nnUNetTrainer"}
+        content = {
+            "network_weights": as_checkpoint(trained(entry, fold, channels, len(numbers))),
+            "trainer_name": "nnUNetTrainer",
+        }
         content["inference_allowed_mirroring_axes"] = tuple(range(len(own["patch_size"])))
         torch.save(content, trainer / f"fold_{fold}" / "checkpoint_final.pth")
     return trainer
@@ -202,10 +208,10 @@ def cascade_folders(root: Path, network: str = "PlainConvUNet", **changes: Any) 
     return results_folder(root, entry, "3d_cascade_fullres", **second).parent
 
 
-def trained(entry: Mapping[str, Any], seed: int = 0, channels: int = 1) -> dict[str, torch.Tensor]:
+def trained(entry: Mapping[str, Any], seed: int = 0, channels: int = 1, classes: int = 3) -> dict[str, torch.Tensor]:
     """Tensors of a network whose norms are not the identity and whose classes differ clearly."""
     torch.manual_seed(seed)
-    network = build_network(config_of(entry, channels, 3))
+    network = build_network(config_of(entry, channels, classes))
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if ".norm." in name:

@@ -9,6 +9,7 @@ from mednextseg.models.importers.nnunet_v1 import is_nnunet_v1, read_nnunet_v1
 from mednextseg.models.importers.nnunet_v2 import is_nnunet_v2, read_nnunet_v2
 from mednextseg.models.importers.package import Draft, ImportedModel, write_package
 from mednextseg.models.importers.plain import read_plain
+from mednextseg.models.importers.totalsegmentator import is_totalsegmentator, read_totalsegmentator
 from mednextseg.models.install.installation import check_sha256
 from mednextseg.models.install.package_zip import extract_zip
 from mednextseg.models.install.workspace import workspace
@@ -22,6 +23,7 @@ _MAX_ENTRIES = 10_000
 _UNPACKING = 0.2  # share of the wait; only the progress bar depends on it
 _LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Draft]], ...] = (
     (is_monai_bundle, read_monai_bundle),
+    (is_totalsegmentator, read_totalsegmentator),
     (is_nnunet_v1, read_nnunet_v1),
     (is_nnunet_v2, read_nnunet_v2),
 )
