@@ -6,20 +6,16 @@ Which of the two placements (qform, sform) counts is as in ITK, and so as in Sli
 
 import logging
 import math
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from mednextseg.geometry import Geometry
+from mednextseg.unpacked_stream import UnpackedStream
 
 _LOG = logging.getLogger(__name__)
-_BLOCK_BYTES = 1 << 18
-_GZIP_MAGIC = b"\x1f\x8b"
-_BEST_COMPRESSION = 1032  # of zlib
 _HEADER_BYTES = {1: 348, 2: 540}
 _EXTENDER_BYTES = 4
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
@@ -33,6 +29,7 @@ _OTHER_TYPES = {
 }
 _MM_OF_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _PLACE_TOLERANCE_MM = 1e-2
+_LARGEST_PLACE_CODE = 5  # none, scanner, aligned, Talairach, MNI, other template
 _LPS_AXES = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -59,7 +56,7 @@ def is_nifti(path: Path) -> bool:
     header = _pair(path, ".hdr")
     try:
         with header.open("rb") as stream:
-            return _version_of(_Unpacked(stream).read_up_to(_HEADER_BYTES[2])) is not None
+            return _version_of(UnpackedStream(stream).read_up_to(_HEADER_BYTES[2])) is not None
     except (OSError, zlib.error, ValueError):
         return False
 
@@ -73,64 +70,14 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
         ValueError: for a truncated or damaged file, other axes and voxel types, and a header without a valid place.
     """
     with _pair(path, ".hdr").open("rb") as stream:
-        unpacked = _Unpacked(stream)
+        unpacked = UnpackedStream(stream)
         header = _parsed(unpacked.read_up_to(_HEADER_BYTES[2]))
         if not header.is_pair:
             voxels = _voxels(unpacked, header, header.voxel_offset)
     if header.is_pair:
         with _pair(path, ".img").open("rb") as stream:
-            voxels = _voxels(_Unpacked(stream), header, header.voxel_offset)
+            voxels = _voxels(UnpackedStream(stream), header, header.voxel_offset)
     return _scaled(voxels, header), _placed(path, header)
-
-
-class _Unpacked:
-    """The bytes of a file, unpacked where it is gzip (of any number of members), whose check sums are compared."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._is_packed = stream.read(2) == _GZIP_MAGIC
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(0)
-        self.most_bytes = size * _BEST_COMPRESSION if self._is_packed else size
-        self._member = zlib.decompressobj(31) if self._is_packed else None
-        self._packed = b""
-        self._head = b""
-        self._done = 0
-
-    def read_up_to(self, count: int) -> bytes:
-        """The first `count` bytes, or all there are; they are read again by `fill`."""
-        while len(self._head) < count and (block := self._block(count - len(self._head))):
-            self._head += block
-        return self._head[:count]
-
-    def fill(self, target: memoryview, start: int) -> int:
-        """Copy the bytes from `start` on into `target`, and read to the end; returns how many there were for it."""
-        filled, position, block = 0, 0, self._head or self._block(_BLOCK_BYTES)
-        while block:
-            useful = block[max(0, start - position) :][: len(target) - filled]
-            target[filled : filled + len(useful)] = useful
-            filled, position = filled + len(useful), position + len(block)
-            if filled == len(target) and not self._is_packed:
-                break
-            block = self._block(_BLOCK_BYTES)
-        return filled
-
-    def _block(self, count: int) -> bytes:
-        if not self._is_packed:
-            return self._stream.read(count)
-        while self._member is not None:
-            self._packed = self._packed or self._stream.read(_BLOCK_BYTES)
-            if not self._packed:
-                raise ValueError("its compressed data end too early: it is truncated; get the file again")
-            block = self._member.decompress(self._packed, count)
-            self._packed = self._member.unconsumed_tail
-            if self._member.eof:
-                self._packed = self._member.unused_data or self._stream.read(_BLOCK_BYTES)
-                # What follows the last member is padding, which gzip ignores too.
-                self._member = zlib.decompressobj(31) if self._packed.startswith(_GZIP_MAGIC) else None
-            if block:
-                return block
-        return b""
 
 
 def _version_of(head: bytes) -> int | None:
@@ -159,6 +106,9 @@ def _parsed(head: bytes) -> _Header:
     shape = tuple(int(n) for n in fields["dim"][1 : axes + 1])
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
+    for name in ("qform_code", "sform_code"):
+        if not 0 <= fields[name] <= _LARGEST_PLACE_CODE:
+            raise ValueError(f"its header has the unknown {name} {fields[name]}; correct the file")
     unit_mm = _MM_OF_UNIT.get(int(fields["xyzt_units"]) & 7, 1.0)
     is_pair = head[344:347] == b"ni1" or head[4:7] == b"ni2"
     sform = np.vstack([fields["srow"], [0, 0, 0, 1]]).astype(np.float64)
@@ -203,7 +153,7 @@ def _layout(version: int) -> dict:
     return {"names": list(table), "formats": list(kinds), "offsets": list(offsets), "itemsize": _HEADER_BYTES[version]}
 
 
-def _voxels(unpacked: _Unpacked, header: _Header, offset: int) -> np.ndarray:
+def _voxels(unpacked: UnpackedStream, header: _Header, offset: int) -> np.ndarray:
     if len(header.shape_ijk) != 3:
         size = " x ".join(str(n) for n in header.shape_ijk)
         raise ValueError(f"it has {len(header.shape_ijk)} axes ({size}); give a volume with three")

@@ -37,6 +37,9 @@ def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
         answers = [_Answer(client, volume, session, "after")]
         must(_waited(host, lambda: answers[0].all), HANG, "no answer from the new worker")
         must(answers[0].check() == "result", WRONG, f"the request after the end of a worker fails: {answers[0].all}")
+    except BaseException:
+        _clients.pop(session).stop()  # the next input gets a new one
+        raise
     finally:
         tempfile.tempdir = temporary
     return f"{answered} of {REQUESTS_EACH} answered before"

@@ -220,3 +220,10 @@ def test_voxels_that_would_begin_inside_the_header_are_refused(tmp_path: Path, v
     else:
         with pytest.raises(ValueError, match=r"places the voxels at byte|truncated"):
             read_volume(tmp_path / "a.nii")
+
+
+@given(st.sampled_from([1, 2]), st.sampled_from(["qform_code", "sform_code"]), st.sampled_from([-1, 6, 255, 256, 32767]))
+def test_codes_of_a_place_that_do_not_exist_are_refused(tmp_path: Path, version: int, name: str, code: int) -> None:
+    write(tmp_path / "a.nii", header(version, **{name: code}))
+    with pytest.raises(ValueError, match=f"has the unknown {name} {code}; correct the file"):
+        read_volume(tmp_path / "a.nii")

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from mednextseg.geometry import Geometry
@@ -25,3 +27,16 @@ def test_the_planned_passes_and_memory_are_those_of_the_run(tiny_model, angle_de
     assert plan.forward_passes == report.windows.forward_passes > 0
     assert plan.memory_bytes == report.memory.total
     assert plan.device == "cpu" and plan.available_bytes > 0
+
+
+@given(st.sampled_from(range(3)), st.floats(15, 150))
+def test_a_spacing_that_no_machine_could_follow_is_refused_at_once(tiny_model, axis: int, power: float) -> None:
+    spacing = [1.0, 1.0, 1.0]
+    spacing[axis] = 10.0**power
+    geometry = Geometry((6, 7, 8), np.diag([*spacing, 1.0]))
+    for call in (
+        lambda: plan_run(geometry, tiny_model, None, SegmentRecipe(), "cpu"),
+        lambda: segment(np.zeros(geometry.shape_kji), geometry, tiny_model, device="cpu"),
+    ):
+        with pytest.raises(ValueError, match="more than any machine takes; check its own spacing"):
+            call()

@@ -1,6 +1,7 @@
 """A volume as it lies in the file -> the network's axes, region, intensities and spacing, with all it takes to go back."""
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from scipy import ndimage
@@ -16,6 +17,7 @@ from mednextseg.segment.roi import RegionOfInterest
 # Beyond this angle "the nearest axis" is no longer the anatomy the network was trained on, so the volume is rotated to it first.
 # Trained networks of ours see rotations up to 17 degrees; a scanner's gantry tilt stays below and is left alone.
 MAX_OBLIQUITY_DEG = 15.0
+_MOST_VOXELS = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,18 @@ def network_shape_kji(geometry: Geometry, card: ModelCard) -> tuple[int, int, in
     """Voxels of the network's grid over the same extent, rounded as nnU-Net rounds (half to even).
 
     Models with anatomical axes leave an axis within 0.1 % of their spacing alone; others follow nnU-Net to the voxel.
+
+    Raises:
+        ValueError: for a grid that no machine takes, which only a wrong spacing asks for.
     """
+    sizes = [
+        n * mm / wanted for n, mm, wanted in zip(geometry.shape_kji, geometry.spacing_kji_mm, card.spacing_kji_mm, strict=True)
+    ]
+    if not prod(sizes) <= _MOST_VOXELS:
+        raise ValueError(
+            f"at the model's spacing the volume has {prod(sizes):.3g} voxels, more than any machine takes; check its own spacing, "
+            f"{' x '.join(f'{mm:.3g}' for mm in geometry.spacing_kji_mm)} mm along K, J, I."
+        )
     shape = []
     for n, spacing, wanted in zip(geometry.shape_kji, geometry.spacing_kji_mm, card.spacing_kji_mm, strict=True):
         same = card.orientation is not None and abs(spacing - wanted) <= 1e-3 * wanted
