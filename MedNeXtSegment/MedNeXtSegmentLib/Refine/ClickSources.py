@@ -11,6 +11,8 @@ from slicer.util import VTKObservationMixin
 
 from MedNeXtSegmentLib.Refine.ClickMarks import GREEN, RED, hiddenMarkups, isInScene, removeNode
 
+_CLICK_PX = 5  # farther from press to release is a drag
+
 
 class ClickSource(Protocol):
     """Where clicks come from while a tool is chosen."""
@@ -104,7 +106,7 @@ class EffectClicks:
 
     def __init__(self) -> None:
         self._onClick: Callable[[np.ndarray, object], None] | None = None
-        self._isPressed = False
+        self._pressedXY: tuple[int, int] | None = None
 
     def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None], onEnded: Callable[[], None]) -> None:
         """See ClickSource."""
@@ -112,14 +114,14 @@ class EffectClicks:
 
     def stop(self) -> None:
         """See ClickSource."""
-        self._onClick, self._isPressed = None, False
+        self._onClick = self._pressedXY = None
 
     def close(self) -> None:
         """See ClickSource."""
         self.stop()
 
     def process(self, interactor, eventId: int, viewNode, isWanted: Callable[[], bool]) -> bool:
-        """A press and release of the left button, without Shift or Control, is a click; other events are the view's.
+        """A press and release of the left button in one place, without Shift or Control, is a click; other events are the view's.
 
         The second press of two quick ones comes as a double click.
         """
@@ -131,13 +133,13 @@ class EffectClicks:
         ):
             return False
         if eventId in (vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent):
-            self._isPressed = isWanted()
-            return self._isPressed
-        if eventId != vtk.vtkCommand.LeftButtonReleaseEvent or not self._isPressed:
+            self._pressedXY = interactor.GetEventPosition() if isWanted() else None
+            return self._pressedXY is not None
+        if eventId != vtk.vtkCommand.LeftButtonReleaseEvent or self._pressedXY is None:
             return False
-        self._isPressed = False
-        pointRAS = viewNode.GetXYToRAS().MultiplyPoint((*interactor.GetEventPosition(), 0, 1))[:3]
-        self._onClick(np.array(pointRAS), viewNode)
+        pressedXY, self._pressedXY = self._pressedXY, None
+        if np.abs(np.subtract(pressedXY, interactor.GetEventPosition())).max() <= _CLICK_PX:
+            self._onClick(np.array(viewNode.GetXYToRAS().MultiplyPoint((*pressedXY, 0, 1))[:3]), viewNode)
         return True
 
 

@@ -10,6 +10,7 @@ from mednextseg.refine.prompter import PromptCancelledError, Prompter
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.replay import check_volume
 from MedNeXtSegmentLib.Refine.WatchedVoxels import WatchedVoxels
+from MedNeXtSegmentLib.Scene.DeferredShapes import DeferredShapes
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Scene.EditStep import EditStep
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, displayedRange, linearTransformToWorld
@@ -28,6 +29,7 @@ class EditedSegment:
     Attributes:
         refinement: the Refinement; another one after the nodes were changed by somebody else.
         useDisplayedWindow: of RefineSession.
+        shapes: surfaces and contours of the segmentation.
         isReplaying: whether the displayed range is what a journal says.
         notice: what the user should know of what happened last, in one sentence; empty for nothing.
     """
@@ -46,6 +48,7 @@ class EditedSegment:
         self._prompter, self._history, self._settingsNode = prompter, history, settingsNode
         self.useDisplayedWindow, self.isReplaying = useDisplayedWindow, False
         self.notice = ""
+        self.shapes = DeferredShapes(segmentationNode, canDefer=not history.keepsShapes)
         self._voxels: WatchedVoxels | None = None
         # Steps whose prompts were forgotten: their voxels can still be taken back.
         self._earlier: list[object] = []
@@ -62,6 +65,7 @@ class EditedSegment:
     def close(self) -> None:
         """Nothing is written any more."""
         self._voxels.close()
+        self.shapes.refresh()
 
     def begin(self, displayRange: tuple[float, float] | None) -> None:
         """From the nodes as they are, with these intensities as black and white."""
@@ -71,7 +75,7 @@ class EditedSegment:
         volume_kji, geometry = arrayAndGeometryFromVolume(self._volumeNode)
         self._volumeVersion = (self._volumeNode.GetImageData().GetMTime(), geometry)
         self._voxels = WatchedVoxels(
-            self._volumeNode, self._segmentationNode, self._segmentId, self._history, self._settingsNode
+            self._volumeNode, self._segmentationNode, self._segmentId, self._history, self._settingsNode, self.shapes
         )
         writer = self._voxels.writer
         self.refinement = Refinement(

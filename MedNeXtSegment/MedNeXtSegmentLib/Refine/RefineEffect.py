@@ -83,7 +83,9 @@ class RefineEffect:
 
 
 class EffectHistory:
-    """In the place of an EditHistory: states are kept, undone and redone by the Segment Editor."""
+    """In the place of an EditHistory: states, surfaces included, are kept, undone and redone by the Segment Editor."""
+
+    keepsShapes = True
 
     def __init__(self, scriptedEffect) -> None:
         self._effect = scriptedEffect

@@ -35,6 +35,7 @@ class RefineLogic(VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
         self.addObserver(scene, scene.StartCloseEvent, self._onStartClose)
+        self.addObserver(scene, scene.StartSaveEvent, self._onStartSave)
 
     def close(self) -> None:
         """End all sessions and observe nothing any more."""
@@ -101,6 +102,10 @@ class RefineLogic(VTKObservationMixin):
         for session in list(self.sessions):
             if not all(slicer.mrmlScene.IsNodePresent(node) for node in (session.volumeNode, session.segmentationNode)):
                 self.endSession(session)
+
+    def _onStartSave(self, caller=None, event=None) -> None:
+        for session in self.sessions:
+            session.shapes.refresh()
 
     def _onStartClose(self, caller=None, event=None) -> None:
         for session in list(self.sessions):

@@ -36,6 +36,7 @@ class RefineSession:
 
     Attributes:
         isClosed: whether its nodes are gone or it was closed; nothing is written any more.
+        shapes: the DeferredShapes of the segmentation, by which surfaces may follow later than the voxels.
         isPropagating: whether a propagation runs, which `cancel` can stop.
         propagationEnded: why the last propagation ended, along the normal and against it, for the user.
     """
@@ -60,6 +61,7 @@ class RefineSession:
         self._edited = EditedSegment(
             volumeNode, segmentationNode, segmentId, prompter, history, settingsNode, useDisplayedWindow
         )
+        self.shapes = self._edited.shapes
         self._slice = CurrentSlice(self._edited, self._queue)
 
     @property

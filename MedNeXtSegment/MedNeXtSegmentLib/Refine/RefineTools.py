@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from mednextseg.errors import Cancelled
 from MedNeXtSegmentLib.Refine.ClickMarks import ClickMarks
 from MedNeXtSegmentLib.Refine.ClickSources import ClickSource
+from MedNeXtSegmentLib.Refine.IdleSurfaces import IdleSurfaces
 from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
 from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
 from MedNeXtSegmentLib.Refine.SlicePlanes import directionNames
@@ -56,6 +57,7 @@ class RefineTools:
         self._isUpdating = self._isStarting = False
         self._shownMissing = ""
         self._waiting: list[Callable] = []
+        self._surfaces = IdleSurfaces()
         self._idle = qt.QTimer()
         self._idle.setSingleShot(True)
         self._idle.setInterval(_IDLE_MS)
@@ -101,6 +103,7 @@ class RefineTools:
         """End the session and let go of the scene; the tools may be made active again."""
         self.setActive(False)
         self._idle.stop()
+        self._surfaces.follow(None)
         self.endSession()
         self._observer.follow(None)
         self._clicks.close()
@@ -137,6 +140,7 @@ class RefineTools:
             self._showStatus(self._hint())
         self._enable(session, bool(target.missing))
         self.marks.show(session, self._corner)
+        self._surfaces.follow(session)
         self._isUpdating = False
         self._idle.start()
         if target.missing:

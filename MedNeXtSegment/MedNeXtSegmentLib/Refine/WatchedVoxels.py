@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mednextseg.refine.undo_states import UNDO_LEVELS
+from MedNeXtSegmentLib.Scene.DeferredShapes import DeferredShapes
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
+from MedNeXtSegmentLib.Scene.Layers import heldAt, layersOf
 from MedNeXtSegmentLib.Scene.SegmentWriter import SegmentWriter
 
 
@@ -30,6 +32,7 @@ class WatchedVoxels:
         volumeNode, segmentationNode, segmentId: the segment, and the source volume of the editor.
         history: where the state before each action is kept.
         settingsNode: as in SegmentWriter.
+        shapes: of the segmentation; taken out of the way while voxels are written.
 
     Attributes:
         writer: the SegmentWriter.
@@ -37,8 +40,11 @@ class WatchedVoxels:
         shown_kji: (K, J, I) bool, what the last action asked for, before masking.
     """
 
-    def __init__(self, volumeNode, segmentationNode, segmentId: str, history: EditHistory, settingsNode=None) -> None:
-        self._node, self._history = segmentationNode, history
+    def __init__(
+        self, volumeNode, segmentationNode, segmentId: str, history: EditHistory, settingsNode, shapes: DeferredShapes
+    ) -> None:
+        self._node, self._history, self._shapes = segmentationNode, history, shapes
+        self._segmentId = segmentId
         self.writer = SegmentWriter(volumeNode, segmentationNode, segmentId, settingsNode)
         self.stored_kji = self.writer.read()
         self.shown_kji = self.stored_kji.copy()
@@ -76,7 +82,8 @@ class WatchedVoxels:
         if len(changed):
             isAdded = ~self.shown_kji.reshape(-1)[changed]
             isWanted = bool((self.stored_kji.reshape(-1)[changed] != isAdded).any())
-            kept = self._history.perform(self._node, lambda: self.writer.write(changed, isAdded), self.writer.grid, changed)
+            with self._shapes.aside(self._segmentsAt(changed)):
+                kept = self._history.perform(self._node, lambda: self.writer.write(changed, isAdded), self.writer.grid, changed)
         self._invert(changed)
         self._done.append(_Step(kept, before, self._stamp))
         self._undone.clear()
@@ -130,9 +137,16 @@ class WatchedVoxels:
         step = source.pop()
         target.append(step)
         try:
-            return "" if step.kept is None else restore(self._node, step.kept)
+            if step.kept is None:
+                return ""
+            with self._shapes.aside(step.kept.segmentIds):
+                return restore(self._node, step.kept)
         finally:
             self._invert(changed)
+
+    def _segmentsAt(self, voxels: np.ndarray) -> set[str]:
+        """This segment, and those that hold any of these voxels and may lose them."""
+        return {self._segmentId, *heldAt(layersOf(self._node.GetSegmentation()), self.writer.grid, voxels)}
 
     def _invert(self, changed: np.ndarray) -> None:
         """What is shown changes at these voxels, and the segment at most there: see what became of them."""

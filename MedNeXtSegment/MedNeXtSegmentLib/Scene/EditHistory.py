@@ -19,7 +19,12 @@ class EditHistory:
 
     Args:
         maximumBytes: memory that all steps together may hold.
+
+    Attributes:
+        keepsShapes: whether undo brings surfaces back as they were kept, rather than from the voxels.
     """
+
+    keepsShapes = False
 
     def __init__(self, maximumBytes: int = _MAXIMUM_BYTES) -> None:
         self._maximumBytes = maximumBytes

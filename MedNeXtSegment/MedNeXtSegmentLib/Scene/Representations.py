@@ -50,7 +50,7 @@ class SourceChange:
         self._voxels: dict[str, tuple[VoxelGrid, VoxelRuns]] = {}
         if self.isDone:
             self._shapes = {
-                segmentId: _shapesOf(segmentation.GetSegment(segmentId)) for segmentId in segmentation.GetSegmentIDs()
+                segmentId: shapesOf(segmentation.GetSegment(segmentId)) for segmentId in segmentation.GetSegmentIDs()
             }
             self._voxels = _voxelsOf(segmentation)
             segmentation.SetSourceRepresentationName(BINARY_LABELMAP)
@@ -81,6 +81,13 @@ class SourceChange:
         return True
 
 
+def shapesOf(segment) -> dict[str, object]:
+    """What a vtkSegment has beside its labelmap, by name of representation."""
+    names: list[str] = []
+    segment.GetContainedRepresentationNames(names)
+    return {name: segment.GetRepresentation(name) for name in names if name != BINARY_LABELMAP}
+
+
 def _isLabelmapSource(segmentation) -> bool:
     return segmentation.GetSourceRepresentationName() == BINARY_LABELMAP
 
@@ -93,12 +100,6 @@ def _segmentsWithoutLabelmap(segmentation) -> list:
     source = segmentation.GetSourceRepresentationName()
     shaped = [segment for segment in _segments(segmentation) if segment.GetRepresentation(source) is not None]
     return [segment for segment in shaped if segment.GetRepresentation(BINARY_LABELMAP) is None]
-
-
-def _shapesOf(segment) -> dict[str, object]:
-    names: list[str] = []
-    segment.GetContainedRepresentationNames(names)
-    return {name: segment.GetRepresentation(name) for name in names if name != BINARY_LABELMAP}
 
 
 def _voxelsOf(segmentation) -> dict[str, tuple[VoxelGrid, VoxelRuns]]:

@@ -119,6 +119,26 @@ def test_the_second_of_two_quick_clicks_counts_and_the_view_does_not_see_it(benc
     assert bench.ui.pointPlusButton.checked
 
 
+def test_a_drag_is_no_click(bench):
+    bench.ui.pointPlusButton.click()
+    bench.settle()
+    x, y = bench.view.ras_to_xy(CENTER_RAS)
+    bench.view.mouse.drag((x, y), (x + 80, y))
+    bench.settle()
+    assert bench.tools.session.journal.entries == [] and bench.ui.pointPlusButton.checked
+    bench.view.mouse.drag((x, y), (x + 2, y))
+    bench.settle()
+    assert len(bench.tools.session.journal.entries) == 1
+
+
+def test_surfaces_are_as_new_as_the_voxels_whose_states_the_editor_keeps(bench):
+    bench.segmentation.GetSegmentation().CreateRepresentation("Closed surface")
+    bench.ui.pointPlusButton.click()
+    bench.click()
+    assert not bench.tools.session.shapes.areStale
+    assert bench.segmentation.GetSegmentation().GetSegment("ball").GetRepresentation("Closed surface").GetNumberOfPoints()
+
+
 def test_undo_and_redo_keep_the_editors_keys(bench):
     keys = [shortcut.key.toString() for shortcut in bench.tools.shortcuts]
     assert not set(keys) & set(SHORTCUT_KEYS) and len(keys) == len(KEYS) - 3

@@ -206,3 +206,17 @@ def test_a_hidden_segment_is_not_changed_and_it_says_so(bench):
         show()
     bench.click()
     assert bench.mask().any()
+
+
+def test_surfaces_follow_when_the_user_pauses(bench):
+    segment = bench.segmentation.GetSegmentation().GetSegment("ball")
+    bench.segmentation.GetSegmentation().CreateRepresentation("Closed surface")
+    bench.ui.pointPlusButton.click()
+    bench.click()
+    surface = segment.GetRepresentation("Closed surface")
+    bench.host.wait_until(lambda: not bench.tools.session.shapes.areStale, TIMEOUT_S)
+    assert bench.mask().any() and segment.GetRepresentation("Closed surface") is not surface
+    assert segment.GetRepresentation("Closed surface").GetNumberOfPoints()
+    bench.ui.undoButton.click()
+    bench.host.wait_until(lambda: not bench.tools.session.shapes.areStale, TIMEOUT_S)
+    assert not segment.GetRepresentation("Closed surface").GetNumberOfPoints()
