@@ -164,6 +164,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         recipe: dict | None = None,
         device: str = "auto",
         count: int = 20,
+        whole: bool = False,
         waitForCompletion: bool = True,
         progressCallback: Callable | None = None,
         finishedCallback: Callable | None = None,
@@ -174,7 +175,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         >>> [(item.segmentName, item.centerRAS, item.uncertainMm2) for item in run.slices]      # most uncertain first
 
         Args:
-            volumeNode, model, roiNode, recipe, device: as in `segment`.
+            volumeNode, model, roiNode, recipe, device, whole: as in `segment`.
             count: how many slices at most; those of one segment lie 3 mm apart at least.
             waitForCompletion: return only when the list is there; the event loop keeps running.
             progressCallback: called with the run, whose `fraction` is the done share in [0, 1].
@@ -185,7 +186,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
             ValueError: for input that cannot be searched, in one sentence; nothing was started.
             RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled.
         """
-        job = segmentJob(volumeNode, model, roiNode, recipe=recipe, device=device)
+        job = segmentJob(volumeNode, model, roiNode, recipe=recipe, device=device, whole=whole)
         run = self._withWorker(self.review).review(job, count, progressCallback, finishedCallback)
         if waitForCompletion:
             self.review.wait(run)

@@ -121,10 +121,8 @@ class EditedSegment:
         if steps is None:
             return self._startAnew(_("The segment was changed elsewhere; earlier prompts were forgotten."))
         for _step in range(abs(steps)):
-            if steps < 0:
-                self.refinement.undo()
-            else:
-                self.refinement.redo()
+            if not (self.refinement.undo() if steps < 0 else self.refinement.redo()):  # its prompts were forgotten
+                return self._startAnew(_("The segment was changed elsewhere; earlier prompts were forgotten."))
             self._voxels.follow(steps < 0, self._changedVoxels())
         if steps:
             self._preview = None

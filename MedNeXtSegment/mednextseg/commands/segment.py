@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mednextseg.cases.folders import CASE_ERRORS, image_files, is_folder_of_cases
 from mednextseg.commands.console_progress import ConsoleProgress
+from mednextseg.commands.logged_warnings import logged_warnings
 from mednextseg.commands.review import print_review, review_of
 from mednextseg.errors import sentence_of
 from mednextseg.files import make_folder
@@ -76,7 +77,8 @@ def _run_case(options: argparse.Namespace, model: "LoadedModel", inputs: list[Pa
 
     recipe, names, roi, notes = _recipe(options), _names(options, model), _roi(options.roi), []
     start = time.perf_counter()
-    volume, geometry = read_channels(inputs, notes.append, options.time_point)
+    with logged_warnings() as logged:
+        volume, geometry = read_channels(inputs, notes.append, options.time_point)
     key = _run_key(options, model, inputs)
     check_output(output, inputs, geometry)
     read_seconds = time.perf_counter() - start
@@ -91,7 +93,7 @@ def _run_case(options: argparse.Namespace, model: "LoadedModel", inputs: list[Pa
     report.seconds_by_phase = {"read": round(read_seconds, 3), **report.seconds_by_phase, "write": round(write_seconds, 3)}
     for line in (*report.warnings, *report.notes):
         print(f"mednextseg: {line}", file=sys.stderr)
-    result = {"output": str(output), **report.to_dict()}
+    result = {"output": str(output), **report.to_dict(), "notes": [*logged, *report.notes]}
     if options.review > 0:
         names = [label.name for label in report.labels]
         result["review"] = review_of(volume, geometry, model, roi, names, recipe, options.device, options.whole, options.review)

@@ -19,7 +19,7 @@ from mednextseg.segment.find_and_segment import find_regions
 from mednextseg.segment.fine_runs import labels_by_side
 from mednextseg.segment.prepare.input_check import checked_channels
 from mednextseg.segment.prepare.preprocess import prepare
-from mednextseg.segment.prepare.region_check import finds_own_region
+from mednextseg.segment.prepare.region_check import check_region, finds_own_region
 from mednextseg.segment.progress import SharedProgress
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
@@ -93,6 +93,7 @@ def predict_review_slices(
         )
     recipe, card = replace(recipe or SegmentRecipe(), tta=True), model.card
     if not finds_own_region(geometry, card, roi, whole):
+        check_region(geometry, card, roi, whole)
         return _sorted(_predicted(volume, geometry, model, roi, recipe, device, progress))
     shared = SharedProgress(lambda p: progress(p.fraction))
     coarse = open_model(card.region_from.model)

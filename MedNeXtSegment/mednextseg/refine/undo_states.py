@@ -10,6 +10,7 @@ from mednextseg.refine.slices.slice_plane import SlicePlane, is_parallel
 from mednextseg.refine.slices.slice_session import SliceSession, SliceState
 
 UNDO_LEVELS = 64
+_MAXIMUM_BYTES = 256 << 20  # masks of 3000 x 3000 pixels take 36 MB each
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +69,25 @@ class Step:
     after: tuple[ActiveSlice | None, tuple[HandSlice, ...]]
     changed: tuple[np.ndarray, ...] = ()
 
+    def arrays(self) -> dict[int, np.ndarray]:
+        """What it holds, by identity: neighboring steps hold much of it together."""
+        arrays = list(self.changed)
+        for active, hand in (self.before, self.after):
+            arrays += [item.probability for item in hand]
+            if active is not None:
+                arrays += [active.probability, active.session.embedding.image_rc, *(p.probability for p in active.propagated)]
+        return {id(array): array for array in arrays}
+
 
 class UndoStack:
-    """The actions that can be taken back, and those taken back that can be done again: at most UNDO_LEVELS of each."""
+    """The actions that can be taken back, and those taken back that can be done again: at most UNDO_LEVELS of each.
 
-    def __init__(self) -> None:
+    Args:
+        maximum_bytes: what actions may hold beyond what the last one does; of more, the oldest are forgotten.
+    """
+
+    def __init__(self, maximum_bytes: int = _MAXIMUM_BYTES) -> None:
+        self._maximum_bytes = maximum_bytes
         self._done: deque[Step] = deque(maxlen=UNDO_LEVELS)
         self._undone: deque[Step] = deque(maxlen=UNDO_LEVELS)
 
@@ -88,6 +103,16 @@ class UndoStack:
         """A new action; what was taken back before it is forgotten."""
         self._done.append(step)
         self._undone.clear()
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        newest, held = self._done[-1].arrays(), {}
+        for number in reversed(range(len(self._done) - 1)):
+            held.update(self._done[number].arrays())
+            if sum(array.nbytes for key, array in held.items() if key not in newest) > self._maximum_bytes:
+                for _step in range(number + 1):
+                    self._done.popleft()
+                return
 
     def undo(self) -> Step:
         """The last action, which is taken back now; IndexError where there is none."""

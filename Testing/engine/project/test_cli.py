@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from tiny_models import tiny_mednext, write_package
@@ -41,6 +42,18 @@ def test_segment_writes_a_named_segmentation_and_reports_json(home: Path, capsys
     assert [label.name for label in segmentation.labels] == ["left", "right"]
     volume_ml = (segmentation.labelmap_kji == 1).sum() / 1000
     assert report["volumes_ml"]["left"] == pytest.approx(volume_ml)
+
+
+def test_what_was_said_of_a_file_stands_in_the_report_too(home: Path, capsys: pytest.CaptureFixture) -> None:
+    image = nibabel.load(home / "in.nii.gz")
+    moved = image.affine.copy()
+    moved[2, 3] += 4
+    image.set_sform(moved, 2)
+    nibabel.save(image, home / "twice.nii.gz")
+    assert main(["segment", str(home / "twice.nii.gz"), "-o", str(home / "out.nrrd"), "--model", "tiny", "--json"]) == 0
+    said = capsys.readouterr()
+    assert any("differ by up to 4 mm" in note for note in json.loads(said.out)["notes"])
+    assert said.err.count("differ by up to 4 mm") == 1
 
 
 def test_region_labels_and_recipe_are_honored(home: Path) -> None:

@@ -13,12 +13,16 @@ from tiny_models import tiny_mednext, write_package
 
 from mednextseg import load_model, segment
 from mednextseg.cli import main
+from mednextseg.evaluate.compare.ranking import rank_models
+from mednextseg.evaluate.review import predict_review_slices
 from mednextseg.geometry import Geometry, axis_map
+from mednextseg.labels.label import Label
 from mednextseg.models.library import bundled_models_folder
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import read_card
 from mednextseg.segment.prepare.region_check import check_region
 from mednextseg.segment.roi import RegionOfInterest
+from mednextseg.segmentation_io import Segmentation
 from mednextseg.volume_io import write_image
 
 ORIENTATIONS = ["".join(p) for letters in product("RL", "AP", "SI") for p in permutations(letters)]
@@ -88,3 +92,14 @@ def test_python_and_the_command_line_refuse_and_obey(
     assert "needs a region" in capsys.readouterr().err and not (tmp_path / "out.nrrd").exists()
     assert main([*arguments, "--whole"]) == 0
     assert (sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out.nrrd"))) > 0).any()
+
+
+def test_the_search_for_slices_to_review_and_the_ranking_refuse_it_too(regional: LoadedModel) -> None:
+    volume = np.random.default_rng(0).normal(size=(40, 33, 34)).astype(np.float32)
+    geometry = Geometry(volume.shape, np.eye(4))
+    with pytest.raises(ValueError, match="needs a region of interest"):
+        predict_review_slices(volume, geometry, regional)
+    assert predict_review_slices(volume, geometry, regional, whole=True)
+    labels = Segmentation((volume > 0).astype(np.uint8), geometry, (Label(1, "left", (255, 0, 0)),))
+    with pytest.raises(ValueError, match="rank it on images cut to such boxes"):
+        rank_models([regional], [(volume, geometry, labels)] * 2)

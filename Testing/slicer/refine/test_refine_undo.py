@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import slicer
 
+from mednextseg.refine.undo_states import UndoStack
 from refine_case import SHAPE_KJI, WALKER
 
 AXIAL = (0, 0, 1)
@@ -116,3 +117,18 @@ def test_masks_that_allow_nothing_are_named(session, case):
     editor.SourceVolumeIntensityMaskOff()
     session.addPoint(case.world((2, 0, 0)), plane=AXIAL)
     assert case.mask().any() and session.takeNotice() == ""
+
+
+def test_voxels_come_back_even_where_the_prompts_of_an_action_took_too_much_memory_to_keep(session, case, monkeypatch):
+    monkeypatch.setattr(session._edited.refinement, "_steps", UndoStack(maximum_bytes=0))
+    states = [case.mask()]
+    for height_mm in (0, 3.6, -3.6):
+        session.addPoint(case.world((0, 0, height_mm)), plane=AXIAL)
+        states.append(case.mask())
+    for expected in states[-2::-1]:
+        assert session.canUndo
+        session.undo()
+        assert np.array_equal(case.mask(), expected)
+    while session.canRedo:
+        session.redo()
+    assert np.array_equal(case.mask(), states[-1])

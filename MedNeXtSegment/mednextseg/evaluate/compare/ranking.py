@@ -13,6 +13,7 @@ from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.weights import network_from_state_dict, read_safetensors
 from mednextseg.segment.prepare.input_check import checked_channels
 from mednextseg.segment.prepare.preprocess import prepare, resample_labels
+from mednextseg.segment.prepare.region_check import check_region
 from mednextseg.segment.windows.policy import FullPolicy, Window
 from mednextseg.segment.windows.sliding_window import padded_to_patch
 from mednextseg.segmentation_io import Segmentation
@@ -59,6 +60,12 @@ def case_features(
     if model.card.slice_by_slice or model.card.parts:
         kind = "is several models in one" if model.card.parts else "works slice by slice"
         raise ValueError(f"the model {model.card.id} {kind}; only single networks of volumes can be ranked.")
+    try:
+        check_region(geometry, model.card, None)
+    except ValueError as error:
+        raise ValueError(
+            f"the model {model.card.id} only knows boxes around its structure; rank it on images cut to such boxes, not on whole ones."
+        ) from error
     prepared = prepare(checked_channels(volume, geometry, model.card), geometry, model.card)
     labelmap_kji = resample_labels(labels.labelmap_kji, labels.geometry, prepared.network_geometry)
     patch_kji = tuple(model.card.patch_size_kji)
