@@ -65,7 +65,7 @@ def read_series(folder: Path, time_point: int | None = None) -> tuple[np.ndarray
     series = {file_series for file_series, _ in files}
     if len(series) != 1:
         found = "no DICOM series" if not series else f"{len(series)} DICOM series"
-        raise ValueError(f"{folder} holds {found}; give a folder with exactly one.")
+        raise ValueError(f"{folder} holds {found}; give a folder with exactly one, or an image file.")
     try:
         return _volume_of(folder, [file for _, file in files], time_point)
     except ValueError as error:

@@ -184,4 +184,5 @@ def _is_text(value: str) -> bool:
 
 
 def _last_line(error: RuntimeError) -> str:
-    return str(error).strip().splitlines()[-1].strip()
+    said = str(error).strip().splitlines()[-1].strip().removeprefix("sitk::ERROR: ")
+    return "of no known format" if said.startswith("Unable to determine ImageIO") else said

@@ -73,6 +73,9 @@ def match_cases(
             cases.append(CaseFiles(name, references[name], predictions[name], backgrounds.get(name)))
         else:
             evaluation.failed[name] = f"there is no {'reference' if name not in references else 'prediction'} for this case."
+    if not cases and only is not None:
+        both = listed(sorted(set(references) & set(predictions))[:8]) or "none"
+        raise ValueError(f"no case of the chosen ones is in both folders; give some of theirs: {both}.")
     if not cases:
         raise ValueError(f"{reference} and {prediction} have no case in common; files are matched by name without suffix.")
     if only is None:

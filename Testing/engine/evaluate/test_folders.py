@@ -245,6 +245,11 @@ def test_the_worst_cases_come_first_and_each_label_has_one(folders: tuple[Path, 
     assert set(summarize(results)) == {"liver", "kidney_left", "mean"}
 
 
+def test_chosen_cases_that_are_in_no_folder_are_told(folders: tuple[Path, Path]) -> None:
+    with pytest.raises(ValueError, match=r"no case of the chosen ones is in both folders; give some of theirs: case0, case1"):
+        match_cases(*folders, only=["other"])
+
+
 def test_validation_cases_come_from_a_splits_file(tmp_path: Path) -> None:
     path = tmp_path / "splits_final.json"
     path.write_text(json.dumps([{"train": ["a"], "val": ["b", "c"]}]), encoding="utf-8")
