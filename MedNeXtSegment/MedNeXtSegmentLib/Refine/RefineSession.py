@@ -266,6 +266,9 @@ class RefineSession:
                 self.propagationEnded = propagate(refinement, lambda: self._isCancelled)
             finally:
                 self.isPropagating = False
+            if not refinement.has_propagated:
+                why = "; ".join(dict.fromkeys(filter(None, self.propagationEnded))) or _("no slice lies between")
+                self._edited.notice = _("Nothing was carried on to other slices: {why}.").format(why=why)
 
         self._perform(carryOn)
 

@@ -108,6 +108,14 @@ def test_what_is_propagated_is_a_preview_until_it_is_accepted(logic, case):
     assert session.preview() is None
 
 
+def test_a_propagation_that_carries_nothing_on_says_why(logic, case):
+    session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
+    session.addPoint(case.world(), plane=(0, 0, 1))
+    session.propagate(0, 0)
+    assert session.preview() is None
+    assert session.takeNotice().startswith("Nothing was carried on to other slices: the limit of slices is reached")
+
+
 def test_a_journal_gives_the_identical_mask_here_and_in_the_engine(logic, case, tmp_path):
     session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
     session.addPoint(case.world(), plane=(0, 0, 1))
