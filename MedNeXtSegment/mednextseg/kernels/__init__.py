@@ -55,7 +55,9 @@ def accelerate(
         return verified_runner(module, device)
     if device.type == "cuda" and (engine := verified_engine(module, device, dtype)):
         return engine
-    return PlainRunner(module, device, dtype)
+    # On the processor instance norms copy what is channels-last, before and after each: a seventh of a 3D U-Net's time.
+    copies = device.type == "cpu" and any(isinstance(part, nn.InstanceNorm3d) for part in module.modules())
+    return PlainRunner(module, device, dtype, channels_last=not copies)
 
 
 def trainable(module: nn.Module) -> Callable[[Tensor], Tensor | list[Tensor]]:
