@@ -11,7 +11,6 @@ from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.model_card import card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors
-from mednextseg.networks.mednext import MedNeXt
 from mednextseg.segment.prepare.resampling import resize
 from mednextseg.volume_io import read_volume
 
@@ -30,7 +29,7 @@ def ct_like(shape_kji: tuple[int, int, int], spacing_kji_mm: tuple[float, float,
     return volume_kji.round().astype(np.int16), Geometry(shape_kji, np.diag([*spacing_kji_mm[::-1], 1.0]))
 
 
-def package(folder: Path, network: MedNeXt, patch_kji: tuple[int, int, int], **fields: object) -> LoadedModel:
+def package(folder: Path, network: torch.nn.Module, patch_kji: tuple[int, int, int], **fields: object) -> LoadedModel:
     """A CT model at 1 mm around a network, which follows nnU-Net's rules from resampling to overlap."""
     folder.mkdir(parents=True, exist_ok=True)
     digest = write_safetensors(network.state_dict(), folder / "weights.safetensors")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from monai.inferers import sliding_window_inference
 from network_benchmark import monai_twin
 from scipy import ndimage
+from torch import nn
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
@@ -45,7 +46,7 @@ def monai(network: MedNeXt, patch_kji: tuple[int, int, int]) -> Runner:
     return run
 
 
-def nnunet(network: MedNeXt, patch_kji: tuple[int, int, int]) -> Runner:
+def nnunet(network: nn.Module, patch_kji: tuple[int, int, int]) -> Runner:
     """nnU-Net v2's predictor around the plain network, without mirroring.
 
     Raises:
