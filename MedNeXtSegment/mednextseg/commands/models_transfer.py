@@ -118,6 +118,6 @@ def _catalogue(options: argparse.Namespace) -> int:
 
 
 def _summary(card: ModelCard) -> str:
-    folds = len(card.weights_sha256)
-    ensemble = f", {folds} folds" if folds > 1 else ""
-    return f"{card.title}, {len(card.channels)} channel(s), {len(card.labels)} label(s){ensemble}"
+    count = len(card.weights_sha256)
+    networks = f", {count} {'networks one after the other' if card.parts else 'folds'}" if count > 1 else ""
+    return f"{card.title}, {len(card.channels)} channel(s), {len(card.labels)} label(s){networks}"
