@@ -192,6 +192,22 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
             self.review.wait(run)
         return run
 
+    def exportDicomSeg(self, segmentationNode, path) -> None:
+        """Write a segmentation as DICOM (SEG), by the extension Quantitative Reporting.
+
+        >>> logic.exportDicomSeg(segmentationNode, "/data/patient/segmentation.dcm")
+
+        Args:
+            segmentationNode: vtkMRMLSegmentationNode whose source volume was loaded by the DICOM module.
+            path: file that ends in .dcm.
+        Raises:
+            ValueError: in one sentence, where the extension is missing, the source volume is no DICOM, or the extension refuses.
+            OSError: where the file cannot be written.
+        """
+        from MedNeXtSegmentLib.Scene.DicomExport import exportDicomSeg
+
+        exportDicomSeg(segmentationNode, path)
+
     @staticmethod
     def _withWorker(logic):
         if logic is None:

@@ -12,19 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from scipy import ndimage
 
+from mednextseg.dicom_frames import frames_of
 from mednextseg.dicom_time_points import MOMENTS, time_points
+from mednextseg.gantry_tilt import straightened
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
 
 _LOG = logging.getLogger(__name__)
-_POSITION, _ORIENTATION, _SERIES = "0020|0032", "0020|0037", "0020|000e"
+_POSITION, _ORIENTATION, _SERIES, _CLASS = "0020|0032", "0020|0037", "0020|000e", "0008|0016"
 _NUMBER = "0020|0013"
 _SAME_PLACE_MM, _SAME_DIRECTION = 1e-3, 1e-3
 # Shares of the slice distance: rounding of headers, and what is still one even stack.
 _EVEN, _NEARLY_EVEN = 0.01, 0.1
 _STRAIGHT_MM = 0.1
-# Reports, plans, presentation states, documents, raw data, directories: they lie beside images and are none.
+# Reports, plans, presentation states, documents, raw data and segmentations, directories: they lie beside images and are none.
 _NO_IMAGES = re.compile(rb"1\.2\.840\.10008\.(5\.1\.4\.1\.1\.(88|481|11|104|66|9)\.|1\.3\.10)")
 
 
@@ -61,7 +62,7 @@ def read_series(folder: Path, time_point: int | None = None) -> tuple[np.ndarray
         ValueError: in one sentence, for another number of series, files that cannot be decoded, slices of several sizes, directions or
             time points, and slices that are missing or unevenly apart.
     """
-    files = _images_in(folder)
+    files = images_in(folder)
     series = {file_series for file_series, _ in files}
     if len(series) != 1:
         found = "no DICOM series" if not series else f"{len(series)} DICOM series"
@@ -72,7 +73,29 @@ def read_series(folder: Path, time_point: int | None = None) -> tuple[np.ndarray
         raise ValueError(f"the DICOM series in {folder} cannot be read: {str(error).rstrip('.')}.") from error
 
 
-def _images_in(folder: Path) -> list[tuple[str, Path]]:
+def read_frames(file: Path, time_point: int | None = None) -> tuple[np.ndarray, Geometry]:
+    """Read one file that holds all slices of a series; result and ValueError as `read_series`."""
+    try:
+        return _volume_of(file, [file], time_point)
+    except ValueError as error:
+        raise ValueError(f"{file} cannot be read: {str(error).rstrip('.')}.") from error
+
+
+def holds_frames(file: Path) -> bool:
+    """Whether a DICOM file is an image of several frames.
+
+    Raises:
+        ValueError: for one that is no image.
+    """
+    header = _header(file)
+    if header is None or _NO_IMAGES.search(_entry(header, _CLASS).encode()):
+        raise ValueError(
+            f"{file} is DICOM, but no image that can be read (a segmentation, a report?); give a CT, MR or PET image."
+        )
+    return header.GetSize()[2] > 1
+
+
+def images_in(folder: Path) -> list[tuple[str, Path]]:
     """(series, file) of every image right in the folder; hidden files and those of other formats are passed over."""
     found = []
     for file in sorted(folder.iterdir()):
@@ -80,7 +103,8 @@ def _images_in(folder: Path) -> list[tuple[str, Path]]:
             continue
         header = _header(file)
         if header is not None:
-            found.append((header.GetMetaData(_SERIES) if header.HasMetaDataKey(_SERIES) else "", file))
+            if not _NO_IMAGES.search(_entry(header, _CLASS).encode()):
+                found.append((_entry(header, _SERIES), file))
             continue
         with file.open("rb") as stream:
             start = stream.read(1024)
@@ -104,21 +128,23 @@ def _header(file: Path) -> sitk.ImageFileReader | None:
 
 def _volume_of(folder: Path, files: Sequence[Path], time_point: int | None) -> tuple[np.ndarray, Geometry]:
     first = _header(files[0])
-    if len(files) == 1 and first.GetSize()[2] > 1:
+    is_one_file = len(files) == 1 and first.GetSize()[2] > 1
+    slices = _slices_of_frames(files[0]) if is_one_file else [_slice(file) for file in files]
+    if slices is None:
         _LOG.warning("%s holds all slices in one file; they were taken as evenly apart, which was not checked.", folder)
         image = _decoded(files[0])
         matrix = np.eye(4)
         matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
         matrix[:3, 3] = image.GetOrigin()
         return sitk.GetArrayFromImage(image), Geometry(image.GetSize()[::-1], LPS_FROM_RAS @ matrix)
-    slices = _of_one_time_point(folder, _without_copies(folder, [_slice(file) for file in files]), time_point)
+    slices = _of_one_time_point(folder, _without_copies(folder, slices), time_point)
     _check_alike(slices)
     slices = sorted(slices, key=lambda item: float(item.position @ slices[0].normal))
     _check_distances(folder, slices)
     volume_kji = np.stack([item.voxels_ji for item in slices])
     geometry = _geometry(slices)
     shift_mm = float(np.abs(geometry.directions_ras[:, 2] @ geometry.directions_ras[:, :2]).max()) * geometry.spacing_ijk_mm[2]
-    return _straightened(folder, volume_kji, geometry) if shift_mm * len(slices) > _STRAIGHT_MM else (volume_kji, geometry)
+    return straightened(folder, volume_kji, geometry) if shift_mm * len(slices) > _STRAIGHT_MM else (volume_kji, geometry)
 
 
 def _slice(file: Path) -> _Slice:
@@ -143,6 +169,23 @@ def _slice(file: Path) -> _Slice:
 
 def _entry(header: sitk.ImageFileReader, tag: str) -> str:
     return header.GetMetaData(tag).strip() if header.HasMetaDataKey(tag) else ""
+
+
+def _slices_of_frames(file: Path) -> list[_Slice] | None:
+    """The frames of an enhanced file as slices; None where it does not say where they lie, or nothing here can ask it."""
+    frames = frames_of(file)
+    if frames is None:
+        return None
+    if len({frame.scaling for frame in frames}) > 1:
+        raise ValueError("its frames are rescaled by different numbers; save it as single slices or with one scaling")
+    volume = sitk.GetArrayFromImage(_decoded(file))
+    if len(volume) != len(frames):
+        raise ValueError(f"it describes {len(frames)} frames and holds {len(volume)}; get the file again")
+    nothing = [""] * (len(MOMENTS) - 1)
+    return [
+        _Slice(file.with_name(f"frame {n}"), (f.moment, *nothing), str(n), f.position, f.orientation, f.spacing_ij, voxels_ji)
+        for n, (f, voxels_ji) in enumerate(zip(frames, volume, strict=True), start=1)
+    ]
 
 
 def _decoded(file: Path) -> sitk.Image:
@@ -241,27 +284,3 @@ def _geometry(slices: Sequence[_Slice]) -> Geometry:
     matrix[:3, 0], matrix[:3, 1] = (first.orientation[3 * n : 3 * n + 3] * first.spacing_ij[n] for n in range(2))
     matrix[:3, 2], matrix[:3, 3] = step, first.position
     return Geometry((len(slices), *first.voxels_ji.shape), LPS_FROM_RAS @ matrix)
-
-
-def _straightened(folder: Path, volume_kji: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, Geometry]:
-    """Slices shifted within their planes (linear) so that they lie right above each other, in a frame that holds them all."""
-    across, step = geometry.ijk_to_ras[:3, :2], geometry.ijk_to_ras[:3, 2]
-    shift_ij, *_ = np.linalg.lstsq(across, step, rcond=None)  # voxels a slice
-    shifts_ij = np.arange(len(volume_kji))[:, None] * shift_ij
-    low_ij = np.floor(shifts_ij.min(axis=0) + 1e-6).astype(int)
-    grow_ij = np.ceil(shifts_ij.max(axis=0) - 1e-6).astype(int) - low_ij
-    shape_ji = tuple(int(n) for n in np.array(volume_kji.shape[1:]) + grow_ij[::-1])
-    straight_kji = np.empty((len(volume_kji), *shape_ji), np.float32)
-    for k, plane in enumerate(volume_kji):
-        offset_ji = (low_ij - shifts_ij[k])[::-1]
-        ndimage.affine_transform(
-            plane.astype(np.float32), np.ones(2), offset_ji, shape_ji, straight_kji[k], order=1, cval=float(volume_kji.min())
-        )
-    matrix = geometry.ijk_to_ras.copy()
-    matrix[:3, 2] = step - across @ shift_ij
-    matrix[:3, 3] += across @ low_ij
-    degrees = np.degrees(np.arctan2(np.linalg.norm(across @ shift_ij), np.linalg.norm(matrix[:3, 2])))
-    _LOG.warning(
-        "%s: its slices are tilted by %.3g degrees; they were resampled onto a grid with right angles.", folder, degrees
-    )
-    return straight_kji, Geometry(straight_kji.shape, matrix)

@@ -1,4 +1,7 @@
-"""A segmentation as Slicer keeps it: segments that may overlap, in as many labelmaps (layers) as that takes; .seg.nrrd in and out."""
+"""A segmentation as Slicer keeps it: segments that may overlap, in as many labelmaps (layers) as that takes.
+
+.seg.nrrd in and out, DICOM segmentations in.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,13 +11,16 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from mednextseg.dicom_frames import is_dicom
+from mednextseg.dicom_seg.reading import read_dicom_labels, read_dicom_seg
 from mednextseg.geometry import Geometry
 from mednextseg.json_values import listed
 from mednextseg.labels.label import Label
 from mednextseg.segment_table import Segment, header_of, new_segments, other_fields, segments_of
-from mednextseg.volume_io import entries_of, image_of, read_layers, write_image
+from mednextseg.volume_io import entries_of, image_of, read_layers, squared, write_image
 
 _GRAY = (128, 128, 128)
+_SAME_GRID_MM = 1e-2
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,30 @@ class LayeredSegmentation:
         layers_kji[segment.layer][mask_kji] = segment.label.value
         return replace(self, layers_kji=layers_kji, segments=(*self.segments[:index], segment, *self.segments[index + 1 :]))
 
+    def reaching(self, geometry: Geometry) -> "LayeredSegmentation":
+        """The segmentation on the whole of this grid where its own is a part of it (DICOM leaves out empty slices), else unchanged."""
+        start_kji = np.round(geometry.ijk_from_ras(self.geometry.ijk_to_ras[:3, 3]))[::-1].astype(int)
+        stop_kji = start_kji + self.geometry.shape_kji
+        inside = (start_kji >= 0).all() and (stop_kji <= geometry.shape_kji).all()
+        if not inside or not geometry.cropped(start_kji, stop_kji).matches(self.geometry, _SAME_GRID_MM):
+            return self
+        layers_kji = np.zeros((len(self.layers_kji), *geometry.shape_kji), self.layers_kji.dtype)
+        box = tuple(slice(a, b) for a, b in zip(start_kji, stop_kji, strict=True))
+        layers_kji[(slice(None), *box)] = self.layers_kji
+        return replace(self, layers_kji=layers_kji, geometry=geometry)
+
 
 def read_layered(path: str | Path) -> LayeredSegmentation:
-    """Read a .seg.nrrd with all it says, or any label volume (whose labels are then named by their numbers).
+    """Read a .seg.nrrd with all it says, a DICOM segmentation, or any label volume (whose labels are then named by their numbers).
 
     Raises:
         FileNotFoundError, ValueError: where there is no such file or it is no labelmap.
     """
+    if is_dicom(path):
+        layers_kji, geometry, labels = read_dicom_seg(path)
+        rows = new_segments([label for label, _ in labels])
+        segments = tuple(replace(row, layer=layer) for row, (_, layer) in zip(rows, labels, strict=True))
+        return LayeredSegmentation(layers_kji, squared(Path(path), geometry), segments)
     layers_kji, geometry, header = read_layers(path)
     if not np.issubdtype(layers_kji.dtype, np.integer):
         whole_kji = np.round(layers_kji)
@@ -118,11 +141,13 @@ def write_layered(path: str | Path, segmentation: LayeredSegmentation) -> None:
 
 
 def read_table(path: str | Path) -> tuple[Segment, ...]:
-    """The table of a .seg.nrrd from its header alone; empty for a plain label volume.
+    """The table of a .seg.nrrd or a DICOM segmentation from its header alone; empty for a plain label volume.
 
     Raises:
         ValueError: for a file that is no image.
     """
+    if is_dicom(path):
+        return new_segments(read_dicom_labels(path))
     header = sitk.ImageFileReader()
     header.SetFileName(str(path))
     try:

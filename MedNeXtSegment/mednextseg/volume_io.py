@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from mednextseg.dicom_series import read_series
+from mednextseg.dicom_frames import is_dicom
+from mednextseg.dicom_series import holds_frames, read_frames, read_series
 from mednextseg.files import replacing
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
 from mednextseg.metaimage_file import check_metaimage
@@ -37,11 +38,11 @@ def read_volume(path: str | Path, time_point: int | None = None) -> tuple[np.nda
         ValueError: for files that are no image or not whole, 2D, color and 4D images, several series in a folder, and broken geometry.
     """
     path = Path(path)
-    if path.is_dir():
-        volume_kji, geometry = read_series(path, time_point)
-        return volume_kji, _squared(path, geometry)
+    if path.is_dir() or (is_dicom(path) and holds_frames(path)):
+        volume_kji, geometry = read_series(path, time_point) if path.is_dir() else read_frames(path, time_point)
+        return volume_kji, squared(path, geometry)
     if time_point is not None:
-        raise ValueError(f"{path} is no folder with a DICOM series, so it has no time points; leave --time-point out.")
+        raise ValueError(f"{path} is no DICOM series, so it has no time points; leave --time-point out.")
     layers_kji, geometry, _ = read_layers(path)
     if len(layers_kji) != 1:
         raise ValueError(
@@ -64,11 +65,11 @@ def read_layers(path: str | Path) -> tuple[np.ndarray, Geometry, dict[str, str]]
     try:
         if is_nifti(path) or path.name.lower().endswith((".nii", ".nii.gz")):
             volume_kji, geometry = read_nifti(path)
-            return volume_kji[None], _squared(path, geometry), {}
+            return volume_kji[None], squared(path, geometry), {}
         image = _three_axes(_read_file(path))
         array = sitk.GetArrayFromImage(image)
         layers_kji = array[None] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(array, -1, 0)
-        return layers_kji, _squared(path, geometry_of(image)), entries_of(image)
+        return layers_kji, squared(path, geometry_of(image)), entries_of(image)
     except (ValueError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read: {str(error).rstrip('.')}.") from error
 
@@ -143,9 +144,12 @@ def _three_axes(image: sitk.Image) -> sitk.Image:
     return image
 
 
-def _squared(path: Path, geometry: Geometry) -> Geometry:
-    """The grid with right angles, which is what image files can store.
+def squared(path: Path, geometry: Geometry) -> Geometry:
+    """The grid with right angles, which is what image files can store; a turn that moves voxels is logged.
 
+    Args:
+        path: whose grid it is, for the sentences.
+        geometry: as the file says.
     Raises:
         ValueError: for axes that are too far from it.
     """

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from mednextseg.dicom_frames import is_dicom
+from mednextseg.dicom_seg.reading import run_of
 from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.prepare.region_check import coarse_card
 from mednextseg.segment.recipe import SegmentRecipe
@@ -21,10 +23,12 @@ def run_key(card: ModelCard, recipe: SegmentRecipe, files: Sequence[Path], *more
     Args:
         card: of the model, with the hashes of its weights; that of the model that finds its regions counts, too.
         recipe: of the run.
-        files: the images, known by size and time of change: reading them all again would take longer than many a run.
+        files: the images (of folders, the files in them), known by size and time of change: reading them all again would take longer
+            than many a run.
         more: what else the run was asked for, as JSON values.
     """
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    parts = [part for file in files for part in (sorted(file.iterdir()) if file.is_dir() else [file])]
+    stats = [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in parts]
     coarse = coarse_card(card)
     cards = [card.to_dict()] if coarse is None else [card.to_dict(), coarse.to_dict()]
     text = json.dumps([cards, recipe.to_dict(), stats, more], sort_keys=True)
@@ -32,7 +36,9 @@ def run_key(card: ModelCard, recipe: SegmentRecipe, files: Sequence[Path], *more
 
 
 def recorded_run(file: Path) -> str | None:
-    """The key in the header of a .seg.nrrd; None for a file that has none or cannot be read."""
+    """The key in the header of a .seg.nrrd or a DICOM segmentation; None for a file that has none or cannot be read."""
+    if is_dicom(file):
+        return run_of(file)
     header = sitk.ImageFileReader()
     header.SetFileName(str(file))
     try:

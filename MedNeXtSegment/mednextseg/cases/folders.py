@@ -1,15 +1,16 @@
 """Folders of cases: which files are images, which case and channel they are of, and what counts as a failing case.
 
-Standard library only: processes that only run models need no metrics.
+Processes that only run models need no metrics.
 """
 
 import re
 from pathlib import Path
 
+from mednextseg.dicom_frames import holds_dicom
 from mednextseg.json_values import listed
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-SUFFIXES = (".seg.nrrd", *IMAGE_SUFFIXES)
+SUFFIXES = (".seg.nrrd", ".dcm", *IMAGE_SUFFIXES)
 CASE_ERRORS = (ValueError, OSError, MemoryError, RuntimeError)
 
 
@@ -21,7 +22,9 @@ def suffix_of(file_name: str) -> str | None:
 
 
 def case_name(file: Path) -> str:
-    """The name of a file without its suffix, a double one such as .nii.gz included."""
+    """The name of a file without its suffix, a double one such as .nii.gz included; that of a folder as it is."""
+    if file.is_dir():
+        return file.name
     suffix = suffix_of(file.name)
     return file.stem if suffix is None else file.name[: -len(suffix)]
 
@@ -32,7 +35,7 @@ def channel_name(case: str, channel: int) -> str:
 
 
 def case_files(folder: Path) -> dict[str, Path]:
-    """Case name -> file in a folder; .seg.nrrd goes before a plain volume of the same name."""
+    """Case name -> file in a folder; .seg.nrrd and DICOM go before a plain volume of the same name."""
     files, found = sorted(folder.iterdir()), {}
     for suffix in SUFFIXES:
         for file in files:
@@ -42,12 +45,18 @@ def case_files(folder: Path) -> dict[str, Path]:
 
 
 def is_folder_of_cases(path: Path) -> bool:
-    """A folder with image files, rather than one with the slices of a DICOM series."""
-    return path.is_dir() and any(suffix_of(file.name) in IMAGE_SUFFIXES for file in path.iterdir())
+    """A folder with image files or folders of a DICOM series each, rather than one with the slices of a series."""
+    if not path.is_dir():
+        return False
+    if any(suffix_of(file.name) in IMAGE_SUFFIXES for file in path.iterdir()):
+        return True
+    return not holds_dicom(path) and any(holds_dicom(entry) for entry in path.iterdir() if entry.is_dir())
 
 
 def image_files(folder: Path, channels: int | None = None) -> dict[str, list[Path]]:
-    """Case name -> image file of each channel, by nnU-Net's names; without numbers, one file a case. Segmentations are no images.
+    """Case name -> image of each channel, by nnU-Net's names; without numbers, one image a case. Segmentations are no images.
+
+    An image is a file, or a folder with a DICOM series.
 
     A folder is of one kind: every file has a channel's number, or none has.
 
@@ -96,10 +105,10 @@ def _refuse_both_kinds(folder: Path, cases: dict[str, list[Path]]) -> None:
 
 
 def _images(folder: Path) -> dict[str, Path]:
-    """Name without suffix -> image file."""
+    """Name without suffix -> image file, or folder of a series."""
     found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if suffix_of(file.name) in IMAGE_SUFFIXES:
+        if suffix_of(file.name) in IMAGE_SUFFIXES or (file.is_dir() and holds_dicom(file)):
             name = case_name(file)
             if name in found:
                 raise ValueError(f"{folder} holds both {found[name].name} and {file.name}; keep one of them.")

@@ -16,7 +16,9 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     """Register the command."""
     parser = commands.add_parser("refine", parents=[common], help="replay recorded corrections", description=__doc__)
     parser.add_argument("image", type=Path, metavar="IMAGE", help="the volume that was corrected on")
-    parser.add_argument("segmentation", type=Path, metavar="SEG", help="the segmentation as it was before the corrections")
+    parser.add_argument(
+        "segmentation", type=Path, metavar="SEG", help="the segmentation as it was before the corrections (DICOM as well)"
+    )
     parser.add_argument("--segment", required=True, help="name or ID of the segment")
     parser.add_argument("--journal", required=True, type=Path, help="prompt journal (JSON) of a refinement")
     parser.add_argument("-o", "--output", required=True, type=Path, help=".seg.nrrd or .nii.gz file")
@@ -34,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
             or cannot hold what the segmentation does.
         FileNotFoundError, PermissionError, OSError: where the output cannot be written.
     """
+    from mednextseg.dicom_frames import is_dicom  # noqa: PLC0415
     from mednextseg.layered_segmentation import read_layered  # noqa: PLC0415
     from mednextseg.refine import load_prompter  # noqa: PLC0415
     from mednextseg.refine.journal import PromptJournal  # noqa: PLC0415
@@ -56,6 +59,9 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"the segments of {options.segmentation.name} may overlap; give an output that ends in .seg.nrrd.")
     index = _index_of(segmentation, options)
     volume_kji, geometry = read_volume(options.image, options.time_point)
+    if is_dicom(options.segmentation):
+        _check_frame(options)
+        segmentation = segmentation.reaching(geometry)
     before_kji = segmentation.mask_kji(index)
     prompter = load_prompter(options.prompter or journal.prompter, options.device)
     after_kji = replay(journal, volume_kji, geometry, prompter, before_kji, segmentation.geometry).preview_segment()
@@ -67,6 +73,16 @@ def run(options: argparse.Namespace) -> int:
     else:
         print("{output}: {actions} actions, {added} voxels added, {removed} removed".format(output=options.output, **summary))
     return 0
+
+
+def _check_frame(options: argparse.Namespace) -> None:
+    from mednextseg.dicom_seg.reading import lie_apart  # noqa: PLC0415
+
+    if lie_apart(options.image, options.segmentation):
+        raise ValueError(
+            f"{options.segmentation} is of another frame of reference than {options.image}, so that their places do not match; give the "
+            "image that it was made on."
+        )
 
 
 def _index_of(segmentation: "LayeredSegmentation", options: argparse.Namespace) -> int:

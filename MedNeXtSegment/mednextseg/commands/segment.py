@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from mednextseg.files import make_folder
 from mednextseg.json_values import listed
 
 if TYPE_CHECKING:
+    from mednextseg.commands.case_output import CaseOutput
     from mednextseg.models.loaded_model import LoadedModel
     from mednextseg.segment.recipe import SegmentRecipe
 
@@ -25,7 +27,13 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     """Register the command."""
     parser = commands.add_parser("segment", parents=[common], help="segment volumes", description=__doc__)
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="the channels of one case, or one folder of cases")
-    parser.add_argument("-o", "--output", required=True, type=Path, help=".seg.nrrd or .nii.gz file; a folder for a folder")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        help=".seg.nrrd, .nii.gz or, for a DICOM series, .dcm file; a folder for a folder",
+    )
     parser.add_argument("--model", required=True, help="model id (see `mednextseg models list`) or folder")
     parser.add_argument("--recipe", type=Path, help="JSON file: what to do otherwise than the model card says")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N or mps")
@@ -33,6 +41,9 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--whole", action="store_true", help="run a model that needs a region over the whole of a large volume")
     parser.add_argument("--time-point", type=int, metavar="N", help="of a DICOM series with several: read the Nth, from 1")
     parser.add_argument("--labels", help="comma-separated names of the labels to keep")
+    parser.add_argument(
+        "--dicom-seg", action="store_true", help="for a folder of DICOM series: write CASE.dcm, not CASE.seg.nrrd"
+    )
     parser.add_argument("--tta", action="store_true", help="average over the mirror images the model allows (slower)")
     parser.add_argument(
         "--review",
@@ -46,22 +57,22 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
 
 def run(options: argparse.Namespace) -> int:
     """Segment what the options say."""
+    from mednextseg.commands.case_output import case_output  # noqa: PLC0415
+    from mednextseg.dicom_seg.writing import names_dicom_seg  # noqa: PLC0415
     from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
     from mednextseg.models.loaded_model import load_model  # noqa: PLC0415
-    from mednextseg.segmentation_io import check_output, names_segmentation  # noqa: PLC0415
+    from mednextseg.segmentation_io import names_segmentation  # noqa: PLC0415
 
     keep_freed_memory()
     # A series may lie beside what was made of it; the output tells whether one case is meant.
-    is_file = names_segmentation(options.output) and not options.output.is_dir()
+    is_file = (names_segmentation(options.output) or names_dicom_seg(options.output)) and not options.output.is_dir()
     is_folder = len(options.inputs) == 1 and not is_file and is_folder_of_cases(options.inputs[0])
     if is_folder:
         make_folder(options.output)
-    else:
-        check_output(options.output, options.inputs)
+        return _run_folder(options, load_model(options.model))
+    output = case_output(options.output, options.inputs, options.time_point)
     model = load_model(options.model)
-    if is_folder:
-        return _run_folder(options, model)
-    report = _run_case(options, model, options.inputs, options.output)
+    report = _run_case(options, model, output)
     if options.json:
         print(json.dumps(report))
     else:
@@ -69,31 +80,29 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_case(options: argparse.Namespace, model: "LoadedModel", inputs: list[Path], output: Path) -> dict:
+def _run_case(options: argparse.Namespace, model: "LoadedModel", output: "CaseOutput") -> dict:
     from mednextseg.cases.channels import read_channels  # noqa: PLC0415
-    from mednextseg.cases.done_before import RUN_FIELD  # noqa: PLC0415
     from mednextseg.segment.find_and_segment import find_and_segment  # noqa: PLC0415
-    from mednextseg.segmentation_io import check_output, write_segmentation  # noqa: PLC0415
 
     recipe, names, roi, notes = _recipe(options), _names(options, model), _roi(options.roi), []
     start = time.perf_counter()
     with logged_warnings() as logged:
-        volume, geometry = read_channels(inputs, notes.append, options.time_point)
-    key = _run_key(options, model, inputs)
-    check_output(output, inputs, geometry)
+        volume, geometry = read_channels(output.inputs, notes.append, options.time_point)
+    key = _run_key(options, model, output.inputs)
+    output.check(geometry, model.card.labels, model.card)
     read_seconds = time.perf_counter() - start
-    with ConsoleProgress(output.name, quiet=options.json) as progress:
+    with ConsoleProgress(output.path.name, quiet=options.json) as progress:
         labelmap_kji, report = find_and_segment(
             volume, geometry, model, roi, names, recipe, options.device, progress=progress.show, whole=options.whole
         )
     report.notes = [*notes, *report.notes]
     start = time.perf_counter()
-    write_segmentation(output, labelmap_kji, geometry, report.labels, {RUN_FIELD: key})
+    output.write(labelmap_kji, geometry, report.labels, model.card, key)
     write_seconds = time.perf_counter() - start
     report.seconds_by_phase = {"read": round(read_seconds, 3), **report.seconds_by_phase, "write": round(write_seconds, 3)}
     for line in (*report.warnings, *report.notes):
         print(f"mednextseg: {line}", file=sys.stderr)
-    result = {"output": str(output), **report.to_dict(), "notes": [*logged, *report.notes]}
+    result = {"output": str(output.path), **report.to_dict(), "notes": [*logged, *report.notes]}
     if options.review > 0:
         names = [label.name for label in report.labels]
         result["review"] = review_of(volume, geometry, model, roi, names, recipe, options.device, options.whole, options.review)
@@ -102,16 +111,18 @@ def _run_case(options: argparse.Namespace, model: "LoadedModel", inputs: list[Pa
 
 def _run_folder(options: argparse.Namespace, model: "LoadedModel") -> int:
     """Every case of a folder; finished ones are not done again, failing ones are listed and do not stop the rest."""
+    from mednextseg.commands.case_output import case_output  # noqa: PLC0415
+
     cases = image_files(options.inputs[0], len(model.card.channels))
     results, failed = [], {}
     for number, (name, paths) in enumerate(cases.items(), start=1):
-        output = options.output / f"{name}.seg.nrrd"
+        output = options.output / f"{name}{'.dcm' if options.dicom_seg else '.seg.nrrd'}"
         try:
             if _is_done(output, _run_key(options, model, paths)):
                 print(f"[{number}/{len(cases)}] {name}: done before", file=sys.stderr)
                 continue
             print(f"[{number}/{len(cases)}] {name}", file=sys.stderr)
-            results.append(_run_case(options, model, paths, output))
+            results.append(_run_case(options, model, case_output(output, paths, options.time_point)))
         except CASE_ERRORS as error:
             failed[name] = sentence_of(error)
             print(f"mednextseg: {name}: {failed[name]}", file=sys.stderr)
@@ -142,7 +153,7 @@ def _is_done(output: Path, key: str) -> bool:
     return recorded == key
 
 
-def _run_key(options: argparse.Namespace, model: "LoadedModel", inputs: list[Path]) -> str:
+def _run_key(options: argparse.Namespace, model: "LoadedModel", inputs: Sequence[Path]) -> str:
     from mednextseg.cases.done_before import run_key  # noqa: PLC0415
 
     more = () if options.time_point is None else (options.time_point,)

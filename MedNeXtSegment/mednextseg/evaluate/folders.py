@@ -1,10 +1,12 @@
 """Cases of an evaluation: which files belong together, measured one by one, resumable; a failing case is listed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mednextseg.cases.folders import CASE_ERRORS, case_files, case_name, image_files, is_folder_of_cases
+from mednextseg.dicom_frames import is_dicom
+from mednextseg.dicom_seg.reading import lie_apart
 from mednextseg.errors import sentence_of
 from mednextseg.evaluate.case import CaseResult, evaluate_case, with_absent_labels
 from mednextseg.evaluate.measure_options import MeasureOptions
@@ -149,7 +151,7 @@ def predicted_names(files: Sequence[Path]) -> tuple[str, ...]:
     """All segment names that any of the files has: a file that lacks one of them predicts it to be empty."""
     found: dict[str, None] = {}
     for file in files:
-        if has_table(file):
+        if has_table(file) or is_dicom(file):
             try:
                 found.update(dict.fromkeys(read_segment_names(file)))
             except ValueError:
@@ -164,6 +166,9 @@ def _measured(case: CaseFiles, options: MeasureOptions, names: Sequence[str], fo
         return stored, False
     reference, prediction = (read_whole_segments(file) for file in files)
     result = evaluate_case(case.name, reference, prediction, options, names)
+    if all(is_dicom(file) for file in files) and lie_apart(*files):
+        note = "reference and prediction say that they are of different frames of reference; check whether their places can be compared."
+        result = replace(result, notes=(*result.notes, note))
     store_result(folder, result, files, options, names)
     return result, True
 

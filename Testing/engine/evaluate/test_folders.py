@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import others_seg, placed, saved, write_slices
 
 from mednextseg.commands.evaluate import add_to, wanted_cases
 from mednextseg.evaluate.case import axial_axis_kji, evaluate_case
@@ -258,3 +259,25 @@ def test_validation_cases_come_from_a_splits_file(tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="has no train and no val"):
         wanted_cases(str(path))
+
+
+def test_dicom_segmentations_are_compared_and_other_frames_of_reference_told(tmp_path: Path) -> None:
+    grid = placed((4, 5, 7), (0.7, 0.9, 2.5), (10, -35, 70))
+    series = write_slices(tmp_path / "in", np.zeros((4, 5, 7), np.int16), grid)
+    masks = np.zeros((4, 5, 7, 2), bool)
+    masks[1:3, 1:4, 1:6, 0] = masks[2, 2:, 2:, 1] = True
+    moved = np.roll(masks, 1, axis=2)
+    for name, own in (("reference", masks), ("prediction", moved)):
+        dataset = others_seg(series, own)
+        if name == "prediction":
+            dataset.FrameOfReferenceUID = "1.2.3"
+        (tmp_path / name).mkdir()
+        saved(dataset, tmp_path / name / "case.dcm")
+    evaluation = evaluate_files(
+        *match_cases(tmp_path / "reference", tmp_path / "prediction"), MeasureOptions(), tmp_path / "out"
+    )
+    (result,) = evaluation.results
+    for n, name in enumerate(("part 1", "part 2")):
+        both = (masks[..., n] & moved[..., n]).sum()
+        assert result.labels[name]["dice"] == pytest.approx(2 * both / (masks[..., n].sum() + moved[..., n].sum()))
+    assert "different frames of reference" in " ".join(result.notes)
