@@ -18,6 +18,16 @@ from mednextseg.files import replacing
 from mednextseg.segment.prepare.resampling import anatomical_grid, resample_affine
 from mednextseg.volume_io import image_of, read_volume, write_image
 
+# What a user reads; the data writes the words together.
+NAMES = {
+    "Brainstem": "brain stem",
+    "SpinalCord": "spinal cord",
+    "RightParotid": "right parotid gland",
+    "LeftParotid": "left parotid gland",
+    "Esophagus": "esophagus",
+    "Larynx": "larynx",
+    "Mandible": "mandible",
+}
 ORIENTATION = "RAS"
 SPACING_MM = 3.0
 ENDING = ".nii"
@@ -29,7 +39,7 @@ MARGIN_MM = 24.0
 
 def presence_of(entry: dict) -> list[str]:
     """Names of the structures of a case that may be learned from and scored."""
-    return [name for name in entry["structures"] if name not in entry.get("suspect", [])]
+    return [NAMES[name] for name in entry["structures"] if name not in entry.get("suspect", [])]
 
 
 def write_case(source: Path, name: str, folder: Path) -> None:
@@ -78,7 +88,7 @@ def main() -> None:
         "name": "OpenKBP head and neck",
         "channel_names": {"0": "CT"},
         "file_ending": ENDING,
-        "labels": {"background": 0, **{label: int(value) for value, label in table["labels"].items()}},
+        "labels": {"background": 0, **{NAMES[label]: int(value) for value, label in table["labels"].items()}},
         "label_presence": {name: presence_of(table["cases"][name]) for name in names},
     }
     write_json(dataset, options.output / "dataset.json")

@@ -95,6 +95,17 @@ def test_a_stopped_training_goes_on_where_it_stopped(dataset_folder: Path, tmp_p
     assert [entry["step"] for entry in entries] == [6, 12] and set(entries[0]["dice"]) == {"ball"}
 
 
+def test_a_killed_training_goes_on_from_its_last_checkpoint(dataset_folder: Path, tmp_path: Path) -> None:
+    def fail(step: int, max_steps: int, loss: float) -> None:
+        if step == 5:
+            raise MemoryError("as a process that is killed: nothing more is saved.")
+
+    recipe, dataset = replace(RECIPE, save_every=2), open_dataset(dataset_folder)
+    with pytest.raises(MemoryError):
+        Trainer(recipe, dataset, tmp_path / "run", on_step=fail).run()
+    assert Trainer(recipe, dataset, tmp_path / "run").step == 4
+
+
 def test_patches_have_the_recipes_size_and_labels_stay_labels(dataset_folder: Path) -> None:
     case = load_case(open_dataset(dataset_folder).training[0], RECIPE)
     transforms = training_transforms(RECIPE).set_random_state(0)

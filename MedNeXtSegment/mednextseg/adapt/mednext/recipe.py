@@ -25,7 +25,7 @@ class MedNeXtRecipe:
         learning_rate, weight_decay, adam_eps: of AdamW (the paper's trainers use 1e-3, 3e-5 and 1e-4).
         warmup_steps: linear rise before the polynomial decay (exponent 0.9, as in nnU-Net).
         ema_decay: of the averaged weights, which are the ones validated and packaged.
-        validate_every: steps between validations and checkpoints.
+        validate_every, save_every: steps between validations, and between checkpoints.
     """
 
     id: str
@@ -45,6 +45,7 @@ class MedNeXtRecipe:
     warmup_steps: int = 50
     ema_decay: float = 0.998
     validate_every: int = 250
+    save_every: int = 100
     seed: int = 0
     extra: dict = field(default_factory=dict)
 

@@ -17,7 +17,7 @@ from mednextseg.adapt.mednext.dataset import LabeledDataset, load_case
 from mednextseg.adapt.mednext.losses import segmentation_loss
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
-from mednextseg.adapt.resumable_training import LOG_FILE, ResumableTraining
+from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE, ResumableTraining
 from mednextseg.kernels import trainable
 from mednextseg.networks.mednext import build_mednext
 
@@ -78,6 +78,8 @@ class Trainer(ResumableTraining):
                 if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
                     self._validate(validation, float(np.mean(losses)), time.monotonic() - started)
                     losses.clear()
+                elif self.step % self.recipe.save_every == 0:
+                    self._save(LAST_CHECKPOINT)
                 if self.step >= self.recipe.max_steps:
                     return
 
