@@ -1,74 +1,158 @@
-"""How well a whole-head model draws each structure on real heads it was never trained on.
+"""How well a whole-head model draws each structure on heads it was never trained on, beside brainchop's MeshNet on the same heads.
 
-    python Testing/benchmarks/head_figures.py PACKAGE --data ../shared/data/ixi_brain --output build/head_figures.json
+    python Testing/benchmarks/head_figures.py PACKAGE --data ../shared/data --output build/head_figures.json
+    python Testing/benchmarks/head_figures.py PACKAGE --data ../shared/data --sets ixi mni --meshnet MESHNET
 
-Each validation head of split.json goes through a whole run (`mednextseg.segment`, default settings, no region), and the labelmap is
-compared with the head's labels on the head's own grid. Voxels that the labels leave open count neither for nor against a structure.
+MESHNET is ../shared/data/brainchop_meshnet_MIT/model30chan18cls, for instance.
+
+Each head (see head_sets.py) goes through a whole run (`mednextseg.segment`, default settings, no region). Its labels are brought to the
+grid of the reference and compared there; voxels that the reference leaves open count neither for nor against a structure. Beside
+MeshNet, whose classes join both sides, ours are joined, too. Intervals are 95 % bootstrap intervals of the mean over heads.
 The output file holds the rows of a card's `metrics`.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import torch
+from head_sets import SETS, LabeledHead
+from meshnet import MeshNet
 from torch import Tensor
 
 from mednextseg import load_model, segment
 from mednextseg.adapt.heads.structures import structures
-from mednextseg.adapt.heads.validation import ALIKE, alike_classes, dice_of_structures
+from mednextseg.adapt.heads.validation import ALIKE, dice_of_groups, dice_of_structures
+from mednextseg.files import write_text
 from mednextseg.kernels.allocator import keep_freed_memory
-from mednextseg.volume_io import read_volume
+from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.segment.prepare.resampling import resample_affine
+
+_RESAMPLES, _SEED = 2000, 0
+# MeshNet's words, where they are not ours.
+_MESHNET_WORDS = {"3rd ventricle": "third ventricle", "4th ventricle": "fourth ventricle", "accumbens area": "accumbens"}
 
 
-def dice_of_case(folder: Path, case: str, model: object) -> tuple[Tensor, float]:
-    """Dice of every class (classes,), NaN where the labels have none of it, and the seconds of the run."""
-    volume, geometry = read_volume(folder / "images" / f"{case}_0000.nii.gz")
-    values, _ = read_volume(folder / "labels" / f"{case}.nii.gz")
-    start = time.perf_counter()
-    labelmap, _ = segment(volume, geometry, model)
-    seconds = time.perf_counter() - start
-    codes = structures().joins["muse"][torch.from_numpy(values.astype(np.int64))]
-    return dice_of_structures(torch.from_numpy(labelmap.astype(np.int64)), codes), seconds
+@dataclass(frozen=True)
+class HeadResult:
+    """Figures of one head: Dice of every class (classes,) and of every structure with both sides joined, of ours and of MeshNet."""
+
+    kind: str
+    name: str
+    seconds: float
+    dice: Tensor
+    joined: Tensor
+    peer: Tensor | None
 
 
-def metrics_of(dice: Tensor, data: str) -> list[dict]:
-    """Rows for a card: every structure that the labels draw, over the cases (rows of dice)."""
+def joined_structures() -> dict[str, list[int]]:
+    """Structure without its side -> its classes."""
+    found: dict[str, list[int]] = {}
+    for number, name in enumerate(structures().classes):
+        if number:
+            found.setdefault(name.removeprefix("left ").removeprefix("right "), []).append(number)
+    return found
+
+
+def results_of(heads: Iterator[LabeledHead], model: LoadedModel, peer: MeshNet | None) -> Iterator[HeadResult]:
+    """Run both networks over each head."""
+    groups = list(joined_structures().values())
+    for head in heads:
+        start = time.perf_counter()
+        labelmap, report = segment(head.volume_kji, head.geometry, model)
+        seconds = time.perf_counter() - start
+        classes = np.zeros(int(labelmap.max()) + 1, dtype=np.int64)
+        for label in report.labels:
+            if label.value < len(classes):
+                classes[label.value] = structures().classes.index(label.name)
+        ours = _on_reference(classes[labelmap], head)
+        theirs = None if peer is None else _on_reference(_classes_of(peer)[peer.segment(head.volume_kji, head.geometry)], head)
+        yield HeadResult(
+            head.kind,
+            head.name,
+            seconds,
+            dice_of_structures(ours, head.codes_kji),
+            dice_of_groups(ours, head.codes_kji, groups),
+            None if theirs is None else dice_of_groups(theirs, head.codes_kji, groups),
+        )
+
+
+def _on_reference(classes_kji: np.ndarray, head: LabeledHead) -> Tensor:
+    nearest = resample_affine(classes_kji, head.geometry, head.reference, order=0)
+    return torch.from_numpy(nearest.astype(np.int64))
+
+
+def _classes_of(peer: MeshNet) -> np.ndarray:
+    """For each of MeshNet's classes one of ours, of the left side; sides are joined before anything is compared."""
+    joined = joined_structures()
+    words = [name.lower().replace("-", " ").replace("ventraldc", "ventral DC") for name in peer.names]
+    return np.array([joined.get(_MESHNET_WORDS.get(word, word), [0])[0] for word in words])
+
+
+def interval(values: Tensor) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean over cases."""
+    picks = np.random.default_rng(_SEED).integers(0, len(values), (_RESAMPLES, len(values)))
+    low, high = np.percentile(values.numpy()[picks].mean(axis=1), (2.5, 97.5))
+    return round(float(low), 3), round(float(high), 3)
+
+
+def metrics_of(kind: str, results: list[HeadResult]) -> list[dict]:
+    """Rows for a card: every structure that the references of one kind of heads draw."""
     rows = []
+    dice = torch.stack([result.dice for result in results])
     for label, column in zip(structures().classes[1:], dice.T[1:], strict=True):
         found = column[~column.isnan()]
         if len(found):
-            numbers = {"mean": found.mean(), "standard_deviation": found.std(), "minimum": found.min()}
-            rounded = {name: round(float(number), 3) for name, number in numbers.items()}
-            rows.append({"metric": "Dice", "data": data, "label": label, **rounded})
+            numbers = {"mean": round(float(found.mean()), 3), "minimum": round(float(found.min()), 3)}
+            spread = {"interval_95": interval(found)} if len(found) > 2 else {}
+            data = f"{len(found)} head{'s' if len(found) > 1 else ''}, {kind}, never trained on"
+            rows.append({"metric": "Dice", "data": data, "label": label, **numbers, **spread})
     return rows
 
 
+def print_kind(kind: str, results: list[HeadResult]) -> None:
+    """Tables of one kind of heads: structures, then heads."""
+    print(f"\n## {kind}\n\n| structure | mean Dice | 95 % | lowest |\n|---|---|---|---|")
+    for row in metrics_of(kind, results):
+        spread = "{:.3f} to {:.3f}".format(*row["interval_95"]) if "interval_95" in row else ""
+        print(f"| {row['label']} | {row['mean']:.3f} | {spread} | {row['minimum']:.3f} |")
+    joined = list(joined_structures())
+    peers = ["MeshNet"] if results[0].peer is not None else []
+    print("\n| head | " + " | ".join(["alike structures", *(f"{p}, the same" for p in peers), "seconds"]) + " |")
+    print("|---" * (3 + len(peers)) + "|")
+    alike = [joined.index(name) for name in ALIKE]
+    for result in results:
+        means = [float(values[alike].nanmean()) for values in (result.joined, result.peer) if values is not None]
+        print(f"| {result.name} | " + " | ".join(f"{mean:.3f}" for mean in means) + f" | {result.seconds:.1f} |", flush=True)
+
+
 def main() -> None:
-    """Print the table and write the rows."""
+    """Print the tables and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="id or folder of the package")
-    parser.add_argument("--data", required=True, type=Path, help="folder with images, labels (MUSE values) and split.json")
+    parser.add_argument(
+        "--data", required=True, type=Path, help="folder with ixi_brain, brain_singles, mini3d and synthseg_labels"
+    )
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--meshnet", type=Path, help="folder of brainchop's network, to compare with")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     keep_freed_memory()
-    model = load_model(options.model)
-    cases = json.loads((options.data / "split.json").read_text(encoding="utf-8"))["val"]
-    results = [dice_of_case(options.data, case, model) for case in cases]
-    dice = torch.stack([found for found, _ in results])
-    rows = metrics_of(dice, f"{len(cases)} validation heads of {options.data.name}, never trained on")
-    print("| structure | mean Dice | standard deviation | lowest |\n|---|---|---|---|")
-    for row in rows:
-        print(f"| {row['label']} | {row['mean']:.3f} | {row['standard_deviation']:.3f} | {row['minimum']:.3f} |")
-    print(f"\nmean over {', '.join(ALIKE)}:")
-    for case, by_structure, (_, seconds) in zip(cases, dice, results, strict=True):
-        print(f"{case}: {by_structure[alike_classes()].nanmean():.3f}, {seconds:.1f} s")
-    print(f"all: {dice[:, alike_classes()].nanmean(1).mean():.3f}")
+    model, peer = load_model(options.model), None if options.meshnet is None else MeshNet(options.meshnet)
+    rows = []
+    for name in options.sets:
+        for kind, results in groupby(results_of(SETS[name](options.data), model, peer), key=lambda result: result.kind):
+            of_kind = list(results)
+            print_kind(kind, of_kind)
+            rows += metrics_of(kind, of_kind)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        write_text(options.output, json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from mednextseg.adapt.heads.sampling import PatchGrid, deformed_offsets, middle_
 from mednextseg.adapt.heads.structures import structures
 from mednextseg.adapt.heads.synthetic import LabelMap, random_contrast, synthetic_head
 from mednextseg.adapt.heads.trainer import HeadTrainer
-from mednextseg.adapt.heads.validation import alike_classes, dice_of_structures
+from mednextseg.adapt.heads.validation import alike_classes, dice_of_groups, dice_of_structures
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 
 TABLE = structures()
@@ -198,6 +198,16 @@ def test_dice_leaves_open_voxels_out() -> None:
     prediction[3] = LEFT_THALAMUS  # not allowed there
     assert dice_of_structures(prediction, codes)[LEFT_THALAMUS] == pytest.approx(2 / 3)
     assert len(alike_classes()) == 21
+
+
+def test_both_sides_of_a_structure_are_scored_together() -> None:
+    white = [TABLE.code(f"{side} cerebral white matter") for side in ("left", "right")]
+    codes = torch.tensor([[[white[0], white[1], 0, TABLE.code("corpus callosum"), TABLE.code("left lobe"), 0]]])
+    prediction = torch.tensor([[[white[1], white[0], white[0], white[0], white[0], 0]]])
+    joined, alone = dice_of_groups(prediction, codes, [white, white[:1]])
+    # Joined, the sides do not count, the corpus callosum is white matter whichever side it is on, and the lobe is left open.
+    assert joined == pytest.approx(2 * 3 / (4 + 3))
+    assert alone == pytest.approx(0)
 
 
 def test_training_resumes_validates_and_packages(tmp_path: Path) -> None:

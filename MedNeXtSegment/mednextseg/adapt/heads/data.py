@@ -41,7 +41,7 @@ def load_heads(folder: Path, recipe: HeadRecipe) -> Heads:
         raise FileNotFoundError(
             f"{folder / recipe.label_maps} has {len(paths)} label maps; the recipe needs more than {recipe.validation_maps}."
         )
-    maps = [_label_map(path) for path in paths]
+    maps = [label_map(path) for path in paths]
     first_validation = len(maps) - recipe.validation_maps
     return Heads(
         real=[_real_head(folder / recipe.real_heads, name) for name in split.training],
@@ -63,7 +63,8 @@ def _real_head(folder: Path, name: str) -> LabeledHead:
     return LabeledHead.of(torch.from_numpy(_turned(image, geometry).astype(np.float32)), codes, float(spacing[0]))
 
 
-def _label_map(path: Path) -> LabelMap:
+def label_map(path: Path) -> LabelMap:
+    """A label map with FreeSurfer's values, for synthetic heads; ValueError for voxels that are no cubes of 1 mm."""
     values, geometry = read_volume(path)
     if not np.allclose(geometry.spacing_kji_mm, _MAP_SPACING_MM, rtol=0.01):
         raise ValueError(f"{path.name} has spacing {geometry.spacing_kji_mm} mm; label maps need {_MAP_SPACING_MM} mm.")

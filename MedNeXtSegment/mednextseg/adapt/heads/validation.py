@@ -1,6 +1,6 @@
 """Dice of every structure on heads that were never trained on."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import isnan
 
 import torch
@@ -22,22 +22,31 @@ ALIKE = (
 
 
 def dice_of_structures(prediction: Tensor, codes: Tensor) -> Tensor:
-    """Dice of every class, (classes,); NaN where the reference has none of it.
+    """Dice of every class, (classes,); as `dice_of_groups` with each class a group of its own."""
+    return dice_of_groups(prediction, codes, [[number] for number in range(len(structures().classes))])
 
-    Voxels whose code leaves the class open count neither for nor against it.
+
+def dice_of_groups(prediction: Tensor, codes: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """Dice of classes taken together, such as both sides of a structure, (groups,); NaN where the reference has none of a group.
+
+    Voxels whose code leaves open whether they belong to a group count neither for nor against it.
 
     Args:
         prediction: (K, J, I) classes. codes: (K, J, I).
+        groups: numbers of the classes of each group.
     """
     allowed = structures().allowed
     codes_count, classes = allowed.shape
     table = torch.bincount(codes.flatten() * classes + prediction.flatten(), minlength=codes_count * classes)
     table = table.view(codes_count, classes).double()
-    decided = ~allowed
-    decided[:classes] = True
-    overlap = table[:classes].diagonal()
-    volume = table[:classes].sum(1)
-    dice = 2 * overlap / ((table * decided).sum(0) + volume)
+    member = torch.zeros(classes, len(groups), dtype=torch.double)
+    for number, group in enumerate(groups):
+        member[list(group), number] = 1
+    may_be, may_be_other = (allowed.double() @ part > 0 for part in (member, 1 - member))
+    is_in, is_open = ~may_be_other, may_be & may_be_other
+    predicted = table @ member  # (codes, groups)
+    volume = (is_in * table.sum(1)[:, None]).sum(0)
+    dice = 2 * (is_in * predicted).sum(0) / ((~is_open * predicted).sum(0) + volume)
     return torch.where(volume > 0, dice, torch.nan)
 
 
