@@ -17,11 +17,14 @@ from mednextseg.dicom_frames import frames_of
 from mednextseg.dicom_time_points import MOMENTS, time_points
 from mednextseg.gantry_tilt import straightened
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
+from mednextseg.image_headers import is_plain_number
+from mednextseg.json_values import shown
 
 _LOG = logging.getLogger(__name__)
 _POSITION, _ORIENTATION, _SERIES, _CLASS = "0020|0032", "0020|0037", "0020|000e", "0008|0016"
-_NUMBER = "0020|0013"
+_NUMBER, _PIXEL_SPACING = "0020|0013", "0028|0030"
 _SAME_PLACE_MM, _SAME_DIRECTION = 1e-3, 1e-3
+_UNIT = 1e-2  # of the length of a direction
 # Shares of the slice distance: rounding of headers, and what is still one even stack.
 _EVEN, _NEARLY_EVEN = 0.01, 0.1
 _STRAIGHT_MM = 0.1
@@ -157,14 +160,24 @@ def _slice(file: Path) -> _Slice:
         )
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{file.name} does not say where its slice lies; give a series of a CT, MR or PET scanner") from error
-    if position.shape != (3,) or orientation.shape != (6,) or not np.isfinite([*position, *orientation]).all():
+    is_whole = position.shape == (3,) and orientation.shape == (6,) and np.isfinite([*position, *orientation]).all()
+    if not is_whole or np.abs(np.linalg.norm(orientation.reshape(2, 3), axis=1) - 1).max() > _UNIT:
         raise ValueError(f"{file.name} has a damaged position or orientation; get the series again")
+    _check_pixel_spacing(file, header)
     image = _decoded(file)
     voxels_ji = sitk.GetArrayFromImage(image)[0]
     if voxels_ji.dtype == np.float64:
         voxels_ji = voxels_ji.astype(np.float32)  # rescaled numbers of 16 bits
     moment = tuple(_entry(header, tag) for tag in MOMENTS.values())
     return _Slice(file, moment, _entry(header, _NUMBER), position, orientation, image.GetSpacing()[:2], voxels_ji)
+
+
+def _check_pixel_spacing(file: Path, header: sitk.ImageFileReader) -> None:
+    """GDCM takes 1 mm for what is missing or no length."""
+    numbers = _entry(header, _PIXEL_SPACING).split("\\")
+    if len(numbers) != 2 or not all(is_plain_number(n.strip()) and float(n) > 0 for n in numbers):
+        said = shown(_entry(header, _PIXEL_SPACING)) if numbers != [""] else "nothing"
+        raise ValueError(f"{file.name} says {said} for its pixel spacing in mm; correct it in the files")
 
 
 def _entry(header: sitk.ImageFileReader, tag: str) -> str:

@@ -2,6 +2,8 @@
 
 import logging
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +42,8 @@ def read_volume(path: str | Path, time_point: int | None = None) -> tuple[np.nda
     path = Path(path)
     if path.is_dir() or (is_dicom(path) and holds_frames(path)):
         volume_kji, geometry = read_series(path, time_point) if path.is_dir() else read_frames(path, time_point)
-        return volume_kji, squared(path, geometry)
+        with _named(path):
+            return volume_kji, squared(path, geometry)
     if time_point is not None:
         raise ValueError(f"{path} is no DICOM series, so it has no time points; leave --time-point out.")
     layers_kji, geometry, _ = read_layers(path)
@@ -62,7 +65,7 @@ def read_layers(path: str | Path) -> tuple[np.ndarray, Geometry, dict[str, str]]
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}.")
-    try:
+    with _named(path):
         if is_nifti(path) or path.name.lower().endswith((".nii", ".nii.gz")):
             volume_kji, geometry = read_nifti(path)
             return volume_kji[None], squared(path, geometry), {}
@@ -70,8 +73,6 @@ def read_layers(path: str | Path) -> tuple[np.ndarray, Geometry, dict[str, str]]
         array = sitk.GetArrayFromImage(image)
         layers_kji = array[None] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(array, -1, 0)
         return layers_kji, squared(path, geometry_of(image)), entries_of(image)
-    except (ValueError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read: {str(error).rstrip('.')}.") from error
 
 
 def geometry_of(image: sitk.Image) -> Geometry:
@@ -123,6 +124,15 @@ def write_image(image: sitk.Image, path: str | Path) -> None:
         # Where the disk is full, some writers of ITK report nothing.
         if not _same(image, written):
             raise OSError(f"{path} could not be written whole (is the disk full?); the old file, if any, is unchanged.")
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What is wrong with a file or folder becomes a sentence that names it."""
+    try:
+        yield
+    except (ValueError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read: {str(error).rstrip('.')}.") from error
 
 
 def _read_file(path: Path) -> sitk.Image:

@@ -53,6 +53,17 @@ def write_series(
     return folder
 
 
+def change_text(folder: Path, tag: str, text: str | None) -> None:
+    """Another text for a tag (its bytes as hex) of every file, None for no entry: ITK does not write what is wrong."""
+    for file in folder.iterdir():
+        content, text_bytes = file.read_bytes(), (text or "").encode()
+        text_bytes += b" " * (len(text_bytes) % 2)
+        start = content.index(bytes.fromhex(tag))
+        end = start + 8 + int.from_bytes(content[start + 4 : start + 8], "little")
+        entry = content[start : start + 4] + len(text_bytes).to_bytes(4, "little") + text_bytes
+        file.write_bytes(content[:start] + (b"" if text is None else entry) + content[end:])
+
+
 def warnings_of(caplog: pytest.LogCaptureFixture) -> str:
     return " ".join(record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING)
 
@@ -151,6 +162,14 @@ def second_series(folder: Path) -> None:
     write_series(folder, VOLUME_KJI, series="2")
 
 
+def long_directions(folder: Path) -> None:
+    change_text(folder, "20003700", "2\\0\\0\\0\\1\\0")
+
+
+def slanted_axes(folder: Path) -> None:
+    change_text(folder, "20003700", "1\\0\\0\\0.1\\0.994987\\0")
+
+
 def truncated_slice(folder: Path) -> None:
     file = folder / "1_003.dcm"
     file.write_bytes(file.read_bytes()[:-100])
@@ -172,6 +191,8 @@ def beside_the_line(folder: Path) -> None:
         (second_time_point, "up to 2 different slices"),
         (half_a_time_point, "at 3 places it has up to 2 different slices"),
         (second_series, "2 DICOM series"),
+        (long_directions, "damaged position or orientation"),
+        (slanted_axes, r"series cannot be read: its axes are 5.7 degrees away from right angles; .*\.$"),
         (truncated_slice, "cannot be decoded"),
         (truncated_header, "cannot be decoded"),
         (beside_the_line, "beside the line"),
@@ -219,3 +240,11 @@ def test_a_time_point_of_what_has_none_is_refused(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(VOLUME_KJI), str(tmp_path / "a.nrrd"))
     with pytest.raises(ValueError, match="has no time points; leave --time-point out"):
         read_volume(tmp_path / "a.nrrd", 1)
+
+
+@pytest.mark.parametrize("spacing", [None, "0\\0", "1", "nan\\1", "-1\\1", "1,5\\1"])
+def test_a_pixel_spacing_that_is_none_is_refused(tmp_path: Path, spacing: str | None) -> None:
+    folder = write_series(tmp_path / "series")
+    change_text(folder, "28003000", spacing)
+    with pytest.raises(ValueError, match="for its pixel spacing in mm; correct it in the files"):
+        read_volume(folder)
