@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from mednextseg.models.importers.monai_bundle import is_monai_bundle, read_monai_bundle
+from mednextseg.models.importers.monai.bundle import is_monai_bundle, read_monai_bundle
 from mednextseg.models.importers.nnunet_v1 import is_nnunet_v1, read_nnunet_v1
 from mednextseg.models.importers.nnunet_v2 import is_nnunet_v2, read_nnunet_v2
 from mednextseg.models.importers.package import Draft, ImportedModel, write_package

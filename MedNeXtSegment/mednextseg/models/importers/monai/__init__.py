@@ -1,0 +1,1 @@
+"""Models of MONAI: bundles of its Model Zoo, and zips of Auto3DSeg."""
