@@ -78,6 +78,8 @@ def _regionSource(card: ModelCard) -> str:
 
 
 def _spacing(card: ModelCard) -> str:
+    if card.spacing_kji_mm is None:
+        return _("as in the volume")
     return " x ".join(f"{spacing:g}" for spacing in card.spacing_kji_mm[::-1]) + " mm"
 
 

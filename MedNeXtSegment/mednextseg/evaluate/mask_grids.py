@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from mednextseg.geometry import Geometry
-from mednextseg.segment.prepare.preprocess import resample_labels
+from mednextseg.segment.prepare.prepared_volume import resample_labels
 
 # Headers of different programs round differently; a hundredth of a millimeter moves no voxel.
 SAME_GRID_MM = 1e-2

@@ -19,6 +19,9 @@ _CHOICES = {
     "average": ("logits", "probabilities"),
     "activation": ("softmax", "sigmoid"),
     "combination": ("merge", "cascade"),
+    "window_layout": ("even", "dense"),
+    "window_weights": ("gaussian", "gaussian_centered", "constant"),
+    "interpolated": ("values", "activations", "labels"),
 }
 _TEXTS = (
     "version", "title", "family", "weights_license", "description", "roi_hint", "citation", "minimum_engine_version",
@@ -41,6 +44,8 @@ def check_card(card: "ModelCard", source: str) -> None:
         text(getattr(card, name), f"{source}: {name}")
     for name in _TRUTHS:
         yes_or_no(getattr(card, name), f"{source}: {name}")
+    if card.interpolated != "values" and not (card.preparation and card.average == "logits"):
+        raise ValueError(f"{source}: interpolated {card.interpolated!r} needs steps of preparation and an average of logits.")
     json_object(card.architecture, f"{source}: architecture")
     if not 0 <= number(card.overlap, f"{source}: overlap") < 1:
         raise ValueError(f"{source}: the overlap must be at least 0 and below 1, got {card.overlap}.")
@@ -88,7 +93,8 @@ def _check_axes(card: "ModelCard", source: str) -> None:
 
 
 def _check_grid(card: "ModelCard", source: str) -> None:
-    missing = [name for name in _TO_SEGMENT if getattr(card, name) is None]
+    needed = _TO_SEGMENT[1:] if card.preparation else _TO_SEGMENT
+    missing = [name for name in needed if getattr(card, name) is None]
     if missing and card.task == "segment":
         raise ValueError(f"{source} lacks {listed(missing)}, which a model that segments needs.")
     for name in _TO_SEGMENT:

@@ -12,6 +12,7 @@ from mednextseg.json_values import json_list, json_object, listed, number, read_
 from mednextseg.labels.label import Label
 from mednextseg.models.card_check import LARGEST_LABEL, check_card
 from mednextseg.models.normalization import Normalization
+from mednextseg.models.preparation import Step, steps_from
 from mednextseg.models.region_source import RegionSource
 
 CARD_FILE, WEIGHTS_FILE, LICENSE_FILE = "card.json", "weights.safetensors", "LICENSE"
@@ -85,7 +86,7 @@ class ModelCard:
         combination: of parts: "merge" (each has labels of its own, by name; later ones are painted over earlier ones) or "cascade" (each
             sees the labels of the one before, the last one's count).
         previous_labels: of a stage of a cascade: the labels of the stage before that it gets as channels behind those of the image.
-        spacing_kji_mm, patch_size_kji: of the network's grid.
+        spacing_kji_mm, patch_size_kji: of the network's grid; the spacing is None where steps of `preparation` keep the volume's own.
         slice_by_slice: the network looks at one slice across K at a time (2D): the volume keeps its own spacing along K, and the patch is
             one voxel deep; the spacing along K is that of the training data, for people.
         orientation: anatomical letters of the network's I, J, K axes, or None where it works on the axes as stored.
@@ -96,10 +97,14 @@ class ModelCard:
         normalization_region: "volume", or "roi" for models trained on small crops.
         anisotropy_threshold: spacing ratio from which resampling treats the coarse axis apart (nnU-Net: 3); None for never.
         clip_resampled: whether interpolated intensities are kept within the range of the image's own (nnU-Net).
+        preparation: for models that are fed step by step as their own program does it; then nothing else crops, normalizes or resamples.
         padding: "edge" or "zero", for windows that reach beyond the image.
         average: what overlapping windows, mirrors and folds average: "logits" or "probabilities".
         activation: "softmax" (one label a voxel) or "sigmoid" (overlapping regions, painted in the order of `labels`).
         overlap: of neighboring windows, 0 <= overlap < 1.
+        window_layout: "even" (nnU-Net) or "dense", equal steps from the first voxel on (MONAI).
+        window_weights: in the average: "gaussian", "gaussian_centered" (MONAI) or "constant".
+        interpolated: what is brought back to the volume's grid: "values" as averaged, "activations" (of them), or "labels", the nearest.
         mirror_axes_kji: axes along which mirrored inputs may be averaged (TTA).
         component_rules: clean-up of several labels together, in this order, before that of single ones.
         postprocessing: clean-up by label name.
@@ -136,10 +141,14 @@ class ModelCard:
     normalization_region: str = "volume"
     anisotropy_threshold: float | None = None
     clip_resampled: bool = False
+    preparation: tuple[Step, ...] = ()
     padding: str = "edge"
     average: str = "logits"
     activation: str = "softmax"
     overlap: float = 0.5
+    window_layout: str = "even"
+    window_weights: str = "gaussian"
+    interpolated: str = "values"
     mirror_axes_kji: tuple[int, ...] = ()
     component_rules: tuple[ComponentRule, ...] = ()
     postprocessing: dict[str, Postprocessing] = field(default_factory=dict)
@@ -220,6 +229,7 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
         values["labels"] = tuple(label_from_dict(label) for label in json_list(raw["labels"], "labels"))
         rules = json_list(raw.get("component_rules", ()), "component_rules")
         values["component_rules"] = tuple(ComponentRule.from_dict(rule) for rule in rules)
+        values["preparation"] = steps_from(raw.get("preparation", ()))
         cleaned = json_object(raw.get("postprocessing", {}), "postprocessing")
         values["postprocessing"] = {
             name: Postprocessing(**json_object(p, f"clean-up of {name}")) for name, p in cleaned.items()

@@ -16,6 +16,8 @@ from mednextseg.models.families import build_network
 from mednextseg.models.generic_unet_tensors import generic_unet_config_of, is_generic_unet
 from mednextseg.models.library import sha256_of
 from mednextseg.models.monai_names import is_monai_mednext, official_names
+from mednextseg.models.monai_weights import is_monai_architecture, monai_network_from
+from mednextseg.models.tensor_names import check_tensors
 from mednextseg.models.unet_names import unet_class_name, without_aliases
 from mednextseg.models.unet_plans import unet_config_of
 from mednextseg.networks.mednext import LEVELS, MedNeXt, MedNeXtConfig
@@ -65,12 +67,14 @@ def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapp
     Args:
         state_dict: tensors by name; prefixes of torch's wrappers are taken off.
         architecture: what shapes cannot tell, from the model card: `pool_sizes_kji` of a STU-Net (by default every stage halves every
-            axis), `block_residual` of a MedNeXt (by default true), the stages of a U-Net (needed: its card's, or the plans' entry); other
-            entries are ignored.
+            axis), `block_residual` of a MedNeXt (by default true), the stages of a U-Net (needed: its card's, or the plans' entry); for
+            another network of MONAI `network` and `arguments`; other entries are ignored.
     Raises:
         ValueError: where the tensors belong to no known family or do not fit together.
     """
     tensors = without_wrapper_prefix(state_dict)
+    if is_monai_architecture(architecture):
+        return monai_network_from(tensors, architecture).eval()
     is_monai = is_monai_mednext(tensors)
     if is_monai:
         tensors = official_names(tensors)
@@ -107,17 +111,7 @@ def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: naming the first tensors that are missing, unexpected or of another shape.
     """
-    expected = network.state_dict()
-    problems = [f"{name} is missing" for name in expected if name not in tensors]
-    problems += [f"{name} is not expected" for name in tensors if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected
-        if name in tensors and tensors[name].shape != expected[name].shape
-    ]
-    if problems:
-        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        raise ValueError(f"the weights do not fit the {type(network).__name__}: {'; '.join(problems[:3])}{more}.")
+    check_tensors(network.state_dict(), tensors, type(network).__name__)
     network.load_state_dict(dict(tensors))
 
 

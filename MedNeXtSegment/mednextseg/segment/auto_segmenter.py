@@ -16,9 +16,11 @@ from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.finish.label_reduction import LabelReduction
+from mednextseg.segment.finish.way_back import activated, nearest_labels, on_resampled_grid
 from mednextseg.segment.parts import run_parts
 from mednextseg.segment.prepare.input_check import checked_channels, warnings_for
-from mednextseg.segment.prepare.preprocess import PreparedVolume, prepare
+from mednextseg.segment.prepare.prepared_volume import PreparedVolume
+from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.prepare.region_check import check_region
 from mednextseg.segment.progress import Progress, ProgressReporter
 from mednextseg.segment.recipe import SegmentRecipe
@@ -32,6 +34,7 @@ from mednextseg.segment.windows.memory_plan import (
     with_runners_that_fit,
 )
 from mednextseg.segment.windows.mirrored_views import MirroredView, views_for, within_card
+from mednextseg.segment.windows.policy import POLICIES
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
 _log = logging.getLogger(__name__)
@@ -153,7 +156,7 @@ def _segmented(
     windows, seconds = report.windows, report.seconds_by_phase  # of the parts before
     crop_kji, label_seconds = _predict(_Run(prepared, model, recipe, report, reporter), sliding)
     reporter.report("clean up", 0.0)
-    labelmap_kji = prepared.restore(clean_labels(crop_kji, card, prepared.crop_geometry.voxel_volume_mm3))
+    labelmap_kji = prepared.restore(_cleaned(crop_kji, prepared, card))
     reporter.report("clean up", 1.0)
     reporter.finish()
     own = _seconds_by_phase(reporter, report.windows, label_seconds)
@@ -184,6 +187,8 @@ def sliding_window_for(card: ModelCard, recipe: SegmentRecipe, device: str) -> S
         device=device,
         sum_on=device,
         slices_at_once=_SLICES_AT_ONCE if card.slice_by_slice else 1,
+        weights=card.window_weights,
+        policy=POLICIES[card.window_layout](),
     )
 
 
@@ -243,26 +248,38 @@ def _reduced(run: _Run, sliding: SlidingWindow) -> tuple[np.ndarray, float]:
     model, prepared, report = run.model, run.prepared, run.report
     card = model.card
     background = [0] if card.activation == "softmax" else []
-    is_probability = card.average == "probabilities"
+    is_activated = card.interpolated == "activations"
+    grid = prepared.resampled or prepared.network_geometry
+    to_nearest = card.interpolated == "labels"
     reduction = LabelReduction(
-        prepared.network_geometry.shape_kji,
-        prepared.crop_geometry.shape_kji,
+        grid.shape_kji,
+        grid.shape_kji if to_nearest else prepared.crop_geometry.shape_kji,
         background + [label.value for label in card.labels],
         card.activation,
-        threshold=0.5 if is_probability else 0.0,
+        threshold=0.5 if is_activated or card.average == "probabilities" else 0.0,
         nearest_axis=prepared.coarse_axis,
+        lines_kji=None if to_nearest else prepared.lines_kji,
     )
     networks = model.network_loaders(sliding.device, run.recipe.precision)[: None if run.recipe.ensemble else 1]
     report.windows = WindowCount()
     slabs = predict_slabs(
         prepared.image_ckji, networks, model.num_outputs, sliding, report.windows, lambda f: run.reporter.report("network", f)
     )
+    slabs = on_resampled_grid(activated(slabs, card.activation) if is_activated else slabs, prepared)
     label_seconds = 0.0
     for k_start, values in slabs:
         start = time.perf_counter()
         reduction.add(k_start, values)
         label_seconds += time.perf_counter() - start
     return reduction.labelmap_kji, label_seconds
+
+
+def _cleaned(labelmap_kji: np.ndarray, prepared: PreparedVolume, card: ModelCard) -> np.ndarray:
+    """Clean labels on the cropped grid; those that are brought there as labels are cleaned where the network made them."""
+    if card.interpolated != "labels":
+        return clean_labels(labelmap_kji, card, prepared.crop_geometry.voxel_volume_mm3)
+    grid = prepared.resampled or prepared.network_geometry
+    return nearest_labels(clean_labels(labelmap_kji, card, grid.voxel_volume_mm3), prepared)
 
 
 def _seconds_by_phase(reporter: ProgressReporter, windows: WindowCount, label_seconds: float) -> dict[str, float]:

@@ -97,6 +97,10 @@ class SegmentRecipe:
         unknown = set(self.normalization) - set(names)
         if unknown:
             raise ValueError(f"the recipe normalizes the channel {listed(sorted(unknown))}; the model has: {listed(names)}.")
+        if self.normalization and card.preparation:
+            raise ValueError(
+                f"the model {card.id} prepares images in steps of its own, so a recipe cannot normalize them; leave normalization out."
+            )
         rules = card.component_rules if self.component_rules is None else self.component_rules
         for name in (*self.postprocessing, *(name for rule in rules for name in rule.labels)):
             card.label_named(name)

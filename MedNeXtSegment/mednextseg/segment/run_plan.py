@@ -14,7 +14,6 @@ from mednextseg.segment.prepare.region_check import finds_own_region
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segment.windows.memory_plan import available_bytes, plan_memory, with_runners_that_fit
-from mednextseg.segment.windows.policy import window_starts
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def _plan_of_one(
     sliding = sliding_window_for(card, recipe, resolve_device(device))
     grid = network_grid(geometry, card, roi)
     padded = [max(n, p) for n, p in zip(grid.shape_kji, sliding.patch_kji, strict=True)]
-    windows = prod(len(window_starts(n, p, sliding.overlap)) for n, p in zip(padded, sliding.patch_kji, strict=True))
+    windows = prod(len(sliding.policy.starts(n, p, sliding.overlap)) for n, p in zip(padded, sliding.patch_kji, strict=True))
     networks = len(card.weights_sha256) if recipe.ensemble else 1
     planned = partial(plan_memory, model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji)
     memory = planned(with_runners_that_fit(sliding, planned))

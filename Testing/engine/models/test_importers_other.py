@@ -131,28 +131,11 @@ def test_what_a_state_dict_cannot_tell_must_be_on_the_card(tmp_path: Path) -> No
         import_model(tmp_path / "net.pth", card_file=tmp_path / "card.json")
 
 
-def test_a_monai_bundle_imports_with_its_axes_turned_and_says_what_differs(tmp_path: Path) -> None:
-    model = import_model(bundle(tmp_path / "bundle", TRANSFORMS))
-    card = model.card
-    # MONAI's first tensor axis runs to the right; ours is K, the last letter.
-    assert card.orientation == "SAR" and card.spacing_kji_mm == (1.5, 1.25, 2.0) and card.patch_size_kji == (16, 32, 48)
-    assert card.channels[0].normalization.scheme == "zscore_nonzero" and card.weights_license == "CC-BY-4.0"
-    assert [label.name for label in card.labels] == ["left atrium", "tumor"]
-    assert len(model.notes) == 1 and "MONAI interpolates linearly" in card.description
-
-
-@pytest.mark.parametrize(
-    ("transform", "reason"),
-    [
-        ({"_target_": "MyOwnTransformd"}, "MyOwnTransformd, which is not known"),
-        ({"_target_": "CropForegroundd", "source_key": "image"}, "CropForegroundd"),
-        ({"_target_": "Spacingd", "pixdim": "$[1.0] * 3"}, "expressions are not evaluated"),
-        ({"_target_": "ScaleIntensityRanged", "a_min": -57, "a_max": 164, "b_min": 0, "b_max": 1, "clip": False}, "clipping"),
-    ],
-)
-def test_what_a_bundle_does_and_we_cannot_is_refused(transform: dict, reason: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=reason):
-        import_model(bundle(tmp_path / "bundle", [*TRANSFORMS, transform]))
+def test_a_bundle_of_mednext_needs_no_monai_and_keeps_its_steps(tmp_path: Path) -> None:
+    card = import_model(bundle(tmp_path / "bundle", TRANSFORMS)).card
+    assert card.family == "mednext" and card.orientation == "SAR" and card.patch_size_kji == (16, 32, 48)
+    assert [step.step for step in card.preparation] == ["resample", "standardize"] and card.spacing_kji_mm == (1.5, 1.25, 2.0)
+    assert [label.name for label in card.labels] == ["left atrium", "tumor"] and card.weights_license == "CC-BY-4.0"
 
 
 def test_the_command_line_imports_exports_and_removes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

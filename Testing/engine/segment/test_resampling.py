@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from mednextseg.geometry import Geometry
-from mednextseg.segment.prepare.preprocess import resample_labels
+from mednextseg.segment.prepare.prepared_volume import resample_labels
 from mednextseg.segment.prepare.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
 
 shapes = st.tuples(*[st.integers(3, 14)] * 3)

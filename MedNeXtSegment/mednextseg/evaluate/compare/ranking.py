@@ -12,7 +12,8 @@ from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.weights import network_from_state_dict, read_safetensors
 from mednextseg.segment.prepare.input_check import checked_channels
-from mednextseg.segment.prepare.preprocess import prepare, resample_labels
+from mednextseg.segment.prepare.prepared_volume import resample_labels
+from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.prepare.region_check import check_region
 from mednextseg.segment.windows.policy import FullPolicy, Window
 from mednextseg.segment.windows.sliding_window import padded_to_patch

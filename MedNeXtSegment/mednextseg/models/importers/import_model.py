@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from mednextseg.models.importers.monai.auto3dseg import is_auto3dseg, read_auto3dseg
 from mednextseg.models.importers.monai.bundle import is_monai_bundle, read_monai_bundle
 from mednextseg.models.importers.nnunet_v1 import is_nnunet_v1, read_nnunet_v1
 from mednextseg.models.importers.nnunet_v2 import is_nnunet_v2, read_nnunet_v2
@@ -18,12 +19,13 @@ from mednextseg.models.model_card import CARD_FILE
 
 # Of a zip; validation images and curves may lie in it too.
 _WEIGHTS = (".pth", ".pt", ".model", ".safetensors")
-_NEEDED = (*_WEIGHTS, ".pkl", ".json")
+_NEEDED = (*_WEIGHTS, ".pkl", ".json", ".yaml", ".csv")
 _MAX_ENTRIES = 10_000
 _UNPACKING = 0.2  # share of the wait; only the progress bar depends on it
 _LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Draft]], ...] = (
     (is_monai_bundle, read_monai_bundle),
     (is_totalsegmentator, read_totalsegmentator),
+    (is_auto3dseg, read_auto3dseg),
     (is_nnunet_v1, read_nnunet_v1),
     (is_nnunet_v2, read_nnunet_v2),
 )
@@ -40,8 +42,8 @@ def import_model(
     """Convert a trained network to a model package in the user's library; the source is only read.
 
     Args:
-        path: an nnU-Net v1 or v2 results folder (task, trainer or fold), its weights file, a MONAI bundle, a zip of any of these, or a
-            file with a state dict.
+        path: an nnU-Net v1 or v2 results folder (task, trainer or fold), its weights file, a MONAI bundle or Auto3DSeg model (or a file
+            of it), a zip of any of these, or a file with a state dict.
         model_id: of the package; None for one made from the names of data set and trainer.
         card_file: JSON with the fields of a model card, for a state dict that comes without a description of its own; by default the
             file beside the weights with their name and the suffix .json, where it is a card.
@@ -64,8 +66,10 @@ def import_model(
     card_path = None if card_file is None else Path(card_file)
     if path.is_file() and path.suffix.lower() == ".zip":
         with workspace(library, "unpacking") as folder:
-            extract_zip(path, folder, _NEEDED, _MAX_ENTRIES, lambda fraction: report(_UNPACKING * fraction))
-            draft = _read_unpacked(folder, card_path, path)
+            named = folder / path.stem  # where the zip has no folder of its own, its name is the model's
+            named.mkdir()
+            extract_zip(path, named, _NEEDED, _MAX_ENTRIES, lambda fraction: report(_UNPACKING * fraction))
+            draft = _read_unpacked(named, card_path, path)
             return write_package(draft, library, fields, lambda fraction: report(_UNPACKING + (1 - _UNPACKING) * fraction))
     return write_package(_read(path, card_path), library, fields, report)
 
@@ -95,7 +99,8 @@ def _read(path: Path, card_file: Path | None) -> Draft:
         )
     raise ValueError(
         f"{path} holds no known model: expected an nnU-Net v1 folder (fold_*/model_final_checkpoint.model), an nnU-Net v2 folder "
-        "(plans.json, dataset.json, fold_*/checkpoint_final.pth), a MONAI bundle (configs/metadata.json) or a weights file."
+        "(plans.json, dataset.json, fold_*/checkpoint_final.pth), a MONAI bundle (configs/metadata.json), an "
+        "Auto3DSeg model (model.pt, labels.csv) or a weights file."
     )
 
 

@@ -13,7 +13,10 @@ from mednextseg.models.families import family_name, number_of_axes, size_divisor
 from mednextseg.models.install.workspace import workspace
 from mednextseg.models.library import package_folder_name, sha256_of
 from mednextseg.models.model_card import CARD_FILE, LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
+from mednextseg.models.monai_weights import check_window
+from mednextseg.models.tensor_names import own_tensors
 from mednextseg.models.weights import network_from_state_dict, write_safetensors
+from mednextseg.networks.monai_network import MonaiConfig
 
 UNKNOWN_LICENSE = "unknown: ask those who published the weights"
 # MedNeXt's coarse heads serve training only.
@@ -91,7 +94,7 @@ def _write_files(draft: Draft, folder: Path, overrides: Mapping[str, object], re
         _check_finite(network)
         networks.add(network.config)
         report((fold + 0.5) / (len(draft.folds) + 1))
-        digests.append(write_safetensors(network.state_dict(), folder / name))
+        digests.append(write_safetensors(own_tensors(network), folder / name))
     if len(networks) > 1:
         raise ValueError("the folds are different networks; import them one by one.")
     report(len(draft.folds) / (len(draft.folds) + 1))
@@ -167,6 +170,8 @@ def _check_fit(card: ModelCard, network: nn.Module) -> None:
     if card.slice_by_slice != (axes == 2):
         kind = "single slices (2D)" if axes == 2 else "volumes (3D)"
         raise ValueError(f"the network works on {kind}, so its card needs slice_by_slice = {str(axes == 2).lower()}.")
+    if isinstance(config, MonaiConfig):
+        check_window(config, card.patch_size_kji[-axes:])
     divisor = (1,) * (3 - axes) + size_divisor(config)
     if any(n % d for n, d in zip(card.patch_size_kji, divisor, strict=True)):
         raise ValueError(

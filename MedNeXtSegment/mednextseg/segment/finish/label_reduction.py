@@ -5,7 +5,7 @@ values never exist. Same result as resizing everything by order 1 and then takin
 combination, so where the eight voxels around a point have one label, that is its label. Only the others are interpolated.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,8 @@ from itertools import product
 import numpy as np
 import torch
 from torch import Tensor
+
+from mednextseg.segment.prepare.taps import Taps
 
 # Points interpolated at once: their class values stay in the processor's cache.
 _POINTS_AT_ONCE = 8192
@@ -30,6 +32,8 @@ class LabelReduction:
             in order, later ones over earlier ones.
         threshold: for "sigmoid": 0 for logits, 0.5 for probabilities.
         nearest_axis: along which values come from the nearest voxel instead of being interpolated; None for no axis.
+        lines_kji: where target voxels lie on the network's grid, as (start, step) along each axis; None for grids that share their
+            outer edges.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class LabelReduction:
         activation: str = "softmax",
         threshold: float = 0.0,
         nearest_axis: int | None = None,
+        lines_kji: Sequence[tuple[float, float]] | None = None,
     ) -> None:
         dtype = np.uint8 if max(label_values) <= np.iinfo(np.uint8).max else np.int16
         self.labelmap_kji = np.zeros(target_shape_kji, dtype=dtype)
@@ -48,10 +53,12 @@ class LabelReduction:
         else:
             self._codes, label_of_code = partial(_painted, threshold=threshold), [0, *label_values]
         self._label_of_code = np.array(label_of_code, dtype=dtype)
-        self._k_taps, self._j_taps, self._i_taps = (
-            _Taps.nearest(*lengths) if axis == nearest_axis else _Taps.linear(*lengths)
-            for axis, lengths in enumerate(zip(network_shape_kji, target_shape_kji, strict=True))
-        )
+        lengths = list(zip(network_shape_kji, target_shape_kji, strict=True))
+        if lines_kji is not None:
+            taps = [Taps.stepping(*pair, line) for pair, line in zip(lengths, lines_kji, strict=True)]
+        else:
+            taps = [Taps.nearest(*pair) if axis == nearest_axis else Taps.linear(*pair) for axis, pair in enumerate(lengths)]
+        self._k_taps, self._j_taps, self._i_taps = taps
         self._planes: dict[int, _ClassPlane] = {}  # planes of the network grid that later target planes still need
         self._next_target = 0
 
@@ -99,7 +106,7 @@ class LabelReduction:
                 codes[points] = self._codes(self._interpolated(corners, points, j_taps))
         self.labelmap_kji[target, rows[0] : rows[-1] + 1] = self._label_of_code[smallest]
 
-    def _interpolated(self, planes: list[tuple["_ClassPlane", np.float32]], points: np.ndarray, j_taps: "_Taps") -> np.ndarray:
+    def _interpolated(self, planes: list[tuple["_ClassPlane", np.float32]], points: np.ndarray, j_taps: Taps) -> np.ndarray:
         """Class values (C, points) at flat indices of a band of rows; `planes` are those around it, with their shares."""
         row, column = np.divmod(points, self.labelmap_kji.shape[2])
         width = planes[0][0].codes.shape[1]
@@ -124,55 +131,6 @@ class _ClassPlane:
     def rows(self, rows: slice) -> "_ClassPlane":
         """A band of it; nothing is copied."""
         return _ClassPlane(self.values[:, rows], self.codes[rows])
-
-
-@dataclass(frozen=True)
-class _Taps:
-    """Which two source indices each target index of an axis lies between, and the share (float32) of the upper one."""
-
-    lower: np.ndarray
-    upper: np.ndarray
-    upper_share: np.ndarray
-
-    @classmethod
-    def linear(cls, length_in: int, length_out: int) -> "_Taps":
-        """Neighbors by position; edges go on beyond the outermost centers."""
-        position = np.clip((np.arange(length_out) + 0.5) * length_in / length_out - 0.5, 0, length_in - 1)
-        lower = np.floor(position).astype(np.int64)
-        share = (position - lower).astype(np.float32)
-        return cls(lower, np.where(share > 0, np.minimum(lower + 1, length_in - 1), lower), share)
-
-    @classmethod
-    def nearest(cls, length_in: int, length_out: int) -> "_Taps":
-        """The nearest source index, twice."""
-        nearest = np.floor((np.arange(length_out) + 0.5) * length_in / length_out).astype(np.int64)
-        nearest = np.minimum(nearest, length_in - 1)
-        return cls(nearest, nearest, np.zeros(length_out, dtype=np.float32))
-
-    def part(self, targets: np.ndarray) -> "_Taps":
-        """Those of some of the target indices."""
-        return _Taps(self.lower[targets], self.upper[targets], self.upper_share[targets])
-
-    def counted_from(self, first: int) -> "_Taps":
-        """The same where the source begins at index `first`."""
-        return _Taps(self.lower - first, self.upper - first, self.upper_share)
-
-    def both(self, values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-        """The lower and the upper neighbor of every target index along an axis of a plane."""
-        lower = values.take(self.lower, axis=axis)
-        return lower, values.take(self.upper, axis=axis) if self.upper_share.any() else lower
-
-    def shares(self, target: int) -> tuple[np.float32, np.float32]:
-        """The shares of the lower and the upper neighbor."""
-        share = self.upper_share[target]
-        return 1 - share, share
-
-    def at(self, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(source index, share) of every target index: the lower neighbors, then the upper ones."""
-        share = self.upper_share[targets]
-        yield self.lower[targets], 1 - share
-        if share.any():
-            yield self.upper[targets], share
 
 
 def _winners(values: np.ndarray) -> np.ndarray:

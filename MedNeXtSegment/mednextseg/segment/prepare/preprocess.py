@@ -10,64 +10,16 @@ from mednextseg.geometry import AxisMap, Geometry, axis_map
 from mednextseg.models.model_card import ModelCard
 from mednextseg.models.normalization import Normalization
 from mednextseg.segment.prepare.intensity import fit_scaling
+from mednextseg.segment.prepare.prepared_volume import IndexBox, PreparedVolume, resample_labels, whole
 from mednextseg.segment.prepare.previous_labels import label_channels
 from mednextseg.segment.prepare.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
+from mednextseg.segment.prepare.step_by_step import final_grid, prepare_by_steps
 from mednextseg.segment.roi import RegionOfInterest
 
 # Beyond this angle "the nearest axis" is no longer the anatomy the network was trained on, so the volume is rotated to it first.
 # Trained networks of ours see rotations up to 17 degrees; a scanner's gantry tilt stays below and is left alone.
 MAX_OBLIQUITY_DEG = 15.0
 _MOST_VOXELS = 1 << 40
-
-
-@dataclass(frozen=True)
-class IndexBox:
-    """A half-open box of voxel indices along K, J, I."""
-
-    start: tuple[int, int, int]
-    stop: tuple[int, int, int]
-
-    @property
-    def slices(self) -> tuple[slice, ...]:
-        return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
-
-
-@dataclass(frozen=True)
-class PreparedVolume:
-    """The network's input and the way back.
-
-    Attributes:
-        image_ckji: float32 on `network_geometry`.
-        source: the grid the volume came on, and the labels go back to.
-        turned: the grid after turning to the network's axes (or after rotating, see `rotated`).
-        turn: from stored to network axes; the identity where `rotated`.
-        rotated: the volume was interpolated onto anatomical axes, so labels go back by interpolation too.
-        crop: the part of `turned` that the network gets to see.
-        coarse_axis: along which images and labels are taken from the nearest slice; None where all axes are interpolated.
-    """
-
-    image_ckji: np.ndarray
-    network_geometry: Geometry
-    source: Geometry
-    turned: Geometry
-    turn: AxisMap
-    rotated: bool
-    crop: IndexBox
-    coarse_axis: int | None = None
-
-    @property
-    def crop_geometry(self) -> Geometry:
-        return self.turned.cropped(self.crop.start, self.crop.stop)
-
-    def restore(self, labelmap_kji: np.ndarray) -> np.ndarray:
-        """Labels on `crop_geometry` -> labels on `source`; voxels outside the crop are background. Same dtype."""
-        turned = labelmap_kji
-        if self.crop != _whole(self.turned):
-            turned = np.zeros(self.turned.shape_kji, dtype=labelmap_kji.dtype)
-            turned[self.crop.slices] = labelmap_kji
-        if not self.rotated:
-            return np.ascontiguousarray(self.turn.invert(turned))
-        return resample_labels(turned, self.turned, self.source)
 
 
 def prepare(
@@ -89,8 +41,10 @@ def prepare(
         ValueError: where the region lies outside the volume.
     """
     turned_ckji, turned, turn, rotated = _to_network_axes(volume_ckji, geometry, card)
+    if card.preparation:
+        return prepare_by_steps(turned_ckji, turned, turn, geometry, card, roi)
     card = _at_own_slices(card, turned)
-    kept = _nonzero_box(turned_ckji) if card.crop_to_nonzero else _whole(turned)
+    kept = _nonzero_box(turned_ckji) if card.crop_to_nonzero else whole(turned)
     region = kept if roi is None else _box_with_context(roi, kept, turned, card)
     measured = region if card.normalization_region == "roi" else kept
     crop_geometry = turned.cropped(region.start, region.stop)
@@ -99,7 +53,7 @@ def prepare(
     image_ckji = np.empty((len(card.channels) + len(card.previous_labels), *grid.shape_kji), dtype=np.float32)
     for source, stored, channel, image_kji in zip(volume_ckji, turned_ckji, card.channels, image_ckji, strict=False):
         # Rotating adds corners that no scanner saw: they must not count in mean and deviation.
-        whole_source = source if rotated and measured == _whole(turned) else None
+        whole_source = source if rotated and measured == whole(turned) else None
         used = mask if channel.normalization.masked else None
         _fill_channel(image_kji, stored, whole_source, used, region, measured, channel.normalization, card, grid)
     if card.previous_labels:
@@ -144,23 +98,6 @@ def network_shape_kji(geometry: Geometry, card: ModelCard) -> tuple[int, int, in
     return tuple(shape)
 
 
-def resample_labels(labelmap_kji: np.ndarray, source: Geometry, target: Geometry) -> np.ndarray:
-    """Labels at the voxel centers of any other grid: each label's membership is interpolated linearly, the largest wins.
-
-    Outside the source is background. Same dtype.
-    """
-    best = np.full(target.shape_kji, 0.5, dtype=np.float32)
-    labels = np.zeros(target.shape_kji, dtype=labelmap_kji.dtype)
-    for value in np.unique(labelmap_kji):
-        if value:
-            padded = np.pad((labelmap_kji == value).astype(np.float32), 1)
-            grown = source.cropped((-1, -1, -1), tuple(n + 1 for n in source.shape_kji))
-            membership = resample_affine(padded, grown, target, order=1)
-            wins = membership >= best
-            labels[wins], best[wins] = value, membership[wins]
-    return labels
-
-
 def network_grid(geometry: Geometry, card: ModelCard, roi: RegionOfInterest | None = None) -> Geometry:
     """The grid that `prepare` would resample a volume onto, before any margin of zeros is cut off: for plans, which have no voxels.
 
@@ -168,8 +105,10 @@ def network_grid(geometry: Geometry, card: ModelCard, roi: RegionOfInterest | No
         ValueError: where the region lies outside the volume.
     """
     turned, _, _ = _network_axes(geometry, card)
+    if card.preparation:
+        return final_grid(turned, card, roi)
     card = _at_own_slices(card, turned)
-    region = _whole(turned) if roi is None else _box_with_context(roi, _whole(turned), turned, card)
+    region = whole(turned) if roi is None else _box_with_context(roi, whole(turned), turned, card)
     crop_geometry = turned.cropped(region.start, region.stop)
     return resized_geometry(crop_geometry, network_shape_kji(crop_geometry, card))
 
@@ -201,10 +140,6 @@ def _to_network_axes(
         stack = np.stack([resample_affine(channel, geometry, turned, order=3) for channel in volume_ckji])
         return stack, turned, turn, True
     return turn.apply(volume_ckji), turned, turn, False
-
-
-def _whole(geometry: Geometry) -> IndexBox:
-    return IndexBox((0, 0, 0), geometry.shape_kji)
 
 
 def _box_with_context(roi: RegionOfInterest, kept: IndexBox, turned: Geometry, card: ModelCard) -> IndexBox:

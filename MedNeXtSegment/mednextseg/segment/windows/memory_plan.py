@@ -9,8 +9,9 @@ from math import prod
 import torch
 
 from mednextseg.models.families import NetworkConfig, build_network
+from mednextseg.networks.forward_memory import peak_forward_bytes
 from mednextseg.networks.mednext import LEVELS, MedNeXtConfig
-from mednextseg.segment.windows.policy import window_starts
+from mednextseg.networks.monai_network import MonaiConfig
 from mednextseg.segment.windows.running_sum import PORTION_BYTES
 from mednextseg.segment.windows.sliding_window import SlidingWindow
 
@@ -23,6 +24,8 @@ _SOURCE_VOXEL_BYTES = 3
 _PORTIONS_AT_ONCE = 3
 # The file's weights go as the engine's come.
 _WEIGHT_COPIES = 1.6
+# Of networks whose tensors are only counted: what convolutions copy into their own layout meanwhile.
+_ONEDNN_COPIES = 1.5
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def plan_memory(
 
 def calls_at_once(padded_kji: Sequence[int], sliding: SlidingWindow) -> int:
     """Calls of the network that run at the same time: no more than there are windows and views."""
-    starts = (len(window_starts(n, p, sliding.overlap)) for n, p in zip(padded_kji, sliding.patch_kji, strict=True))
+    starts = (len(sliding.policy.starts(n, p, sliding.overlap)) for n, p in zip(padded_kji, sliding.patch_kji, strict=True))
     return min(sliding.runners, -(-prod(starts) // sliding.batch_size) * len(sliding.views))
 
 
@@ -104,6 +107,8 @@ def activation_bytes(config: NetworkConfig, sliding: SlidingWindow) -> int:
     bfloat16 counts as float32, because the first run that asks for it measures both.
     """
     voxels, batch = prod(sliding.patch_kji), sliding.batch_size
+    if isinstance(config, MonaiConfig):
+        return int(_ONEDNN_COPIES * batch * _monai_window_bytes(config, sliding.patch_kji))
     if not isinstance(config, MedNeXtConfig):
         return _FLOAT_BYTES * 12 * config.widths[0] * voxels * batch
     if sliding.device == "cpu" and config.dims == 3 and not config.global_response_norm:
@@ -111,6 +116,11 @@ def activation_bytes(config: NetworkConfig, sliding: SlidingWindow) -> int:
     width, ratio = config.base_channels, config.expansion_ratios[2 * LEVELS]
     channels = 2 * (2 * width) + 2 * ratio * (2 * width) + 2 * width
     return _FLOAT_BYTES * channels * voxels * batch
+
+
+@lru_cache(maxsize=16)
+def _monai_window_bytes(config: MonaiConfig, patch_kji: tuple[int, ...]) -> int:
+    return peak_forward_bytes(lambda: build_network(config), (1, config.in_channels, *patch_kji))
 
 
 def available_bytes() -> int:

@@ -73,7 +73,7 @@ def views_for(card: ModelCard, names: Sequence[str] | None) -> tuple[MirroredVie
     if names is None:
         return mirror_views(card.mirror_axes_kji)
     views = tuple(dict.fromkeys((MirroredView(), *map(named_view, names))))
-    patch, spacing = card.patch_size_kji, card.spacing_kji_mm
+    patch, spacing = card.patch_size_kji, card.spacing_kji_mm or (1.0, 1.0, 1.0)
     for first, second in (view.plane_kji for view in views if view.quarter_turns % 2):
         if patch[first] != patch[second] or spacing[first] != spacing[second]:
             raise ValueError(

@@ -21,6 +21,9 @@ class WindowPolicy(Protocol):
 
     name: str
 
+    def starts(self, length: int, patch: int, overlap: float) -> list[int]:
+        """Start indices along one axis; `length` is at least `patch`."""
+
     def plan(self, image_ckji: np.ndarray, patch_kji: Sequence[int], overlap: float) -> list[Window]:
         """Windows in the order of their K start, covering every voxel at least once."""
 
@@ -33,12 +36,30 @@ class FullPolicy:
 
     name = "full"
 
+    def starts(self, length: int, patch: int, overlap: float) -> list[int]:
+        return window_starts(length, patch, overlap)
+
     def plan(self, image_ckji: np.ndarray, patch_kji: Sequence[int], overlap: float) -> list[Window]:
-        starts = [window_starts(n, p, overlap) for n, p in zip(image_ckji.shape[1:], patch_kji, strict=True)]
+        starts = [self.starts(n, p, overlap) for n, p in zip(image_ckji.shape[1:], patch_kji, strict=True)]
         return [Window((k, j, i)) for k in starts[0] for j in starts[1] for i in starts[2]]
 
     def decide(self, image_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) -> Decision:
         return "full"
+
+
+class DensePolicy(FullPolicy):
+    """Every window, in equal whole steps from the first voxel on, the last one moved back to the edge (MONAI's rule)."""
+
+    name = "dense"
+
+    def starts(self, length: int, patch: int, overlap: float) -> list[int]:
+        step = max(1, int(patch * (1 - overlap)))
+        count = 1 + max(0, -(-(length - patch) // step))
+        return [min(n * step, length - patch) for n in range(count)]
+
+
+# By the card's `window_layout`.
+POLICIES: dict[str, type[FullPolicy]] = {"even": FullPolicy, "dense": DensePolicy}
 
 
 def window_starts(length: int, patch: int, overlap: float) -> list[int]:

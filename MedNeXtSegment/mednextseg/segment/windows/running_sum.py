@@ -31,6 +31,19 @@ def gaussian_weights(patch_kji: tuple[int, int, int]) -> Tensor:
     return weights.clamp_min(float(weights[weights > 0].min()))
 
 
+@lru_cache(maxsize=8)
+def centered_gaussian_weights(patch_kji: tuple[int, int, int]) -> Tensor:
+    """float32 (K, J, I): exp(-x^2 / 2 sigma^2) about the middle of the patch, sigma = patch / 8, at least 0.001, as in MONAI."""
+    weights = torch.ones(())
+    for n in patch_kji:
+        x = torch.arange(-(n - 1) / 2, (n - 1) / 2 + 1, dtype=torch.float32)
+        weights = weights.unsqueeze(-1) * torch.exp(-(x**2) / (2 * (n / 8) ** 2))
+    return weights.clamp_min(max(float(weights.min()), 1e-3))
+
+
+_WEIGHTS = {"gaussian": gaussian_weights, "gaussian_centered": centered_gaussian_weights, "constant": torch.ones}
+
+
 class RunningSum:
     """Plane k of the volume lies at index k modulo the ring's depth, so that nothing moves when planes leave.
 
@@ -40,6 +53,7 @@ class RunningSum:
         patch_kji: of the windows.
         sum_on: a torch device, or "disk" for a memory-mapped temporary file.
         starts_at_once: along K, how many starts of windows lie between two calls of `finish_before`.
+        weights: of a window's voxels: "gaussian", "gaussian_centered" or "constant".
     """
 
     def __init__(
@@ -49,6 +63,7 @@ class RunningSum:
         patch_kji: tuple[int, int, int],
         sum_on: str,
         starts_at_once: int = 1,
+        weights: str = "gaussian",
     ) -> None:
         self._depth = patch_kji[0] + starts_at_once - 1
         self._plane_shape = (num_outputs, *shape_kji[1:])  # K first: a plane is one piece of memory, and of the file
@@ -62,7 +77,7 @@ class RunningSum:
         self._weights = torch.zeros(self._depth, *shape_kji[1:], device=self._device)
         self._start = 0
         self._patch = patch_kji
-        self._gaussian = gaussian_weights(patch_kji).to(self._device)
+        self._window_weights = _WEIGHTS[weights](patch_kji).to(self._device)
 
     def __enter__(self) -> "RunningSum":
         return self
@@ -77,10 +92,10 @@ class RunningSum:
         rows, columns = slice(j, j + self._patch[1]), slice(i, i + self._patch[2])
         values = values.to(self._device, torch.float32).transpose(0, 1)
         for planes, slots in self._pieces(k, k + self._patch[0]):
-            gaussian = self._gaussian[planes.start - k : planes.stop - k]
+            weights = self._window_weights[planes.start - k : planes.stop - k]
             part = values[planes.start - k : planes.stop - k]
-            self._sums(slots)[:, :, rows, columns].addcmul_(part, gaussian[:, None])
-            self._weights[slots, rows, columns] += gaussian
+            self._sums(slots)[:, :, rows, columns].addcmul_(part, weights[:, None])
+            self._weights[slots, rows, columns] += weights
 
     def finish_before(self, k_stop: int) -> Iterator[tuple[int, Tensor]]:
         """Hand on the averages (outputs, planes, J, I) of the planes before k_stop, with the first plane's index, and forget them."""

@@ -40,6 +40,8 @@ class SlidingWindow:
         sum_on: device of the running sums, or "disk" for a memory-mapped file where memory is short.
         slices_at_once: consecutive starts along K whose windows are worked on together: 1, or more for windows one slice deep, so
             that the members of an ensemble take turns every few slices only.
+        weights: of a window's voxels in the average: "gaussian", "gaussian_centered" or "constant".
+        policy: which windows there are.
     """
 
     patch_kji: tuple[int, int, int]
@@ -53,6 +55,7 @@ class SlidingWindow:
     device: str = "cpu"
     sum_on: str = "cpu"
     slices_at_once: int = 1
+    weights: str = "gaussian"
     policy: WindowPolicy = field(default_factory=FullPolicy)
 
 
@@ -96,8 +99,8 @@ def predict_slabs(
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
     done, total = 0, max(1, len(windows) * len(networks) * len(sliding.views))
     runners = WindowRunners(sliding.runners, lambda: report(done / total))
-    shape_kji, patch_kji = padded_ckji.shape[1:], sliding.patch_kji
-    with RunningSum(num_outputs, shape_kji, patch_kji, sliding.sum_on, sliding.slices_at_once) as sums, runners:
+    shape_kji, patch_kji, at_once = padded_ckji.shape[1:], sliding.patch_kji, sliding.slices_at_once
+    with RunningSum(num_outputs, shape_kji, patch_kji, sliding.sum_on, at_once, sliding.weights) as sums, runners:
         # Members take turns row by row, so that one patch depth of sums does; a single network goes through all rows at once.
         for together in [rows] if len(networks) == 1 else [[row] for row in rows]:
             for load_network in networks:
