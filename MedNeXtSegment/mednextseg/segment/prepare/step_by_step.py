@@ -34,22 +34,7 @@ def prepare_by_steps(
     Raises:
         ValueError: where the region lies outside the volume or outside its foreground.
     """
-    image = torch.from_numpy(np.ascontiguousarray(turned_ckji, dtype=np.float32).copy())
-    grid, crop, seen, resampling = turned, whole(turned), None, None
-    for step in card.preparation:
-        if isinstance(step, CropForeground):
-            box = _foreground(turned_ckji if step.of == "volume" else image.numpy(), step)
-            image = image[(slice(None), *box.slices)].contiguous()
-            if resampling is None:
-                crop, grid = box, grid.cropped(box.start, box.stop)
-            else:
-                seen = box
-        elif isinstance(step, Resample):
-            resampling, cropped = step, grid
-            grid = resampled_grid(grid, step)
-            image = _resampled(image, cropped, grid, step)
-        else:
-            image = apply_intensity_step(image, step)
+    image, grid, crop, seen, resampling = _after_all_steps(turned_ckji, turned, card)
     cropped = turned.cropped(crop.start, crop.stop)
     if roi is not None:
         box = _around(roi, seen or whole(grid), grid, card)
@@ -69,6 +54,29 @@ def prepare_by_steps(
         lines_kji=lines_between(grid, cropped),
         single_precision=resampling is not None and resampling.single_precision,
     )
+
+
+def _after_all_steps(
+    turned_ckji: np.ndarray, turned: Geometry, card: ModelCard
+) -> tuple[Tensor, Geometry, IndexBox, IndexBox | None, Resample | None]:
+    """The image; the resampled grid; the box of `turned` that was resampled, and that of the grid which was kept; the resampling."""
+    image = torch.from_numpy(np.ascontiguousarray(turned_ckji, dtype=np.float32).copy())
+    grid, crop, seen, resampling = turned, whole(turned), None, None
+    for step in card.preparation:
+        if isinstance(step, CropForeground):
+            box = _foreground(turned_ckji if step.of == "volume" else image.numpy(), step)
+            image = image[(slice(None), *box.slices)].contiguous()
+            if resampling is None:
+                crop, grid = box, grid.cropped(box.start, box.stop)
+            else:
+                seen = box
+        elif isinstance(step, Resample):
+            resampling, cropped = step, grid
+            grid = resampled_grid(grid, step)
+            image = _resampled(image, cropped, grid, step)
+        else:
+            image = apply_intensity_step(image, step)
+    return image, grid, crop, seen, resampling
 
 
 def final_grid(turned: Geometry, card: ModelCard, roi: RegionOfInterest | None = None) -> Geometry:
