@@ -15,7 +15,7 @@ class CatalogueEntry:
     """One published set of weights.
 
     Attributes:
-        id, title, family: "mednext", "stu_net" or "sam_med2d".
+        id, title, family: "mednext", "stu_net", "nnunet", "monai" or "sam_med2d".
         source_page: where the publisher offers the weights.
         files: names of the files that the importers take.
         weights_license: as the publisher states it, or "not stated".

@@ -157,6 +157,7 @@ def test_the_command_line_imports_exports_and_removes(tmp_path: Path, capsys: py
 
 def test_the_catalogue_invents_nothing() -> None:
     entries = catalogue()
-    assert {entry.family for entry in entries} == {"mednext", "stu_net", "sam_med2d"}
+    assert {entry.family for entry in entries} == {"mednext", "stu_net", "nnunet", "monai", "sam_med2d"}
+    assert len({entry.id for entry in entries}) == len({entry.title for entry in entries}) == len(entries)
     for entry in entries:
         assert entry.source_page.startswith("https://") and entry.to_dict()["verified"] is (entry.sha256 is not None)
