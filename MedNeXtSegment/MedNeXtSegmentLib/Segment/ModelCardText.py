@@ -4,6 +4,7 @@ from html import escape
 
 from slicer.i18n import tr as _
 
+from mednextseg.labels.finding import body_part_of, words_for
 from mednextseg.models.model_card import ModelCard
 
 _LABELS_SHOWN = 12
@@ -17,11 +18,17 @@ def modelSubtitle(card: ModelCard) -> str:
     return f"{modalities}: {names}{more}"
 
 
+def bodyPartOf(card: ModelCard) -> str:
+    """As the card says, else as its labels do; empty where neither is known."""
+    return card.body_part or body_part_of([label.name for label in card.labels])
+
+
 def matchesSearch(card: ModelCard, text: str) -> bool:
-    """Whether every word of the text occurs in the card: title, description, id, channels or segments."""
+    """Whether every word of the text occurs in the card: title, description, id, channels, body part, segments or other words for them."""
     words = [card.id, card.title, card.description]
     words += [f"{channel.name} {channel.modality}" for channel in card.channels]
-    words += [label.name for label in card.labels]
+    words += [label.name for label in card.labels] + [word for label in card.labels for word in words_for(label.name)]
+    words.append(bodyPartOf(card))
     haystack = " ".join(words).lower()
     return all(word in haystack for word in text.lower().split())
 

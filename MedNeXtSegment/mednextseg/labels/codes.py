@@ -38,6 +38,12 @@ def stu_net_labels() -> list[str]:
     return list(_table()["stu_net_labels"])
 
 
+def structure_of(name: str) -> str | None:
+    """The entry of the table that a name means, without its side; None for a name that is not known."""
+    structure, _ = _find(name)
+    return next((key for key, entry in _table()["structures"].items() if entry is structure), None)
+
+
 def _find(name: str) -> tuple[dict[str, Any] | None, str | None]:
     """The structure a name means and its side: first the name as it is, then without a word for the side."""
     table, key = _table()["structures"], canonical_name(name)

@@ -24,7 +24,7 @@ _CHOICES = {
     "interpolated": ("values", "activations", "labels"),
 }
 _TEXTS = (
-    "version", "title", "family", "weights_license", "description", "roi_hint", "citation", "minimum_engine_version",
+    "version", "title", "family", "weights_license", "description", "roi_hint", "citation", "minimum_engine_version", "body_part",
 )  # fmt: skip
 _TRUTHS = ("crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region", "reorient_only", "slice_by_slice")
 _TO_SEGMENT = ("spacing_kji_mm", "patch_size_kji")

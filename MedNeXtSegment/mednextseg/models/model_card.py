@@ -75,6 +75,7 @@ class ModelCard:
     """A validated card.
 
     Attributes:
+        body_part: for people who look for a model, such as "abdomen"; empty where the labels tell it.
         id, version, title, description: `id` is lower case, digits, dots, dashes.
         task: "segment" (volumes to labels) or "refine" (prompts on slices).
         family, architecture: which network and the arguments it is built with.
@@ -130,6 +131,7 @@ class ModelCard:
     combination: str = "merge"
     previous_labels: tuple[int, ...] = ()
     description: str = ""
+    body_part: str = ""
     spacing_kji_mm: tuple[float, float, float] | None = None
     patch_size_kji: tuple[int, int, int] | None = None
     slice_by_slice: bool = False
