@@ -1,14 +1,15 @@
 """The library of installed models: what it holds, and requests to the worker that change it. No widgets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from mednextseg.files import write_text
 from mednextseg.models.install.installation import size_bytes
 from mednextseg.models.library import bundled_models_folder, installed_versions, library_folder
-from mednextseg.models.model_card import ModelCard, read_card
+from mednextseg.models.model_card import LICENSE_FILE, ModelCard, read_card, write_card
 from MedNeXtSegmentLib.Models.ModelsRun import ModelsRun
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
@@ -26,6 +27,16 @@ class InstalledModel:
     def name(self) -> str:
         """By which the worker finds this very version."""
         return f"{self.card.id}@{self.card.version}"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What people write about a model; `modality` is that of all its channels, an empty one leaves them as they are."""
+
+    modality: str
+    bodyPart: str
+    license: str
+    note: str
 
 
 class ModelsLogic(WorkerRunLogic):
@@ -51,6 +62,31 @@ class ModelsLogic(WorkerRunLogic):
         folders = [folder for versions in installed_versions().values() for folder in versions.values()]
         found = [InstalledModel(read_card(f), f, size_bytes(f), f.resolve().parent == bundled) for f in folders]
         return sorted(found, key=lambda model: (model.card.title, model.card.version))
+
+    def describe(self, model: InstalledModel, given: Description) -> None:
+        """Write into the card of an installed model what the user says of it.
+
+        Raises:
+            ValueError: for a model that is part of the extension, or without a license.
+            OSError: where the card cannot be written; it is then as it was.
+        """
+        if model.isBundled:
+            raise ValueError(
+                _("{model} is part of the extension and says of itself what it is.").format(model=model.card.title)
+            )
+        if not given.license:
+            raise ValueError(_('A model needs a license; write "unknown" where you do not know it.'))
+        card = read_card(model.folder)
+        channels = [replace(channel, modality=given.modality or channel.modality) for channel in card.channels]
+        changed = replace(
+            card,
+            channels=tuple(channels),
+            body_part=given.bodyPart,
+            weights_license=given.license,
+            description=given.note,
+        )
+        write_card(changed, model.folder)
+        write_text(model.folder / LICENSE_FILE, f"{given.license}\n")
 
     def importModel(self, path: str, acceptLicense: bool = False, **callbacks: Callable) -> ModelsRun:
         """Add a model package or a network of another program.

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from mednextseg.models.library import package_folder_name
 from mednextseg.segment.progress import Progress
 from MedNeXtSegmentLib.Models.CataloguePanel import CataloguePanel
+from MedNeXtSegmentLib.Models.DescriptionPanel import DescriptionPanel
 from MedNeXtSegmentLib.Models.ModelsLogic import InstalledModel, ModelsLogic
 from MedNeXtSegmentLib.Models.ModelsRun import ModelsRun
 from MedNeXtSegmentLib.Widgets.FileDialogs import pathFrom
@@ -43,6 +44,9 @@ class ModelsPanel:
         asChoice(table, [_("Model"), _("Version"), _("Size")], _TABLE_HEIGHT_PX)
         table.itemSelectionChanged.connect(self._onSelected)
         self.catalogue = CataloguePanel(self.ui)
+        self.description = DescriptionPanel(
+            self.ui, logic, lambda name, text: self._showEnd(text, name), self.ui.statusLabel.setText
+        )
         self.ui.progressBar.setMaximum(_BAR_STEPS)
         for button, action in (
             (self.ui.importFileButton, lambda: self._import("file")),
@@ -106,7 +110,7 @@ class ModelsPanel:
         dialog = qt.QFileDialog(self.ui.modelsTable.window(), titles[kind])
         if kind == "file":
             dialog.setFileMode(qt.QFileDialog.ExistingFile)
-            dialog.setNameFilter(_("Models (*.zip *.pth *.pt *.model *.safetensors *.pkl);;All files (*)"))
+            dialog.setNameFilter(_("Models (*.zip *.pth *.pt *.model *.safetensors *.pkl *.json *.csv);;All files (*)"))
         elif kind == "folder":
             dialog.setFileMode(qt.QFileDialog.Directory)
             dialog.setOption(qt.QFileDialog.ShowDirsOnly, True)
@@ -231,6 +235,7 @@ class ModelsPanel:
     def _showEnd(self, text: str, selectedName: str = "", newModelId: str = "") -> None:
         self.reload()
         self.select(selectedName)
+        self.description.show(self.selected)
         self.ui.statusLabel.setText(text)
         self._onChanged(newModelId)
 
@@ -238,6 +243,7 @@ class ModelsPanel:
         if self._toBeRemoved:
             self._toBeRemoved = ""
             self.ui.statusLabel.setText("")
+        self.description.show(self.selected)
         self._updateButtons()
 
     def _updateButtons(self) -> None:

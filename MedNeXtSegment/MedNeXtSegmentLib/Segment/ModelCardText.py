@@ -4,7 +4,7 @@ from html import escape
 
 from slicer.i18n import tr as _
 
-from mednextseg.labels.finding import body_part_of, words_for
+from mednextseg.labels.finding import body_part_of, body_parts, words_for
 from mednextseg.models.model_card import ModelCard
 
 _LABELS_SHOWN = 12
@@ -23,6 +23,17 @@ def bodyPartOf(card: ModelCard) -> str:
     return card.body_part or body_part_of([label.name for label in card.labels])
 
 
+def groupedByBodyPart(cards: list[ModelCard]) -> list[tuple[str, list[ModelCard]]]:
+    """Headings and the cards under them: parts from head to limbs, then others by name, and last what lies nowhere known."""
+    groups: dict[str, list[ModelCard]] = {}
+    for card in cards:
+        groups.setdefault(bodyPartOf(card).lower(), []).append(card)
+    known = [part for part in body_parts() if part in groups]
+    others = sorted(part for part in groups if part and part not in known)
+    named = [(part.capitalize(), groups[part]) for part in (*known, *others)]
+    return [*named, (_("Other"), groups[""])] if "" in groups else named
+
+
 def matchesSearch(card: ModelCard, text: str) -> bool:
     """Whether every word of the text occurs in the card: title, description, id, channels, body part, segments or other words for them."""
     words = [card.id, card.title, card.description]
@@ -38,6 +49,7 @@ def modelCardHtml(card: ModelCard) -> str:
     rows = [
         (_("Input"), ", ".join(f"{channel.name} ({channel.modality})" for channel in card.channels)),
         (_("Segments"), _labelList(card)),
+        (_("Body part"), bodyPartOf(card)),
         (_("Voxels"), _spacing(card)),
         (_("Region"), card.roi_hint),
         (_("Finds it by"), _regionSource(card)),

@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 
 from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib.ParameterNode import labelNamesOf
-from MedNeXtSegmentLib.Segment.ModelCardText import matchesSearch, modelCardHtml, modelSubtitle
+from MedNeXtSegmentLib.Segment.ModelCardText import groupedByBodyPart, matchesSearch, modelCardHtml, modelSubtitle
 
 _LIST_HEIGHT_PX, _CARD_HEIGHT_PX, _LABELS_HEIGHT_PX = 84, 150, 96
 
@@ -31,6 +31,7 @@ class ModelPanel:
         ui.modelCardBrowser.setMaximumHeight(_CARD_HEIGHT_PX)
         ui.labelList.setMaximumHeight(_LABELS_HEIGHT_PX)
         ui.modelSearchEdit.textChanged.connect(self._fillList)
+        ui.groupModelsCheckBox.toggled.connect(self._fillList)
         ui.modelList.currentItemChanged.connect(self._onModelChosen)
         ui.labelList.itemChanged.connect(self._onLabelsChanged)
         ui.selectAllButton.clicked.connect(lambda *_args: self._setAllLabels(True))
@@ -84,8 +85,13 @@ class ModelPanel:
     def _fillList(self, *_args) -> None:
         wasUpdating, self._isUpdating = self._isUpdating, True
         self._ui.modelList.clear()
-        for card in self._cards.values():
-            if matchesSearch(card, self._ui.modelSearchEdit.text):
+        found = [card for card in self._cards.values() if matchesSearch(card, self._ui.modelSearchEdit.text)]
+        for heading, cards in groupedByBodyPart(found) if self._ui.groupModelsCheckBox.checked else [("", found)]:
+            if heading:
+                item = qt.QListWidgetItem(heading)
+                item.setFlags(qt.Qt.NoItemFlags)
+                self._ui.modelList.addItem(item)
+            for card in cards:
                 item = qt.QListWidgetItem(f"{card.title}\n    {modelSubtitle(card)}")
                 item.setData(qt.Qt.UserRole, card.id)
                 item.setToolTip(card.description or card.title)
@@ -98,7 +104,8 @@ class ModelPanel:
         rows = [row for row in range(self._ui.modelList.count) if self._modelIdAt(row) == modelId]
         self._ui.modelList.setCurrentRow(rows[0] if rows else -1)
 
-    def _modelIdAt(self, row: int) -> str:
+    def _modelIdAt(self, row: int) -> str | None:
+        """None where a heading stands."""
         return self._ui.modelList.item(row).data(qt.Qt.UserRole)
 
     def _showCard(self) -> None:

@@ -98,6 +98,32 @@ def test_models_are_found_by_title_modality_and_segment(panel) -> None:
     assert found("liver") == []
 
 
+def test_models_are_found_by_other_words_for_their_segments_and_grouped_by_body_part(
+    panel, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = library / "models" / "tiny"
+    colors = {"color": [10, 20, 30]}
+    for name, labels, part in (("organs", ("ren", "hepar"), ""), ("bone", ("left", "right"), "Foot")):
+        fields = [{"value": value, "name": label, **colors} for value, label in enumerate(labels, start=1)]
+        copy_with(tiny, tmp_path / "models" / name, id=name, labels=fields, body_part=part, postprocessing={})
+    copy_with(tiny, tmp_path / "models" / "tiny")
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    panel.reloadModels()
+    panel.ui.modelSearchEdit.setText("kidney")
+    assert [panel.model._modelIdAt(row) for row in range(panel.ui.modelList.count)] == ["organs"]
+    panel.ui.modelSearchEdit.setText("")
+    panel.ui.groupModelsCheckBox.click()
+    items = [panel.ui.modelList.item(row) for row in range(panel.ui.modelList.count)]
+    headings = {item.text(): row for row, item in enumerate(items) if panel.model._modelIdAt(row) is None}
+    assert list(headings) == ["Head", "Abdomen", "Foot", "Other"]  # of the bundled model, and of these three
+    assert (
+        panel.model._modelIdAt(headings["Abdomen"] + 1) == "organs" and panel.model._modelIdAt(headings["Foot"] + 1) == "bone"
+    )
+    assert not items[headings["Foot"]].flags() & qt.Qt.ItemIsSelectable
+    panel.ui.groupModelsCheckBox.click()
+    assert None not in [panel.model._modelIdAt(row) for row in range(panel.ui.modelList.count)]
+
+
 def test_the_card_says_what_the_model_says_of_itself(panel) -> None:
     choose(panel)
     text = panel.ui.modelCardBrowser.toPlainText()
