@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import slicer
+import vtk
 
 from MedNeXtSegmentLib.Scene.EditStep import EditStep
 from MedNeXtSegmentLib.Scene.Layers import VoxelGrid
@@ -28,12 +29,12 @@ class EditHistory:
 
     def __init__(self, maximumBytes: int = _MAXIMUM_BYTES) -> None:
         self._maximumBytes = maximumBytes
-        self._stacks: dict[str, _Stacks] = {}
+        self._stacks: list[_Stacks] = []
 
     @property
     def nbytes(self) -> int:
         """Memory that all steps hold."""
-        return sum(step.nbytes for stacks in self._stacks.values() for step in stacks.kept)
+        return sum(step.nbytes for stacks in self._living() for step in stacks.kept)
 
     def perform(
         self,
@@ -112,7 +113,7 @@ class EditHistory:
 
     def forget(self, step: EditStep) -> None:
         """Drop a step; what it changed stays."""
-        for stacks in self._stacks.values():
+        for stacks in self._living():
             stacks.forget(step)
 
     def follow(self, segmentationNode, step: EditStep, isUndone: bool) -> None:
@@ -127,14 +128,19 @@ class EditHistory:
         if segmentationNode is None:
             return None
         segmentation = segmentationNode.GetSegmentation()
-        key, stacks = segmentation.GetAddressAsString(""), self._stacks
-        if key not in stacks and isNeeded:
-            stacks[key] = _Stacks()
-            segmentation.AddObserver("DeleteEvent", lambda *_args: stacks.pop(key, None))
-        return stacks.get(key)
+        found = next((stacks for stacks in self._living() if stacks.segmentation.Get() is segmentation), None)
+        if found is None and isNeeded:
+            found = _Stacks(segmentation)
+            self._stacks.append(found)
+        return found
+
+    def _living(self) -> list["_Stacks"]:
+        """Those whose segmentation is still there; not by its DeleteEvent, which Python's collector may call on what it has taken."""
+        self._stacks = [stacks for stacks in self._stacks if stacks.segmentation.Get() is not None]
+        return self._stacks
 
     def _forgetOldest(self) -> None:
-        kept = [step for stacks in self._stacks.values() for step in stacks.kept]
+        kept = [step for stacks in self._living() for step in stacks.kept]
         kept.sort(key=lambda step: step.number)
         total = sum(step.nbytes for step in kept)
         while len(kept) > 1 and (total > self._maximumBytes or len(kept) > _MAXIMUM_STEPS):
@@ -144,9 +150,11 @@ class EditHistory:
 
 
 class _Stacks:
-    """The steps of one segmentation, and those that were undone, each oldest first."""
+    """The steps of one vtkSegmentation, which they do not keep alive, and those that were undone, each oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, segmentation) -> None:
+        self.segmentation = vtk.vtkWeakReference()
+        self.segmentation.Set(segmentation)
         self.done: list[EditStep] = []
         self.undone: list[EditStep] = []
 

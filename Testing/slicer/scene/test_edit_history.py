@@ -1,5 +1,7 @@
 """Undo takes back what one step changed and nothing else, whatever others did to the segmentation since."""
 
+import gc
+
 import numpy as np
 import pytest
 import slicer
@@ -258,6 +260,16 @@ def test_steps_are_kept_by_bytes_and_go_with_the_segmentation(host) -> None:
     slicer.mrmlScene.RemoveNode(segments.node)
     segments.node = segments.segmentation = None
     assert history.nbytes == 0
+
+
+def test_a_segmentation_that_the_collector_takes_with_its_history_is_no_crash(host) -> None:
+    segments, history = Segments(*NAMES), EditHistory()
+    perform(history, segments, ("a", box(((0, 0, 0), (2, 2, 2))), True), isSparse=True)
+    together = [history, segments.segmentation]
+    together.append(together)
+    slicer.mrmlScene.RemoveNode(segments.node)
+    del segments, history, together
+    gc.collect()
 
 
 def test_a_frame_with_other_content_is_never_changed_by_undo(host) -> None:
