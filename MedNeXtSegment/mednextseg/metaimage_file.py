@@ -10,6 +10,7 @@ from mednextseg.json_values import shown
 
 _LOG = logging.getLogger(__name__)
 _MAX_HEADER_BYTES = 1 << 22
+_LONGEST_NAME = 200  # of a file
 _BYTES_OF_TYPE = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 8, "LONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8}
 # Names of one thing, of which the format has several.
 _SPACING = ("ElementSpacing", "ElementSize")
@@ -87,6 +88,8 @@ def _check_fields(fields: dict[str, str]) -> None:
 def _check_voxels(path: Path, header: _Header) -> None:
     wanted, data = header.wanted_bytes(), header.fields[_DATA]
     is_inside = data.upper() == "LOCAL"
+    if not data.isprintable() or len(data) > _LONGEST_NAME:
+        raise ValueError(f"its header says {_DATA} = {shown(data)}; correct the file")
     file = path if is_inside else path.parent / data
     # Lists and patterns of files, text, and files that begin with something else: ITK looks for their length itself.
     is_plain = header.is_true("BinaryData") and "HeaderSize" not in header.fields and (is_inside or file.is_file())

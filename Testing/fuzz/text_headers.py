@@ -132,7 +132,7 @@ def _voxels(body: bytes, dtype: np.dtype, shape: list[int]) -> np.ndarray:
 
 def _numbers(text: str, separator: str) -> list[float]:
     parts = text.split(separator)
-    if any(not re.fullmatch(r"-?\d+(\.\d*)?(e[-+]?\d+)?", part) for part in parts):
+    if any(not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", part) for part in parts):
         raise ValueError(text)
     return [float(part) for part in parts]
 

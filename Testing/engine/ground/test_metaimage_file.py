@@ -98,6 +98,12 @@ def test_other_damage_is_refused(tmp_path: Path, changes: dict, message: str) ->
         read_volume(write(tmp_path / "a.mha", zlib.compress(VOLUME_KJI.tobytes()), **changes))
 
 
+@pytest.mark.parametrize("data", ["x" * 300, "a\x00b", "LOCAL\x9e", "\xff" * 250])
+def test_a_name_of_the_voxels_that_no_file_has_is_refused(tmp_path: Path, data: str) -> None:
+    with pytest.raises(ValueError, match="its header says ElementDataFile"):
+        read_volume(write(tmp_path / "a.mha", data=data))
+
+
 @pytest.mark.parametrize("missing", ["ElementSpacing", "TransformMatrix", "Offset"])
 def test_a_place_that_is_missing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: str) -> None:
     read_volume(write(tmp_path / "a.mha", **{missing: None}))
