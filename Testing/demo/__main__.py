@@ -1,7 +1,7 @@
-"""Segment both hippocampi of the MNI152 T1 head that the package nilearn carries; write segmentation, table and picture.
+"""Name the structures of the MNI152 T1 head that the package nilearn carries; write segmentation, table and picture.
 
-Each hippocampus is segmented in its own region of interest, as a user would draw it. The picture is drawn by Slicer's own display
-managers through the test host.
+No region is given: the first model looks at the whole head, the second one finds both hippocampi through the first. The picture is drawn
+by Slicer's own display managers through the test host.
 """
 
 import argparse
@@ -16,18 +16,12 @@ from mednextseg.commands.console_progress import ConsoleProgress
 from mednextseg.geometry import Geometry
 from mednextseg.kernels.allocator import keep_freed_memory
 from mednextseg.labels.label import Label
-from mednextseg.segment.auto_segmenter import volumes_ml
-from mednextseg.segment.roi import RegionOfInterest
+from mednextseg.labels.volume_table import VolumeRow, volume_rows, write_volumes
 from mednextseg.segmentation_io import write_segmentation
 from mednextseg.volume_io import read_volume
 
-MODEL = "hippocampus-mr"
+WHOLE, FINE = "brain-mr", "hippocampus-mr"
 TEMPLATE = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
-# Boxes around each hippocampus in MNI space (RAS mm), about the size of the crops the model was trained on.
-REGIONS = {
-    "Right": RegionOfInterest((8, 44, -48, 2, -34, 8)),
-    "Left": RegionOfInterest((-44, -8, -48, 2, -34, 8)),
-}
 
 
 def main() -> None:
@@ -39,10 +33,11 @@ def main() -> None:
     keep_freed_memory()
     started = time.monotonic()
     volume_kji, geometry = read_volume(template_path())
-    labelmap_kji, labels = segment_both(volume_kji, geometry)
-    write_segmentation(output / "hippocampi.seg.nrrd", labelmap_kji, geometry, labels)
-    print_table(labelmap_kji, geometry, labels)
-    draw(output / "hippocampi.seg.nrrd", output / "hippocampi.png")
+    labelmap_kji, labels, rows = segment_head(volume_kji, geometry)
+    write_segmentation(output / "head.seg.nrrd", labelmap_kji, geometry, labels)
+    write_volumes(rows, output / "volumes.csv", "MNI152")
+    print_table(rows)
+    draw(output / "head.seg.nrrd", output / "head.png")
     print(f"Written to {output.resolve()} in {time.monotonic() - started:.0f} s.")
 
 
@@ -52,25 +47,32 @@ def template_path() -> Path:
     return Path(folder) / "datasets" / "data" / TEMPLATE
 
 
-def segment_both(volume_kji: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, list[Label]]:
-    """One labelmap for both sides, values 1 and 2 right, 3 and 4 left, and its labels."""
-    model = load_model(MODEL)
-    labelmap_kji = np.zeros(geometry.shape_kji, dtype=np.uint8)
-    labels = []
-    for number, (side, region) in enumerate(REGIONS.items()):
-        with ConsoleProgress(f"{side} hippocampus") as progress:
-            part_kji, _ = segment(volume_kji, geometry, model, roi=region, progress=progress.show)
-        for label in model.card.labels:
-            value = number * len(model.card.labels) + label.value
-            labelmap_kji[part_kji == label.value] = value
-            labels.append(Label(value, f"{side} {label.name.lower()}", label.color, label.terminology))
-    return labelmap_kji, labels
+def segment_head(volume_kji: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, list[Label], list[VolumeRow]]:
+    """One labelmap of all structures, its labels, and the table of volumes.
+
+    The four parts of the hippocampi take the place of the two hippocampi of the first model.
+    """
+    whole, fine = load_model(WHOLE), load_model(FINE)
+    with ConsoleProgress(WHOLE) as progress:
+        labelmap_kji, of_head = segment(volume_kji, geometry, whole, progress=progress.show)
+    with ConsoleProgress(FINE) as progress:
+        parts_kji, of_parts = segment(volume_kji, geometry, fine, progress=progress.show)
+    for note in of_parts.notes:
+        print(note)
+    rough = [whole.card.label_named(name).value for name in fine.card.region_from.labels]
+    labels = [label for label in of_head.labels if label.value not in rough]
+    labelmap_kji[np.isin(labelmap_kji, rough)] = 0
+    first = max(label.value for label in of_head.labels)
+    labelmap_kji[parts_kji > 0] = parts_kji[parts_kji > 0] + first
+    labels += [Label(first + label.value, label.name, label.color, label.terminology) for label in of_parts.labels]
+    return labelmap_kji, labels, volume_rows({**of_head.volumes_ml, **of_parts.volumes_ml}, whole.card.totals)
 
 
-def print_table(labelmap_kji: np.ndarray, geometry: Geometry, labels: list[Label]) -> None:
-    """Volumes on the terminal."""
-    for name, volume_ml in volumes_ml(labelmap_kji, labels, geometry).items():
-        print(f"{name:34s} {volume_ml:6.2f} ml")
+def print_table(rows: list[VolumeRow]) -> None:
+    """Volumes on the terminal, left against right."""
+    for row in rows:
+        asymmetry = "" if row.asymmetry_percent is None else f"   left - right {row.asymmetry_percent:+6.1f} %"
+        print(f"{row.name:34s} {row.volume_ml:8.2f} ml{asymmetry}")
 
 
 def draw(segmentation_path: Path, picture_path: Path) -> None:
@@ -83,7 +85,7 @@ def draw(segmentation_path: Path, picture_path: Path) -> None:
 
     volume_node = slicer.util.loadVolume(str(template_path()))
     segmentation_node = slicer.util.loadSegmentation(str(segmentation_path))
-    four_up_picture(volume_node, segmentation_node, picture_path, field_of_view_mm=130, title="MNI152, hippocampi")
+    four_up_picture(volume_node, segmentation_node, picture_path, title="MNI152, whole head")
 
 
 if __name__ == "__main__":

@@ -33,19 +33,26 @@ def test_both_hippocampi_are_found_where_the_atlas_has_them(
     demo: ModuleType, shared_data: Path, record_property: object
 ) -> None:
     volume_kji, geometry = read_volume(demo.template_path())
-    labelmap_kji, labels = demo.segment_both(volume_kji, geometry)
+    labelmap_kji, labels, rows = demo.segment_head(volume_kji, geometry)
+    values = {label.name: label.value for label in labels}
     atlas_kji, atlas_geometry = read_volume(shared_data / ATLAS)
     assert atlas_geometry.matches(geometry)
-    assert [label.name for label in labels][:2] == ["Right anterior hippocampus", "Right posterior hippocampus"]
-    for side, values, subfields in (("right", (1, 2), ATLAS_RIGHT), ("left", (3, 4), ATLAS_LEFT)):
-        ours, atlas = np.isin(labelmap_kji, values), np.isin(atlas_kji, list(subfields))
+    for side, subfields in (("right", ATLAS_RIGHT), ("left", ATLAS_LEFT)):
+        parts = [values[f"{side} {part} hippocampus"] for part in ("anterior", "posterior")]
+        ours, atlas = np.isin(labelmap_kji, parts), np.isin(atlas_kji, list(subfields))
         dice = 2 * (ours & atlas).sum() / (ours.sum() + atlas.sum())
         record_property(f"dice_{side}", float(dice))
         distance = np.linalg.norm(np.argwhere(ours).mean(axis=0) - np.argwhere(atlas).mean(axis=0))
         assert distance < 4, f"{side}: the centers are {distance:.1f} mm apart"
         assert dice > 0.75, f"{side}: Dice {dice:.3f} with the atlas"
-        anterior, posterior = (np.argwhere(labelmap_kji == v)[:, 1].mean() for v in values)
+        anterior, posterior = (np.argwhere(labelmap_kji == v)[:, 1].mean() for v in parts)
         assert anterior > posterior + 10  # J runs from back to front in this volume
+    for side, sign in (("left", -1), ("right", 1)):
+        for name in ("thalamus", "putamen", "lateral ventricle"):
+            voxels_kji = np.argwhere(labelmap_kji == values[f"{side} {name}"])
+            assert len(voxels_kji) and sign * geometry.ras_from_ijk(voxels_kji[:, ::-1]).mean(axis=0)[0] > 0
+    (brain,) = [row for row in rows if row.is_total]
+    assert 1000 < brain.volume_ml < 2200
 
 
 def test_the_bundled_model_reproduces_its_card_on_three_validation_cases(shared_data: Path) -> None:
