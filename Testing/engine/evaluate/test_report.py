@@ -181,7 +181,7 @@ def test_memory_is_that_of_this_process() -> None:
     [
         ({"models": [{"name": "x"}]}, 'either "model" or "predictions"'),
         ({"models": []}, "at least one model"),
-        ({"datasets": [{"name": "A"}]}, "missing or wrong"),
+        ({"datasets": [{"name": "A"}]}, "'images' is missing"),
         ({"models": [{"name": "a/b", "predictions": "p"}]}, "without a slash"),
     ],
 )

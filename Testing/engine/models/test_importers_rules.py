@@ -120,7 +120,7 @@ class RunsCode:
             "'all', which is no label",
         ),
         ({"postprocessing_fns": [FUNCTION], "postprocessing_kwargs": []}, "not nnU-Net's list of clean-up steps"),
-        ([1], "must hold one JSON object"),
+        ([1], "must be one JSON object"),
     ],
 )
 def test_clean_up_that_is_not_known_is_refused_with_the_reason(content: object, reason: str, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_models_are_found_by_other_words_for_their_segments_and_grouped_by_body_
     panel.ui.groupModelsCheckBox.click()
     items = [panel.ui.modelList.item(row) for row in range(panel.ui.modelList.count)]
     headings = {item.text(): row for row, item in enumerate(items) if panel.model._modelIdAt(row) is None}
-    assert list(headings) == ["Abdomen", "Foot", "Other"]
+    assert list(headings) == ["Head", "Abdomen", "Foot", "Other"]  # Head: a bundled model
     assert (
         panel.model._modelIdAt(headings["Abdomen"] + 1) == "organs" and panel.model._modelIdAt(headings["Foot"] + 1) == "bone"
     )

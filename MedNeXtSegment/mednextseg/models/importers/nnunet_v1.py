@@ -23,7 +23,8 @@ from mednextseg.models.pickles.restricted_unpickler import load_checkpoint, load
 
 CHECKPOINTS = ("model_final_checkpoint.model", "model_latest.model", "model_best.model")
 _SCHEMES = {"CT": "ct", "CT2": "clip_zscore", "nonCT": "zscore", "noNorm": "none"}
-_PREPROCESSORS = ("GenericPreprocessor", "PreprocessorFor2D", None)
+# By the number of axes of a window.
+_PREPROCESSORS = {2: ("GenericPreprocessor", "PreprocessorFor2D", None), 3: ("GenericPreprocessor", None)}
 # Trainers whose networks have the usual tensors and compute something else with them.
 _OTHER_NETWORKS = re.compile(r"relu|mish|_gn(_|$)|_frn", re.IGNORECASE)
 # Position of the stage in the arguments that a trainer was made with.
@@ -115,7 +116,8 @@ def _refuse_what_differs(plans: Mapping[str, Any], trainer: str) -> None:
             f"{trainer} trains a network with other activations or norms than nnU-Net's own; it cannot be imported."
         )
     preprocessor = plans.get("preprocessor_name")
-    if preprocessor not in _PREPROCESSORS:
+    axes = {len(stage["patch_size"]) for stage in plans["plans_per_stage"].values()}
+    if any(preprocessor not in _PREPROCESSORS.get(count, ()) for count in axes):
         raise ValueError(
             f"the model was trained with the preprocessor {preprocessor}, which is not known; only GenericPreprocessor is."
         )

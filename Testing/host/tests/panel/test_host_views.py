@@ -6,6 +6,8 @@ from slicerhost.views.slice_view import SliceView
 
 
 def test_a_view_takes_the_slice_node_that_outlived_the_scene(host):
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):  # of tests before
+        slicer.mrmlScene.RemoveNode(node)
     left_over = slicer.vtkMRMLSliceNode()
     left_over.SetLayoutName("Red")
     slicer.mrmlScene.AddNode(left_over)
