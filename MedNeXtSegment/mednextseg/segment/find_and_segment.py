@@ -20,7 +20,7 @@ from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segment.windows.coarse_to_fine import FoundRegion, regions_around, united
 
-# Of the whole wait; only the progress bar depends on it. A whole head at 2 mm takes several times as long as two small boxes.
+# Of the whole wait; only the progress bar depends on it.
 _COARSE_SHARE = 0.7
 
 
