@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +35,16 @@ class Segmentation:
     labels: tuple[Label, ...] = field(default_factory=tuple)
 
 
-def check_output(path: str | Path, inputs: Sequence[str | Path] = (), geometry: Geometry | None = None) -> None:
+def check_output(
+    path: str | Path, inputs: Sequence[str | Path] = (), geometry: Geometry | None = None, labels_overlap: bool = False
+) -> None:
     """Make sure, before a long run, that a segmentation can be written here and none of the inputs is written over.
 
     Args:
         path: the file to be.
         inputs: files and folders that are read.
         geometry: the grid to be written, where it is known: the disk must have room for the least it can take.
+        labels_overlap: whether the segments share voxels, which one labelmap cannot hold.
     Raises:
         ValueError, FileNotFoundError, PermissionError, OSError: as `check_writable`.
     """
@@ -49,6 +52,11 @@ def check_output(path: str | Path, inputs: Sequence[str | Path] = (), geometry: 
     if geometry is not None:
         voxels = int(np.prod(geometry.shape_kji))
         needed_bytes = voxels if str(path).lower().endswith(".nii") else voxels // _BEST_COMPRESSION + 1
+    if labels_overlap and not has_table(path):
+        raise ValueError(
+            f"the segments overlap, which {Path(path).name} cannot hold; choose an output that ends in {TABLE_SUFFIX} (or .dcm for a "
+            "DICOM series)."
+        )
     check_writable(path, OUTPUT_SUFFIXES, inputs, needed_bytes)
 
 
@@ -59,20 +67,24 @@ def write_segmentation(
     labels: Sequence[Label],
     fields: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a labelmap; a name ending in .seg.nrrd gets the table of segments, any other image format the plain labels.
+    """Write labels; a name ending in .seg.nrrd gets the table of segments, any other image format the plain labels.
 
     Args:
-        path, labelmap_kji, geometry, labels: what is written, and where.
+        path, geometry, labels: what is written, and where.
+        labelmap_kji: (K, J, I), or a layer for each label (layers, K, J, I).
         fields: more entries for the header of a .seg.nrrd.
     Raises:
         ValueError: for a sheared grid or a file format that cannot be written.
         OSError: where the file cannot be written; an old file of that name is then unchanged.
     """
-    check_output(path)
+    is_layered = labelmap_kji.ndim == 4
+    check_output(path, labels_overlap=is_layered)
     if has_table(path):
-        write_layered(
-            path, LayeredSegmentation(labelmap_kji[None], geometry, new_segments(labels), {**NEW_FILE_FIELDS, **(fields or {})})
-        )
+        rows = new_segments(labels)
+        if is_layered:
+            rows = tuple(replace(row, layer=layer) for layer, row in enumerate(rows))
+        layers_kji = labelmap_kji if is_layered else labelmap_kji[None]
+        write_layered(path, LayeredSegmentation(layers_kji, geometry, rows, {**NEW_FILE_FIELDS, **(fields or {})}))
     else:
         write_image(image_of(labelmap_kji, geometry), path)
 

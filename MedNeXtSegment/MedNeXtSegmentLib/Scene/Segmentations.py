@@ -87,7 +87,7 @@ def writeLabelsToSegmentation(labelmap_kji: np.ndarray, geometry: Geometry, segm
     """Put each label into the segment of its name: an existing segment's voxels are replaced, others are not touched.
 
     Args:
-        labelmap_kji: integer labels.
+        labelmap_kji: integer labels (K, J, I), or a layer for each (layers, K, J, I), which may overlap.
         geometry: of the labelmap, in world RAS.
         segmentationNode: vtkMRMLSegmentationNode; may have its own (linear) parent transform.
         labels: what to write; segments that are missing are added with the label's name, color and terminology.
@@ -96,6 +96,10 @@ def writeLabelsToSegmentation(labelmap_kji: np.ndarray, geometry: Geometry, segm
     Raises:
         ValueError: where the segmentation is under a non-linear transform.
     """
+    if labelmap_kji.ndim == 4:
+        with slicer.util.NodeModify(segmentationNode):
+            layers = zip(labelmap_kji, labels, strict=True)
+            return [writeLabelsToSegmentation(layer, geometry, segmentationNode, [label])[0] for layer, label in layers]
     ijkToSegmentation = np.linalg.inv(linearTransformToWorld(segmentationNode)) @ geometry.ijk_to_ras
     present = set(np.flatnonzero(np.bincount(labelmap_kji.ravel())).tolist()) - {0}
     segmentIds = {}

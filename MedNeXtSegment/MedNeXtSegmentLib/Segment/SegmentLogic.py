@@ -121,7 +121,7 @@ class SegmentLogic(WorkerRunLogic):
         isNew, labelmap_kji = run.segmentationNode is None, value["labelmap"]
         labels = [label_from_dict(raw) for raw in value["report"]["labels"]]
         try:
-            geometry = Geometry(labelmap_kji.shape, linearTransformToWorld(run.volumeNode) @ placement)
+            geometry = Geometry(labelmap_kji.shape[-3:], linearTransformToWorld(run.volumeNode) @ placement)
             if isNew:
                 name = _("{volume} segmentation").format(volume=run.volumeNode.GetName())
                 run.segmentationNode = newSegmentationFor(run.volumeNode, slicer.mrmlScene.GenerateUniqueName(name))

@@ -36,7 +36,7 @@ class CaseOutput:
     def check(self, geometry: Geometry, labels: Sequence[Label], card: "ModelCard") -> None:
         """Make sure, before the network runs, that the segments can be written on this grid; ValueError or OSError where not."""
         if self.source is None:
-            check_output(self.path, self.inputs, geometry)
+            check_output(self.path, self.inputs, geometry, card.labels_overlap)
         else:
             check_dicom_seg(self.path, self.inputs, self.source, geometry, labels, _algorithm(card, ""))
 

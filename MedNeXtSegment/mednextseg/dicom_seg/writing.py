@@ -53,7 +53,7 @@ def write_dicom_seg(
 
     Args:
         path: file that ends in .dcm.
-        labelmap_kji, geometry: as the source's slices lie; values of no label are left out.
+        labelmap_kji, geometry: as the source's slices lie; values of no label are left out. Or a layer for each label (layers, K, J, I).
         labels: become segments 1, 2, ... in their order, those without a voxel included.
         source, algorithm: what it was made on, and by.
     Raises:
@@ -112,7 +112,12 @@ def _dataset(
 
 
 def _filled(labelmap_kji: np.ndarray, labels: Sequence[Label]) -> tuple[np.ndarray, np.ndarray]:
-    """Which slices hold something (the first where none does), and those slices as numbers of segments."""
+    """Which slices hold something (the first where none does), and those slices: numbers of segments, or a channel for each (last)."""
+    if labelmap_kji.ndim == 4:
+        masks = np.moveaxis(labelmap_kji > 0, 0, -1)
+        planes = np.flatnonzero(masks.any(axis=(1, 2, 3)))
+        planes = planes if len(planes) else np.array([0])
+        return planes, masks[planes].astype(np.uint8)
     number_of = np.zeros(
         max(int(labelmap_kji.max()), *(label.value for label in labels)) + 1, np.uint8 if len(labels) < 256 else np.uint16
     )

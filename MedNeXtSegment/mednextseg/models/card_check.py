@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 TASKS = ("segment", "refine")
 # Labelmaps are written with 16 bits.
 LARGEST_LABEL = 32767
+# A bit of a number is kept for each.
+MOST_OVERLAPPING = 32
 _ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _CHOICES = {
     "task": TASKS,
@@ -26,7 +28,9 @@ _CHOICES = {
 _TEXTS = (
     "version", "title", "family", "weights_license", "description", "roi_hint", "citation", "minimum_engine_version", "body_part",
 )  # fmt: skip
-_TRUTHS = ("crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region", "reorient_only", "slice_by_slice")
+_TRUTHS = (
+    "crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region", "reorient_only", "slice_by_slice", "labels_overlap",
+)  # fmt: skip
 _TO_SEGMENT = ("spacing_kji_mm", "patch_size_kji")
 
 
@@ -126,6 +130,18 @@ def _check_labels(card: "ModelCard", source: str) -> None:
             raise ValueError(f"{source}: the total {shown(total)} must add up labels of the model, got {shown(parts)}.")
         if total in names:
             raise ValueError(f"{source}: the total {shown(total)} has the name of a label.")
+    if card.labels_overlap:
+        _check_overlapping(card, source)
     cleaned = {name for rule in card.component_rules for name in rule.labels} | set(card.postprocessing)
     if unknown := cleaned - names:
         raise ValueError(f"{source} cleans up {listed(sorted(unknown))}, which is none of its labels.")
+
+
+def _check_overlapping(card: "ModelCard", source: str) -> None:
+    if card.activation != "sigmoid":
+        raise ValueError(f'{source}: labels_overlap needs the activation "sigmoid", got {card.activation!r}.')
+    if len(card.labels) > MOST_OVERLAPPING:
+        raise ValueError(f"{source}: {len(card.labels)} labels overlap, and at most {MOST_OVERLAPPING} can.")
+    for name in ("parts", "previous_labels", "region_from"):
+        if getattr(card, name):
+            raise ValueError(f"{source}: labels_overlap and {name} cannot be combined.")

@@ -102,6 +102,7 @@ class ModelCard:
         padding: "edge" or "zero", for windows that reach beyond the image.
         average: what overlapping windows, mirrors and folds average: "logits" or "probabilities".
         activation: "softmax" (one label a voxel) or "sigmoid" (overlapping regions, painted in the order of `labels`).
+        labels_overlap: of a "sigmoid" model: its labels keep what they share, each in a layer of its own, instead of being painted.
         overlap: of neighboring windows, 0 <= overlap < 1.
         window_layout: "even" (nnU-Net) or "dense", equal steps from the first voxel on (MONAI).
         window_weights: in the average: "gaussian", "gaussian_centered" (MONAI) or "constant".
@@ -147,6 +148,7 @@ class ModelCard:
     padding: str = "edge"
     average: str = "logits"
     activation: str = "softmax"
+    labels_overlap: bool = False
     overlap: float = 0.5
     window_layout: str = "even"
     window_weights: str = "gaussian"

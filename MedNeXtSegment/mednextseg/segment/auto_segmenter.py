@@ -16,6 +16,7 @@ from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.finish.label_reduction import LabelReduction
+from mednextseg.segment.finish.layers import in_each_layer, layers_of, only
 from mednextseg.segment.finish.way_back import activated, nearest_labels, on_resampled_grid
 from mednextseg.segment.parts import run_parts
 from mednextseg.segment.prepare.input_check import checked_channels, warnings_for
@@ -106,7 +107,8 @@ def segment(
         progress, cancelled: called with phase, fraction and seconds left; asked between windows, True stops.
         whole: insist on the whole of a large volume with a model that needs a region.
     Returns:
-        The labelmap, uint8 (int16 beyond 255 labels), same shape as one channel, values as in the card; and the report.
+        The labelmap, uint8 (int16 beyond 255 labels), same shape as one channel, values as in the card; and the report. Labels that
+        overlap come as (layers, K, J, I), a layer for each of `report.labels`.
     Raises:
         ValueError: for input that cannot be segmented, in one sentence.
         Cancelled: where the caller stopped the run.
@@ -125,10 +127,9 @@ def segment(
         labelmap_kji = run_parts(model, kept, recipe, geometry.voxel_volume_mm3, progress, run)
     else:
         labelmap_kji = run(model, recipe, progress)
-    if len(kept) < len(card.labels):
-        labelmap_kji[~np.isin(labelmap_kji, [label.value for label in kept])] = 0
+    labelmap_kji = only(labelmap_kji, card.labels, kept)
     if roi is not None:
-        labelmap_kji[~roi.mask(geometry)] = 0
+        labelmap_kji[..., ~roi.mask(geometry)] = 0
     report.labels, report.volumes_ml = kept, volumes_ml(labelmap_kji, kept, geometry)
     return labelmap_kji, report
 
@@ -156,7 +157,7 @@ def _segmented(
     windows, seconds = report.windows, report.seconds_by_phase  # of the parts before
     crop_kji, label_seconds = _predict(_Run(prepared, model, recipe, report, reporter), sliding)
     reporter.report("clean up", 0.0)
-    labelmap_kji = prepared.restore(_cleaned(crop_kji, prepared, card))
+    labelmap_kji = in_each_layer(prepared.restore, _cleaned(crop_kji, prepared, card))
     reporter.report("clean up", 1.0)
     reporter.finish()
     own = _seconds_by_phase(reporter, report.windows, label_seconds)
@@ -166,9 +167,9 @@ def _segmented(
 
 
 def volumes_ml(labelmap_kji: np.ndarray, labels: Sequence[Label], geometry: Geometry) -> dict[str, float]:
-    """Volume of each label in milliliters, by name."""
+    """Volume of each label in milliliters, by name, of a labelmap or of layers."""
     counts = np.zeros(np.iinfo(labelmap_kji.dtype).max + 1, dtype=np.int64)
-    for plane in labelmap_kji:  # bincount makes 64 bit numbers of what it is given
+    for plane in labelmap_kji.reshape(-1, *labelmap_kji.shape[-2:]):  # bincount makes 64 bit numbers of what it is given
         counts += np.bincount(plane.ravel(), minlength=len(counts))
     return {label.name: float(counts[label.value] * geometry.voxel_volume_mm3 / 1000) for label in labels}
 
@@ -257,6 +258,7 @@ def _reduced(run: _Run, sliding: SlidingWindow) -> tuple[np.ndarray, float]:
         background + [label.value for label in card.labels],
         card.activation,
         threshold=0.5 if is_activated or card.average == "probabilities" else 0.0,
+        labels_overlap=card.labels_overlap,
         nearest_axis=prepared.coarse_axis,
         lines_kji=None if to_nearest else prepared.lines_kji,
     )
@@ -271,7 +273,8 @@ def _reduced(run: _Run, sliding: SlidingWindow) -> tuple[np.ndarray, float]:
         start = time.perf_counter()
         reduction.add(k_start, values)
         label_seconds += time.perf_counter() - start
-    return reduction.labelmap_kji, label_seconds
+    labelmap_kji = layers_of(reduction.labelmap_kji, card.labels) if card.labels_overlap else reduction.labelmap_kji
+    return labelmap_kji, label_seconds
 
 
 def _cleaned(labelmap_kji: np.ndarray, prepared: PreparedVolume, card: ModelCard) -> np.ndarray:
@@ -279,7 +282,7 @@ def _cleaned(labelmap_kji: np.ndarray, prepared: PreparedVolume, card: ModelCard
     if card.interpolated != "labels":
         return clean_labels(labelmap_kji, card, prepared.crop_geometry.voxel_volume_mm3)
     grid = prepared.resampled or prepared.network_geometry
-    return nearest_labels(clean_labels(labelmap_kji, card, grid.voxel_volume_mm3), prepared)
+    return in_each_layer(partial(nearest_labels, prepared=prepared), clean_labels(labelmap_kji, card, grid.voxel_volume_mm3))
 
 
 def _seconds_by_phase(reporter: ProgressReporter, windows: WindowCount, label_seconds: float) -> dict[str, float]:

@@ -109,6 +109,19 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, np.ndarr
     return written(folder, series, labelmap_kji, geometry), series, labelmap_kji, geometry
 
 
+def test_labels_that_overlap_come_back_each_whole(case, tmp_path: Path) -> None:
+    _, series, _, geometry = case
+    masks = np.random.default_rng(3).random((len(LABELS), *SHAPE_KJI)) < 0.4
+    masks[:, 2], masks[-1] = False, False
+    layers = masks * np.array([label.value for label in LABELS], np.int16).reshape(-1, 1, 1, 1)
+    read = read_layered(written(tmp_path, series, layers, geometry)).reaching(geometry)
+    assert read.overlapping_voxels() > 0
+    for n, (label, mask) in enumerate(zip(LABELS, masks, strict=True)):
+        assert read.segments[n].label.name == label.name and np.array_equal(read.mask_kji(n), mask)
+    nothing = read_layered(written(tmp_path, series, np.zeros_like(layers), geometry))
+    assert not any(nothing.mask_kji(n).any() for n in range(len(LABELS)))
+
+
 def test_it_says_whose_it_is_and_what_made_it(case) -> None:
     path, series, _, _ = case
     found, image = pydicom.dcmread(path), pydicom.dcmread(series / "IM000")

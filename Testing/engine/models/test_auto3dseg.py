@@ -112,7 +112,7 @@ def test_folder_files_and_zips_are_the_same_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        ({"sigmoid": True}, "outputs overlap"),
+        ({"sigmoid": True}, "only of models named brats with 3 of them"),
         ({"normalize_mode": "pet"}, "'pet', which is not known"),
         ({"extra_modalities": {"image2": "meanstd"}}, "in different ways"),
         ({"network": None}, "does not describe its network"),

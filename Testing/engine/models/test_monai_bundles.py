@@ -25,6 +25,10 @@ PERCENTILES = {
 }  # fmt: skip
 CROP = {"_target_": "CropForegroundd", "keys": "image", "source_key": "image", "margin": 1, "allow_smaller": True}
 NEAREST = {**INVERT, "nearest_interp": True}
+SIGMOID = {"_target_": "Activationsd", "keys": "pred", "sigmoid": True}
+THRESHOLD = {**ARGMAX, "argmax": False, "threshold": 0.5}
+LARGEST = {"_target_": "KeepLargestConnectedComponentd", "keys": "pred", "applied_labels": [1, 2]}
+TUMOR = ("tumor core", "whole tumor", "enhancing tumor")
 WHOLE_BODY = {
     "mode": "gaussian",
     "overlap": "@displayable_configs#sw_overlap",
@@ -55,12 +59,10 @@ PIPELINES = {
     "one output by sigmoid": {
         "network": {**UNET, "out_channels": 1},
         "names": ("tumor",),
-        "after": (
-            {"_target_": "Activationsd", "keys": "pred", "sigmoid": True},
-            INVERT,
-            {**ARGMAX, "argmax": False, "threshold": 0.5},
-        ),
+        "after": (SIGMOID, INVERT, THRESHOLD),
     },
+    "brain tumor, outputs that overlap": {"names": TUMOR, "after": (SIGMOID, INVERT, THRESHOLD)},
+    "outputs that overlap, by the nearest voxel": {"names": TUMOR, "after": (SIGMOID, THRESHOLD, NEAREST)},
 }
 
 
@@ -74,6 +76,10 @@ def test_labels_and_probabilities_are_those_of_monai(name: str, tmp_path: Path) 
     model = load_model(imported.card.id)
     assert imported.notes == () and model.card.family == "monai"
     labelmap, report = segment(volume, geometry, model, device="cpu")
+    if model.card.labels_overlap:
+        assert labelmap.shape == expected.shape and ((labelmap > 0).sum(axis=0) > 1).any()
+        assert all(np.unique(layer).tolist() == [0, value] for value, layer in enumerate(labelmap, start=1))
+        labelmap, expected = labelmap > 0, expected[None]
     assert np.mean(labelmap == expected[0]) >= 0.999 and labelmap.any()
     assert set(report.volumes_ml) == {label.name for label in model.card.labels}
     prepared = prepare(volume, geometry, model.card)
@@ -100,9 +106,6 @@ def test_a_bundle_imports_at_every_level(tmp_path: Path) -> None:
     assert card.channels[0].modality == "CT" and card.interpolated == "activations" and card.window_layout == "dense"
 
 
-LARGEST = {"_target_": "KeepLargestConnectedComponentd", "keys": "pred", "applied_labels": [1, 2]}
-
-
 def test_what_a_prostate_bundle_does_is_kept_and_what_differs_is_said(tmp_path: Path) -> None:
     numbers = {"_target_": "MapLabelValued", "keys": "pred", "orig_labels": [0, 1, 2], "target_labels": [0, 5, 7]}
     imported = import_model(write_bundle(tmp_path / "prostate", after=(ARGMAX, LARGEST, INVERT)), model_id="prostate")
@@ -112,6 +115,22 @@ def test_what_a_prostate_bundle_does_is_kept_and_what_differs_is_said(tmp_path: 
         write_bundle(tmp_path / "renumbered", after=(SOFTMAX, INVERT, ARGMAX, numbers)), model_id="n"
     ).card
     assert [(label.value, label.name) for label in renumbered.labels] == [(5, "left atrium"), (7, "tumor")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "independent", "rules"),
+    [
+        ([0, 2], True, [("tumor core",), ("enhancing tumor",)]),
+        (None, True, [("whole tumor",), ("enhancing tumor",)]),  # MONAI takes channel 0 for the background
+        (None, False, [("whole tumor", "enhancing tumor")]),
+    ],
+)
+def test_clean_up_of_outputs_that_overlap_counts_channels(
+    labels: list[int] | None, independent: bool, rules: list, tmp_path: Path
+) -> None:
+    largest = {**LARGEST, "applied_labels": labels, "independent": independent}
+    card = import_model(write_bundle(tmp_path / "brats", names=TUMOR, after=(SIGMOID, INVERT, THRESHOLD, largest))).card
+    assert [rule.labels for rule in card.component_rules] == rules and card.labels_overlap
 
 
 @pytest.mark.parametrize(
@@ -129,7 +148,6 @@ def test_what_a_prostate_bundle_does_is_kept_and_what_differs_is_said(tmp_path: 
         ({"before": (ORIENTATION,)}, "neither resamples images nor scales"),
         ({"after": (SOFTMAX, {"_target_": "FillHolesd", "keys": "pred"})}, "FillHolesd, which is not known"),
         ({"after": (SOFTMAX, INVERT, {"_target_": "AsDiscreted", "keys": "pred", "threshold": 0.7})}, "only the threshold 0.5"),
-        ({"after": ({**SOFTMAX, "sigmoid": True},)}, "outputs overlap"),
         ({"inferer": {"mode": "$@mode"}}, "which has no equal here"),
         ({"inferer": {"_target_": "SliceInferer", "roi_size": [16, 16]}}, "single slices"),
         ({"inferer": {"roi_size": [15, 16, 16]}}, r"window.* of \(15, 16, 16\).*check roi_size"),

@@ -48,6 +48,24 @@ def test_remove_small_is_monotone_in_the_threshold(mask: np.ndarray, a: int, b: 
     assert not (remove_small(mask, high) & ~remove_small(mask, low)).any()
 
 
+@given(arrays(bool, st.tuples(st.just(3), *[st.integers(1, 6)] * 3)), st.booleans())
+def test_labels_that_overlap_are_cleaned_each_in_its_layer(card: ModelCard, masks_lkji: np.ndarray, together: bool) -> None:
+    layers = masks_lkji * np.arange(1, 4, dtype=np.uint8).reshape(3, 1, 1, 1)
+    rules = [ComponentRule((LIVER, TUMOR))] if together else [ComponentRule((LIVER,)), ComponentRule((TUMOR,))]
+    cleaned = clean_labels(layers, with_rules(card, *rules), 1.0)
+    if together:
+        components, count = ndimage.label(masks_lkji[0] | masks_lkji[2])
+        sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
+        largest = np.isin(components, 1 + np.flatnonzero(sizes == sizes.max(initial=0)))
+        expected = [masks_lkji[0] & largest, masks_lkji[1], masks_lkji[2] & largest]
+    else:
+        alone = [clean_labels(mask * np.uint8(1), with_rules(card, ComponentRule((LIVER,))), 1.0) > 0 for mask in masks_lkji]
+        expected = [alone[0], masks_lkji[1], alone[2]]
+    assert np.array_equal(cleaned > 0, np.stack(expected)) and np.array_equal(cleaned[cleaned > 0], layers[cleaned > 0])
+    filled = clean_labels(layers, with_steps(card, spleen=Postprocessing(fill_holes=True)), 1.0)
+    assert np.array_equal(filled[1] > 0, ndimage.binary_fill_holes(masks_lkji[1])) and np.array_equal(filled[0], layers[0])
+
+
 def test_each_label_is_cleaned_alone_and_sizes_are_in_mm3(card: ModelCard) -> None:
     labelmap = np.zeros((10, 10, 10), dtype=np.uint8)
     labelmap[1:4, 1:4, 1:4] = 1  # 27 voxels of liver

@@ -1,4 +1,4 @@
-"""Clean-up of a labelmap: components of several labels together; then label by label largest component, small components, holes."""
+"""Clean-up of labels: components of several labels together; then label by label largest component, small components, holes."""
 
 import numpy as np
 from scipy import ndimage
@@ -14,21 +14,23 @@ def clean_labels(labelmap_kji: np.ndarray, card: ModelCard, voxel_volume_mm3: fl
     """Apply the card's rules and steps; voxels taken from a label become background, filled holes take only background.
 
     Args:
-        labelmap_kji: integer labels (K, J, I); not changed.
+        labelmap_kji: integer labels (K, J, I), or a layer for each of the card's labels (layers, K, J, I); not changed.
         card: with the labels, their `component_rules` and `postprocessing`; labels without an entry stay as they are.
         voxel_volume_mm3: of one voxel.
     Returns:
-        A labelmap of the same shape and dtype.
+        Labels of the same shape and dtype.
     """
-    cleaned = labelmap_kji.copy()
+    labels = labelmap_kji.copy()
+    cleaned = labels if labels.ndim == 4 else labels[None]  # a view
     for rule in card.component_rules:
         _apply_rule(cleaned, rule, [card.label_named(name).value for name in rule.labels], voxel_volume_mm3)
-    for label in card.labels:
+    for number, label in enumerate(card.labels):
         todo = card.postprocessing.get(label.name)
-        box = _bounding_box(cleaned == label.value) if todo is not None else None
+        layer_kji = cleaned[number if len(cleaned) > 1 else 0]
+        box = _bounding_box(layer_kji == label.value) if todo is not None else None
         if box is None:
             continue
-        part = cleaned[box]
+        part = layer_kji[box]
         before = part == label.value
         after = before
         if todo.keep_largest:
@@ -38,7 +40,7 @@ def clean_labels(labelmap_kji: np.ndarray, card: ModelCard, voxel_volume_mm3: fl
         part[before & ~after] = 0
         if todo.fill_holes:
             part[ndimage.binary_fill_holes(after, _FACES) & (part == 0)] = label.value
-    return cleaned
+    return labels
 
 
 def keep_largest(mask_kji: np.ndarray) -> np.ndarray:
@@ -59,20 +61,21 @@ def remove_small(mask_kji: np.ndarray, min_voxels: float) -> np.ndarray:
     return large[components]
 
 
-def _apply_rule(labelmap_kji: np.ndarray, rule: ComponentRule, values: list[int], voxel_volume_mm3: float) -> None:
-    """Apply one rule to the labelmap itself."""
-    box = _bounding_box(np.isin(labelmap_kji, values))
+def _apply_rule(layers: np.ndarray, rule: ComponentRule, values: list[int], voxel_volume_mm3: float) -> None:
+    """Apply one rule to the layers (layers, K, J, I) themselves."""
+    box = _bounding_box(np.isin(layers, values).any(axis=0))
     if box is None:
         return
-    part = labelmap_kji[box]
-    together = np.isin(part, values)
+    part = layers[(slice(None), *box)]
+    is_meant = np.isin(part, values)
+    together = is_meant.any(axis=0)
     components, _ = ndimage.label(together, _STRUCTURES[rule.connectivity])
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
     is_kept = sizes == sizes.max()
     if rule.keep_from_mm3 is not None:
         is_kept |= sizes * voxel_volume_mm3 >= rule.keep_from_mm3
-    part[together & ~is_kept[components]] = 0
+    part[is_meant & ~is_kept[components]] = 0
 
 
 def _bounding_box(mask_kji: np.ndarray) -> tuple[slice, ...] | None:

@@ -31,6 +31,8 @@ class LabelReduction:
         activation: "softmax": the largest value wins (the first among equals); "sigmoid": every channel above its threshold is painted
             in order, later ones over earlier ones.
         threshold: for "sigmoid": 0 for logits, 0.5 for probabilities.
+        labels_overlap: for "sigmoid": a voxel gets a number of which bit n is set where channel n is above the threshold; see
+            `mednextseg.segment.finish.layers`.
         nearest_axis: along which values come from the nearest voxel instead of being interpolated; None for no axis.
         lines_kji: where target voxels lie on the network's grid, as (start, step) along each axis; None for grids that share their
             outer edges.
@@ -43,16 +45,21 @@ class LabelReduction:
         label_values: Sequence[int],
         activation: str = "softmax",
         threshold: float = 0.0,
+        labels_overlap: bool = False,
         nearest_axis: int | None = None,
         lines_kji: Sequence[tuple[float, float]] | None = None,
     ) -> None:
         dtype = np.uint8 if max(label_values) <= np.iinfo(np.uint8).max else np.int16
-        self.labelmap_kji = np.zeros(target_shape_kji, dtype=dtype)
-        if activation == "softmax":
-            self._codes, label_of_code = _winners, label_values
+        self._labels_of = lambda codes: codes
+        if labels_overlap:
+            dtype = _bits_dtype(len(label_values))
+            self._codes = partial(_bits, threshold=threshold)
+        elif activation == "softmax":
+            self._codes, self._labels_of = _winners, np.array(label_values, dtype=dtype).take
         else:
-            self._codes, label_of_code = partial(_painted, threshold=threshold), [0, *label_values]
-        self._label_of_code = np.array(label_of_code, dtype=dtype)
+            self._codes = partial(_painted, threshold=threshold)
+            self._labels_of = np.array([0, *label_values], dtype=dtype).take
+        self.labelmap_kji = np.zeros(target_shape_kji, dtype=dtype)
         lengths = list(zip(network_shape_kji, target_shape_kji, strict=True))
         if lines_kji is not None:
             taps = [Taps.stepping(*pair, line) for pair, line in zip(lengths, lines_kji, strict=True)]
@@ -104,7 +111,7 @@ class LabelReduction:
             for first in range(0, undecided.size, _POINTS_AT_ONCE):
                 points = undecided[first : first + _POINTS_AT_ONCE]
                 codes[points] = self._codes(self._interpolated(corners, points, j_taps))
-        self.labelmap_kji[target, rows[0] : rows[-1] + 1] = self._label_of_code[smallest]
+        self.labelmap_kji[target, rows[0] : rows[-1] + 1] = self._labels_of(smallest)
 
     def _interpolated(self, planes: list[tuple["_ClassPlane", np.float32]], points: np.ndarray, j_taps: Taps) -> np.ndarray:
         """Class values (C, points) at flat indices of a band of rows; `planes` are those around it, with their shares."""
@@ -154,10 +161,23 @@ def _painted(values: np.ndarray, threshold: float) -> np.ndarray:
     return codes
 
 
+def _bits(values: np.ndarray, threshold: float) -> np.ndarray:
+    """Bit n is set where channel n is above the threshold: (C, ...) -> (...)."""
+    dtype = _bits_dtype(len(values))
+    codes = np.zeros(values.shape[1:], dtype=dtype)
+    for channel in range(len(values)):
+        codes |= (values[channel] > threshold).astype(dtype) << dtype(channel)
+    return codes
+
+
 def _raise_codes(codes: np.ndarray, where: np.ndarray, code: int, scratch: np.ndarray) -> None:
     """codes[where] = code for a code above all before: without a mask, which processors handle one by one."""
     np.multiply(where, codes.dtype.type(code), out=scratch)
     np.maximum(codes, scratch, out=codes)
+
+
+def _bits_dtype(bits: int) -> type[np.unsignedinteger]:
+    return np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.uint32
 
 
 def _code_dtype(codes: int) -> type[np.unsignedinteger]:

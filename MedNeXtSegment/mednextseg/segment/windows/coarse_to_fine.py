@@ -57,7 +57,7 @@ def regions_around(
     """A box around every label that is there, reaching `margin_mm` beyond its voxel centers; by the label's name."""
     found = {}
     for label in labels:
-        indices_kji = np.argwhere(labelmap_kji == label.value)
+        indices_kji = np.argwhere(labelmap_kji == label.value)[:, -3:]  # of labels that overlap, the layer stands before
         if len(indices_kji):
             points_ras = geometry.ras_from_ijk(indices_kji[:, ::-1])
             low, high = points_ras.min(axis=0) - margin_mm, points_ras.max(axis=0) + margin_mm

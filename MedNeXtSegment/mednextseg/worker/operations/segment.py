@@ -26,7 +26,8 @@ def segment_volume(parameters: dict, context: Context) -> dict:
             that needs a region).
         context: of the request.
     Returns:
-        "labelmap" array (K, J, I) on the first volume's grid, "labels" that it holds, "report".
+        "labelmap" array (K, J, I) on the first volume's grid, or (layers, K, J, I) of labels that overlap; "labels" that it holds,
+        "report".
     """
     names = ["roi", "labels", "recipe", "device", "whole"]
     volume_ids, model_name, roi, labels, recipe, device, whole = required(parameters, ["volumes", "model"], names)

@@ -5,7 +5,7 @@ How images are prepared is that extension's auto3dseg_segresnet_inference.py.
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ _MODALITIES = {"ct": "CT", "mr": "MR", "mri": "MR"}
 _LARGEST_TWO = (
     "SlicerMONAIAuto3DSeg keeps the two largest parts of each structure of its whole-head models; here all parts are kept."
 )
+# Its models of brain tumors have three outputs that overlap: whole tumor, core, enhancing. That program paints them one over the other,
+# by these numbers of labels.csv, and gives the network all images at once, in this order.
+_BRATS, _BRATS_LABELS, _BRATS_CHANNELS = "brats", (2, 1, 3), ("T2-FLAIR", "T1 with contrast", "T1", "T2")
 # Column of labels.csv -> part of a label's terminology.
 _CODES = {
     "SegmentedPropertyCategoryCodeSequence": "category",
@@ -66,12 +69,9 @@ def read_auto3dseg(path: Path) -> Draft:
             f"{weights.name} does not describe its network (config, network); only Auto3DSeg's SegResNet can be imported."
         )
     architecture = read_network(network)
-    if config.get("sigmoid"):
-        raise ValueError(
-            "the model's outputs overlap (sigmoid), and segments made here cannot; choose one whose outputs exclude each other."
-        )
-    steps, spacing = _steps(config)
     outputs = (architecture.get("arguments") or {}).get("out_channels", 2)
+    painted = _painted(config, folder, outputs)
+    steps, spacing = _steps(config, is_brats=bool(painted))
     orientation = "SAR" if config.get("orientation_ras", False) else None
     name, version = _VERSION.fullmatch(folder.name).groups()
     tensors = tensors_of({"state_dict": checkpoint.get("state_dict")}, weights.name)
@@ -81,8 +81,8 @@ def read_auto3dseg(path: Path) -> Draft:
             "version": version or "1.0.0",
             "title": name.replace("-", " "),
             "task": "segment",
-            "channels": _channels(config, architecture),
-            "labels": _labels(folder / _LABELS, outputs),
+            "channels": _channels(config, architecture, is_brats=bool(painted)),
+            "labels": _labels(folder / _LABELS, painted or range(1, _count(outputs))),
             "orientation": orientation,
             "reorient_only": orientation is not None,
             "axis_order_kji": [2, 1, 0],
@@ -90,6 +90,7 @@ def read_auto3dseg(path: Path) -> Draft:
             "preparation": [vars(step) for step in steps],
             "patch_size_kji": [int(n) for n in json_list(config.get("roi_size"), "roi_size of the model's config")],
             **_ALWAYS,
+            **({"activation": "sigmoid"} if painted else {}),
             "source": {"program": "MONAI Auto3DSeg"},
         },
         folds=(lambda: tensors,),
@@ -112,17 +113,30 @@ def _is_complete(folder: Path) -> bool:
     return (folder / _WEIGHTS).is_file() and (folder / _LABELS).is_file()
 
 
-def _steps(config: Mapping[str, Any]) -> tuple[list[Step], list[float] | None]:
-    """In the order of that program: intensities, crop, spacing."""
-    steps = _intensities(config)
+def _painted(config: Mapping[str, Any], folder: Path, outputs: object) -> tuple[int, ...]:
+    """The labels of outputs that are painted one over the other, in their order; empty where one label wins."""
+    if not config.get("sigmoid"):
+        return ()
+    if _BRATS not in folder.name.lower() or outputs != len(_BRATS_LABELS):
+        raise ValueError(
+            f"the model's outputs overlap (sigmoid), and only of models named {_BRATS} with {len(_BRATS_LABELS)} of them it is known what "
+            "each means; import its weights with a card of your own."
+        )
+    return _BRATS_LABELS
+
+
+def _steps(config: Mapping[str, Any], is_brats: bool) -> tuple[list[Step], list[float] | None]:
+    """In the order of that program: intensities, crop, spacing; of its models of brain tumors crop, spacing, intensities."""
+    intensities = _intensities(config)
+    steps = [] if is_brats else list(intensities)
     if config.get("crop_foreground", True):
-        steps.append(CropForeground((_MARGIN,) * 3, "volume", (0,)))
+        steps.append(CropForeground((_MARGIN,) * 3, "volume", None if is_brats else (0,)))
     spacing = config.get("resample_resolution")
     if spacing is not None:
         what = "resample_resolution of the model's config"
         spacing = [number(n, what) for n in json_list(spacing, what)]
         steps.append(Resample(tuple(spacing), "linear", tuple((0.75 * n, 1.25 * n) for n in spacing), single_precision=True))
-    return steps, spacing
+    return [*steps, *intensities] if is_brats else steps, spacing
 
 
 def _intensities(config: Mapping[str, Any]) -> list[Step]:
@@ -146,27 +160,33 @@ def _intensities(config: Mapping[str, Any]) -> list[Step]:
     raise ValueError(f"the model scales its images by {shown(mode)}, which is not known.")
 
 
-def _channels(config: Mapping[str, Any], architecture: Mapping[str, Any]) -> list[dict]:
+def _channels(config: Mapping[str, Any], architecture: Mapping[str, Any], is_brats: bool) -> list[dict]:
     modality = _MODALITIES.get(
         str(config.get("modality", "")).lower(), "CT" if config.get("normalize_mode") in ("ct", "range") else "MR"
     )
     count = (architecture.get("arguments") or {}).get("in_channels", 1)
     extra = [str(name) for name in config.get("extra_modalities") or {}]
+    if is_brats and count == len(_BRATS_CHANNELS):
+        return [{**channel_fields(name, {"scheme": "none"}), "modality": "MR"} for name in _BRATS_CHANNELS]
     names = [modality, *extra] if len(extra) == count - 1 else [f"{modality} {n + 1}" for n in range(count)]
     return [{**channel_fields(name, {"scheme": "none"}), "modality": modality} for name in names]
 
 
-def _labels(file: Path, outputs: object) -> list[dict]:
-    """Labels of the table; outputs that it leaves out are named by their number."""
+def _count(outputs: object) -> int:
     if isinstance(outputs, bool) or not isinstance(outputs, int) or not 2 <= outputs <= 1000:
         raise ValueError(f"the network has {shown(outputs)} outputs; a background and labels are needed.")
+    return outputs
+
+
+def _labels(file: Path, values: Iterable[int]) -> list[dict]:
+    """Labels with these numbers; those that the table leaves out are named by their number."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
         rows = {
             int(row["LabelValue"]): row for row in csv.DictReader(stream) if (row.get("LabelValue") or "").strip().isdecimal()
         }
     if not rows:
         raise ValueError(f"{file.name} has no column LabelValue with numbers; take the file that came with the model.")
-    return [_label(value, rows.get(value, {})) for value in range(1, outputs)]
+    return [_label(value, rows.get(value, {})) for value in values]
 
 
 def _label(value: int, row: Mapping[str, Any]) -> dict:

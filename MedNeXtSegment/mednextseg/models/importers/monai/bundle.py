@@ -170,11 +170,6 @@ def _labels(outputs: list[tuple[int, str]], finish: FoundFinish) -> list[tuple[i
     if finish.activation == "sigmoid":
         if finish.renumbered:
             raise ValueError("the bundle renumbers overlapping outputs, which cannot be repeated.")
-        if len(outputs) > 1:
-            raise ValueError(
-                f"the bundle's outputs overlap ({listed(name for _, name in outputs)}, by sigmoid), and segments made here cannot; "
-                "choose a model whose outputs exclude each other."
-            )
         return [(number + 1, name) for number, name in outputs]
     if finish.renumbered and (finish.largest_of or finish.largest_together):
         raise ValueError("the bundle both renumbers labels and keeps largest components, which cannot be repeated.")
@@ -185,14 +180,21 @@ def _labels(outputs: list[tuple[int, str]], finish: FoundFinish) -> list[tuple[i
 
 
 def _finish_fields(finish: FoundFinish, names: Mapping[int, str]) -> dict[str, Any]:
-    rules = []
-    for labels in finish.largest_of:
-        rules += [(value,) for value in names if labels is None or value in labels]
-    rules += [tuple(value for value in names if labels is None or value in labels) for labels in finish.largest_together]
+    overlap = finish.activation == "sigmoid" and len(names) > 1
+
+    def meant(labels: tuple[int, ...] | None) -> list[int]:
+        """Of overlapping outputs MONAI counts channels, from 0 on, and without a list it takes the first for the background."""
+        if labels is None:
+            return list(names)[1:] if overlap else list(names)
+        return [value for value in names if (value - 1 if overlap else value) in labels]
+
+    rules = [(value,) for labels in finish.largest_of for value in meant(labels)]
+    rules += [tuple(meant(labels)) for labels in finish.largest_together]
     named = [{"labels": [names[value] for value in rule], "connectivity": finish.connectivity} for rule in rules if rule]
     return {
         "average": "logits",
         "activation": finish.activation,
+        "labels_overlap": overlap,
         "interpolated": finish.interpolated,
         "component_rules": named,
     }
