@@ -2,6 +2,7 @@
 
 from slicer.i18n import tr as _
 
+from mednextseg.models.library import averages_folds, find_model
 from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib.Widgets.Texts import deviceText
 
@@ -18,6 +19,8 @@ class AdvancedPanel:
         self._parameterNode = None
         self._devices: list[dict] = []
         self._isUpdating = False
+        self._card: ModelCard | None = None
+        self._averagesFolds = False
         ui.deviceSelector.connect("currentIndexChanged(int)", self._onDeviceChosen)
         self._fillDevices()
 
@@ -59,7 +62,9 @@ class AdvancedPanel:
         for widget in (ui.keepLargestCheckBox, ui.fillHolesCheckBox, ui.minimumVolumeSpinBox):
             widget.enabled = parameters is not None and not parameters.useCardCleanUp
         ui.ttaCheckBox.enabled = card is not None and len(card.mirror_axes_kji) > 0
-        ui.ensembleCheckBox.enabled = card is not None and len(card.weights_sha256) > 1
+        if card is not self._card:  # the cards of a model's parts are files
+            self._card, self._averagesFolds = card, card is not None and _averagesFolds(card)
+        ui.ensembleCheckBox.enabled = self._averagesFolds
 
     def _fillDevices(self) -> None:
         self._isUpdating = True
@@ -74,3 +79,11 @@ class AdvancedPanel:
     def _onDeviceChosen(self, *_args) -> None:
         if not self._isUpdating and self._parameterNode is not None:
             self._parameterNode.device = self._ui.deviceSelector.itemData(self._ui.deviceSelector.currentIndex)
+
+
+def _averagesFolds(card: ModelCard) -> bool:
+    """False for a model that is no longer installed."""
+    try:
+        return averages_folds(find_model(f"{card.id}@{card.version}"))
+    except ValueError:
+        return False

@@ -77,6 +77,14 @@ def find_model(model: str | Path) -> Path:
     raise ValueError(f"there is no model {str(model)!r}; installed: {listed(versions) or 'none'} (or give a model folder).")
 
 
+def averages_folds(folder: Path) -> bool:
+    """Whether a network of this model, or of one of its parts, is the average of several."""
+    card = read_card(folder)
+    if card.parts:
+        return any(averages_folds(folder / part) for part in card.parts)
+    return len(card.weights_sha256) > 1
+
+
 def verify_model(folder: Path) -> list[str]:
     """Compare every weights file with the card, those of parts with theirs; returns a phrase for each problem, an empty list for none."""
     card = read_card(folder)

@@ -20,8 +20,8 @@ from mednextseg.segment.finish.layers import in_each_layer, layers_of, only
 from mednextseg.segment.finish.way_back import activated, nearest_labels, on_resampled_grid
 from mednextseg.segment.parts import run_parts
 from mednextseg.segment.prepare.input_check import checked_channels, warnings_for
+from mednextseg.segment.prepare.prepared_once import PreparedOnce
 from mednextseg.segment.prepare.prepared_volume import PreparedVolume
-from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.prepare.region_check import check_region
 from mednextseg.segment.progress import Progress, ProgressReporter
 from mednextseg.segment.recipe import SegmentRecipe
@@ -122,7 +122,7 @@ def segment(
     report.warnings = [*check_region(geometry, card, roi, whole), *warnings_for(volume_ckji, geometry, card)]
     if card.previous_labels:
         raise ValueError(f"{card.id} is one stage of a cascade and needs the labels of the stage before; run the whole model.")
-    run = partial(_segmented, volume_ckji, geometry, roi, report, cancelled)
+    run = partial(_segmented, PreparedOnce(volume_ckji, geometry, roi), report, cancelled)
     if card.parts:
         labelmap_kji = run_parts(model, kept, recipe, geometry.voxel_volume_mm3, progress, run)
     else:
@@ -135,9 +135,7 @@ def segment(
 
 
 def _segmented(
-    volume_ckji: np.ndarray,
-    geometry: Geometry,
-    roi: RegionOfInterest | None,
+    volume: PreparedOnce,
     report: SegmentReport,
     cancelled: Callable[[], bool] | None,
     model: LoadedModel,
@@ -151,7 +149,7 @@ def _segmented(
     """
     card, reporter = recipe.applied_to(model.card), ProgressReporter(progress, cancelled)
     reporter.report("prepare", 0.0)
-    prepared = prepare(volume_ckji, geometry, card, roi, previous_kji)
+    prepared = volume.prepare(card, previous_kji)
     sliding = sliding_window_for(card, recipe, report.device)
     report.notes += _notes_on_views(sliding, card)
     windows, seconds = report.windows, report.seconds_by_phase  # of the parts before

@@ -45,7 +45,9 @@ def test_an_imported_network_segments_a_node_with_its_labels_and_codes(logic, tm
         assert ("10200004", "64033007")[value - 1] in segmentation.GetSegment(segmentId).GetTerminology()
 
 
-def test_outputs_of_a_monai_bundle_that_overlap_become_overlapping_segments_and_undo_takes_them_back(logic, tmp_path: Path) -> None:
+def test_outputs_of_a_monai_bundle_that_overlap_become_overlapping_segments_and_undo_takes_them_back(
+    logic, tmp_path: Path
+) -> None:
     sigmoid = {"_target_": "Activationsd", "keys": "pred", "sigmoid": True}
     after = (sigmoid, INVERT, {**ARGMAX, "argmax": False, "threshold": 0.5})
     model = import_model(write_bundle(tmp_path / "brats", names=TUMOR, after=after)).card.id
