@@ -72,6 +72,7 @@ def build_mednext(
     num_classes: int,
     deep_supervision: bool = False,
     dims: int = 3,
+    base_channels: int | None = None,
 ) -> "MedNeXt":
     """Build one of the paper's four networks (table 1 of the paper), randomly initialized.
 
@@ -82,6 +83,7 @@ def build_mednext(
         num_classes: output channels, background included.
         deep_supervision: return five outputs (full size first, then 1/2 .. 1/16) instead of one.
         dims: 3 for volumes (N, C, K, J, I), 2 for slices (N, C, rows, columns).
+        base_channels: width at full size; None is the paper's 32.
     Raises:
         ValueError: for a variant that does not exist.
     """
@@ -94,7 +96,7 @@ def build_mednext(
             kernel_size=kernel_size,
             deep_supervision=deep_supervision,
             dims=dims,
-            **VARIANTS[variant],
+            **{**VARIANTS[variant], **({} if base_channels is None else {"base_channels": base_channels})},
         )
     )
 

@@ -23,6 +23,7 @@ from mednextseg.volume_io import image_of, write_image
 RECIPE = MedNeXtRecipe(
     id="balls",
     title="Bright balls",
+    base_channels=8,
     patch_size_kji=(16, 16, 32),
     mirror_axes_kji=(2,),
     batch_size=2,
@@ -36,9 +37,8 @@ RECIPE = MedNeXtRecipe(
 
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trainer builds its real network, with fewer blocks and channels so that a step takes milliseconds."""
-    small = {"block_counts": (1,) * 9, "base_channels": 8}
-    monkeypatch.setitem(mednext.VARIANTS, "S", small)
+    """The trainer builds its real network, with fewer blocks so that a step takes milliseconds."""
+    monkeypatch.setitem(mednext.VARIANTS, "S", {"block_counts": (1,) * 9})
 
 
 @pytest.fixture
@@ -67,6 +67,7 @@ def test_a_short_training_learns_packages_and_segments(dataset_folder: Path, tmp
     best = trainer.run()
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     card = package_training(tmp_path / "run", recipe, dataset, tmp_path / "balls")
+    assert card.architecture["base_channels"] == recipe.base_channels
     assert [label.name for label in card.labels] == ["ball"] and card.mirror_axes_kji == (2,)
     case = load_case(dataset.validation[0], recipe)
     geometry = Geometry(case["image"].shape[1:], np.eye(4))

@@ -18,9 +18,9 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Testing/benchmarks/models_by_datasets.py as a module; its trainings use the real network with few channels."""
+    """Testing/benchmarks/models_by_datasets.py as a module; its trainings use the real network, shallow."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    monkeypatch.setitem(mednext.VARIANTS, "S", {"block_counts": (1,) * 9, "base_channels": 8})
+    monkeypatch.setitem(mednext.VARIANTS, "S", {"block_counts": (1,) * 9})
     spec = importlib.util.spec_from_file_location("models_by_datasets", FOLDER / "models_by_datasets.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

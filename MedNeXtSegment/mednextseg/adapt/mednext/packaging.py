@@ -70,7 +70,11 @@ def _determined_by_training(recipe: MedNeXtRecipe, dataset: LabeledDataset) -> d
         "title": recipe.title,
         "task": "segment",
         "family": "mednext",
-        "architecture": {"variant": recipe.variant, "kernel_size": recipe.kernel_size},
+        "architecture": {
+            "variant": recipe.variant,
+            "kernel_size": recipe.kernel_size,
+            "base_channels": recipe.base_channels,
+        },
         "channels": [
             {"name": name, "modality": modality, "normalization": {"scheme": n.scheme} if n.scheme != "ct" else vars(n)}
             for name, n in zip(dataset.channels, recipe.normalization, strict=True)

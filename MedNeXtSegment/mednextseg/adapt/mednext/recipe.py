@@ -16,7 +16,7 @@ class MedNeXtRecipe:
 
     Attributes:
         id, title: of the model package that comes out.
-        variant, kernel_size: the MedNeXt, as in `build_mednext`.
+        variant, kernel_size, base_channels: the MedNeXt, as in `build_mednext`.
         orientation: anatomical axes the network works in, letters for +I, +J, +K.
         spacing_kji_mm, patch_size_kji: grid of the network; the patch is divisible by 16.
         normalization: one for each channel.
@@ -32,6 +32,7 @@ class MedNeXtRecipe:
     title: str
     variant: str = "S"
     kernel_size: int = 3
+    base_channels: int = 32
     orientation: str = "RAS"
     spacing_kji_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     patch_size_kji: tuple[int, int, int] = (64, 64, 64)

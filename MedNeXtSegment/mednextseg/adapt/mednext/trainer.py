@@ -49,7 +49,12 @@ class Trainer(ResumableTraining):
         self.device = torch.device(device)
         self.num_classes = len(dataset.labels)
         network = build_mednext(
-            recipe.variant, recipe.kernel_size, len(dataset.channels), self.num_classes, deep_supervision=True
+            recipe.variant,
+            recipe.kernel_size,
+            len(dataset.channels),
+            self.num_classes,
+            deep_supervision=True,
+            base_channels=recipe.base_channels,
         )
         # Channels-last is the layout in which depthwise convolutions are fast.
         network = network.to(self.device, memory_format=torch.channels_last_3d)
