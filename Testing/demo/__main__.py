@@ -21,6 +21,7 @@ from mednextseg.segmentation_io import write_segmentation
 from mednextseg.volume_io import read_volume
 
 WHOLE, FINE = "brain-mr", "hippocampus-mr"
+OUTER_STRUCTURES = ("cerebral cortex", "cerebral white matter", "cerebrospinal fluid")
 TEMPLATE = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 
 
@@ -39,6 +40,14 @@ def main() -> None:
     print_table(rows)
     draw(output / "head.seg.nrrd", output / "head.png")
     print(f"Written to {output.resolve()} in {time.monotonic() - started:.0f} s.")
+
+
+def show_through(segmentation_node, words: tuple[str, ...]) -> None:
+    """Segments whose name holds one of the words get a faint surface, so that what they enclose is seen in 3D."""
+    segmentation, display = segmentation_node.GetSegmentation(), segmentation_node.GetDisplayNode()
+    for segment_id in segmentation.GetSegmentIDs():
+        if any(word in segmentation.GetSegment(segment_id).GetName() for word in words):
+            display.SetSegmentOpacity3D(segment_id, 0.12)
 
 
 def template_path() -> Path:
@@ -85,6 +94,7 @@ def draw(segmentation_path: Path, picture_path: Path) -> None:
 
     volume_node = slicer.util.loadVolume(str(template_path()))
     segmentation_node = slicer.util.loadSegmentation(str(segmentation_path))
+    show_through(segmentation_node, OUTER_STRUCTURES)
     four_up_picture(volume_node, segmentation_node, picture_path, title="MNI152, whole head")
 
 

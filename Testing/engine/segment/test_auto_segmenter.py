@@ -16,6 +16,7 @@ from mednextseg.geometry import Geometry, axis_map
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import Postprocessing
 from mednextseg.segment.auto_segmenter import SegmentReport
+from mednextseg.segment.prepare.input_check import warnings_for
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 
@@ -238,3 +239,13 @@ def test_spacing_far_from_the_models_is_warned_about(tiny_model: LoadedModel) ->
     volume = np.random.default_rng(0).normal(size=(4, 20, 34)).astype(np.float32)
     _, report = segment(volume, Geometry(volume.shape, np.diag([1, 1, 6.0, 1])), model)
     assert "1 x 1 x 6 mm is far from" in report.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "said"), [(0.05, "check that"), (0.3, None), (1.0, None), (2.4, None), (3.0, "may be missed")]
+)
+def test_finer_volumes_are_as_good_as_the_models_own(tiny_model: LoadedModel, spacing_mm: float, said: str | None) -> None:
+    card = replace(tiny_model.card, spacing_kji_mm=(1.0, 1.0, 1.0))
+    volume_ckji = np.random.default_rng(0).normal(size=(1, 4, 4, 4))
+    warnings = warnings_for(volume_ckji, Geometry((4, 4, 4), np.diag([spacing_mm] * 3 + [1])), card)
+    assert [said in warning for warning in warnings] == ([True] if said else [])

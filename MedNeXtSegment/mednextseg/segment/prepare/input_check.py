@@ -7,8 +7,9 @@ from mednextseg.json_values import listed
 from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.prepare.region_check import network_axes_kji
 
-# Beyond this ratio to the card's spacing the image holds too little detail for the model, or far more than it has seen.
-_SPACING_WARNING_RATIO = 2.5
+# Times the card's spacing: coarser images hold too little detail for the model. Finer ones are resampled without harm, until they are so
+# fine that their millimeters must be of another animal or wrong.
+_TOO_COARSE, _TOO_FINE = 2.5, 1 / 10
 _LARGEST = 1e15
 
 
@@ -49,10 +50,11 @@ def warnings_for(volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard) -
     if card.slice_by_slice:  # whatever lies between its slices
         given_mm, trained_mm = [given_mm[axis] for axis in network_axes_kji(geometry, card)[1:]], trained_mm[1:]
     for spacing, wanted in zip(sorted(given_mm), sorted(trained_mm), strict=True):
-        if not 1 / _SPACING_WARNING_RATIO <= spacing / wanted <= _SPACING_WARNING_RATIO:
+        if not _TOO_FINE <= spacing / wanted <= _TOO_COARSE:
+            consequence = "small structures may be missed" if spacing > wanted else "check that it is in millimeters"
             found.append(
                 f"The voxel spacing {_mm(geometry.spacing_kji_mm)} is far from the {_mm(card.spacing_kji_mm)} the model was trained at; "
-                "small structures may be missed."
+                f"{consequence}."
             )
             break
     for values, channel in zip(volume_ckji, card.channels, strict=True):
