@@ -18,7 +18,7 @@ from mednextseg.adapt.mednext.losses import segmentation_loss
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE, ResumableTraining
-from mednextseg.kernels import trainable
+from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import build_mednext
 
 _GRADIENT_NORM_LIMIT = 12.0  # as in nnU-Net's trainers
@@ -111,7 +111,8 @@ class Trainer(ResumableTraining):
         return self.partial_loss(outputs, torch.where(label == 0, background[:, None, None, None, None], label)[:, 0])
 
     def _validate(self, cases: list[dict[str, np.ndarray]], training_loss: float, seconds: float) -> None:
-        dice = validation_dice(self.averaged.module, cases, self.recipe.patch_size_kji, self.num_classes, self.device)
+        run = accelerate(self.averaged.module.eval(), self.device)
+        dice = validation_dice(lambda x: run(x)[0], cases, self.recipe.patch_size_kji, self.num_classes, self.device)
         names = {value: name for name, value in self.dataset.labels.items()}
         entry = {
             "step": self.step,
@@ -134,15 +135,18 @@ def learning_rate_at(step: int, recipe: MedNeXtRecipe) -> float:
 
 @torch.no_grad()
 def validation_dice(
-    network: torch.nn.Module, cases: list[dict[str, np.ndarray]], patch: tuple[int, ...], num_classes: int, device: torch.device
+    logits: Callable[[torch.Tensor], torch.Tensor],
+    cases: list[dict[str, np.ndarray]],
+    patch: tuple[int, ...],
+    num_classes: int,
+    device: torch.device,
 ) -> torch.Tensor:
     """Mean Dice of each foreground label over the cases, by MONAI's sliding window at half overlap; shape (num_classes - 1,)."""
-    network.eval()
     inferer = SlidingWindowInferer(patch, sw_batch_size=4, overlap=0.5, mode="gaussian", padding_mode="replicate")
     metric = DiceMetric(include_background=False, reduction="mean_batch")
     for case in cases:
         image = torch.from_numpy(case["image"])[None].to(device, memory_format=torch.channels_last_3d)
         label = torch.from_numpy(case["label"])[None]
-        prediction = inferer(image, lambda x: network(x)[0]).argmax(dim=1, keepdim=True).cpu()
+        prediction = inferer(image, logits).argmax(dim=1, keepdim=True).cpu()
         metric(one_hot(prediction, num_classes), one_hot(label, num_classes))
     return metric.aggregate()
