@@ -27,6 +27,12 @@ DATA_SETS = {
         "liver, spleen, left_kidney, right_kidney, stomach, gallbladder, esophagus, pancreas, duodenum, colon, intestine, adrenal, "
         "rectum, bladder, Head_of_femur_L, Head_of_femur_R"
     ),
+    "OpenKBP": "Brainstem, spinal cord, right parotid gland, left parotid gland, esophagus, larynx, mandible",
+    "whole heads": (
+        "left cerebral white matter, right cerebral cortex, left lateral ventricle, right inferior lateral ventricle, "
+        "left cerebellum white matter, right cerebellum cortex, left thalamus, right caudate, left putamen, right pallidum, "
+        "left hippocampus, right amygdala, left accumbens, left ventral DC, third ventricle, 4th ventricle, brain stem, CSF"
+    ),
     "BraTS": "NCR, ED, ET, whole tumor, tumor core, enhancing tumor, peritumoral edema, necrotic tumor core, NETC",
     "MSD": (
         "edema, non-enhancing tumor, enhancing tumour, left atrium, liver, cancer, lung, pancreas, PZ, TZ, spleen, "
@@ -34,7 +40,7 @@ DATA_SETS = {
     ),
 }
 # The two organs of one label, and structures whose codes no source of the table gives.
-WITHOUT_CODE = {"prostate/uterus", "Head_of_femur_L", "Head_of_femur_R"}
+WITHOUT_CODE = {"prostate/uterus", "Head_of_femur_L", "Head_of_femur_R", "left ventral DC"}
 
 
 @pytest.mark.parametrize("data_set", DATA_SETS)

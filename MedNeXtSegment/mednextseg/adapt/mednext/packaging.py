@@ -8,11 +8,10 @@ import mednextseg
 from mednextseg.adapt.mednext.dataset import LabeledDataset
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
+from mednextseg.models.importers.naming import label_fields
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors
 
-# Distinct colors for labels whose recipe names none: the start of Slicer's generic palette idea, evenly spaced hues.
-_COLORS = ((230, 90, 70), (70, 140, 220), (90, 190, 90), (240, 190, 60), (160, 100, 200), (80, 200, 200))
 _HEADS_FOR_TRAINING_ONLY = ("out_1.", "out_2.", "out_3.", "out_4.")
 
 
@@ -59,11 +58,6 @@ def write_package(training_folder: Path, determined: dict, overrides: dict, pack
 
 def _determined_by_training(recipe: MedNeXtRecipe, dataset: LabeledDataset) -> dict:
     modality = recipe.extra.get("modality", "MR")
-    labels = [
-        {"value": value, "name": name, "color": _COLORS[(value - 1) % len(_COLORS)]}
-        for name, value in dataset.labels.items()
-        if value > 0
-    ]
     return {
         "id": recipe.id,
         "version": "1.0.0",
@@ -79,7 +73,7 @@ def _determined_by_training(recipe: MedNeXtRecipe, dataset: LabeledDataset) -> d
             {"name": name, "modality": modality, "normalization": {"scheme": n.scheme} if n.scheme != "ct" else vars(n)}
             for name, n in zip(dataset.channels, recipe.normalization, strict=True)
         ],
-        "labels": labels,
+        "labels": [label_fields(value, name) for name, value in dataset.labels.items() if value > 0],
         "spacing_kji_mm": recipe.spacing_kji_mm,
         "patch_size_kji": recipe.patch_size_kji,
         "orientation": recipe.orientation,
