@@ -118,12 +118,17 @@ def write_image(image: sitk.Image, path: str | Path) -> None:
     with replacing(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
-            written = sitk.ReadImage(str(temporary))
         except RuntimeError as error:
-            raise OSError(f"{path} could not be written ({_last_line(error)}); the old file, if any, is unchanged.") from error
+            raise OSError(
+                f"{path} could not be written ({_last_line(error)}); make room or choose another place; the old file, if any, is "
+                "unchanged."
+            ) from error
         # Where the disk is full, some writers of ITK report nothing.
-        if not _same(image, written):
-            raise OSError(f"{path} could not be written whole (is the disk full?); the old file, if any, is unchanged.")
+        if not _is_whole(temporary, image):
+            raise OSError(
+                f"{path} could not be written whole (is the disk full?); make room or choose another place; the old file, if any, is "
+                "unchanged."
+            )
 
 
 @contextmanager
@@ -179,6 +184,14 @@ def squared(path: Path, geometry: Geometry) -> Geometry:
             distance_mm,
         )
     return squared
+
+
+def _is_whole(path: Path, image: sitk.Image) -> bool:
+    """Whether the file can be read and holds the image."""
+    try:
+        return _same(image, sitk.ReadImage(str(path)))
+    except RuntimeError:
+        return False
 
 
 def _same(image: sitk.Image, other: sitk.Image) -> bool:

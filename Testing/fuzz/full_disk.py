@@ -1,53 +1,111 @@
-"""Every write where the disk fills up after any number of bytes: the whole file, or a refusal and the old file as it was."""
+"""Every write where room ends after any number of bytes: the whole output, or a refusal with the old file as it was; then again with room.
+
+Half of the inputs write to a small disk of their own, where this program may mount one; else no file may grow beyond a limit.
+"""
 
 import contextlib
-import json
+import ctypes
 import resource
-import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from fuzz.inputs import LABELS, shared_package, step_volume, steps_of, write_nifti
-from fuzz.outcomes import LEFTOVER, WRONG, Refusal, must, must_equal, names_in, refusing, run_command
+from fuzz.outcomes import LEFTOVER, WRONG, Fault, Refusal, must, names_in, refusing
+from fuzz.writes import OLD, WRITES, Write
 
-_OLD = b"what was here before"
+_PAGE = 4096
+_NEW_MOUNTS = 0x00020000  # CLONE_NEWNS: what is mounted is this process's alone, and gone with it
+# A refusal is wrong where there is this much more room than all files take: some lie twice for a while.
+_SCRATCH = 64 * 1024
 
 
 def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
-    """One write, once without a limit to see what it makes, and once with one."""
-    write = (_labels, _segment, _text, _weights, _export, _install, _evaluate)[int(rng.integers(7))]
-    (folder / "whole").mkdir()
-    (folder / "limited").mkdir()
-    state = rng.bit_generator.state
-    target = write(rng, folder / "whole", session)()
-    whole = {name: (target / name).stat().st_size for name in names_in(target) if (target / name).is_file()}
-    rng.bit_generator.state = state
-    run = write(rng, folder / "limited", session)
-    place = folder / "limited" / target.relative_to(folder / "whole")
-    before = _contents(folder / "limited")
-    with _limited(int(rng.integers(0, max(whole.values()) + 40))):
+    """One write: without a limit to see what it makes, with one, and where that was refused without one again."""
+    kind, seed = WRITES[int(rng.integers(len(WRITES)))], int(rng.integers(2**32))
+    is_disk = rng.random() < 0.5 and _can_mount()
+    name = kind.__name__
+    first = _prepared(kind, seed, folder / "first", session, is_disk)
+    first.run()
+    sizes = _sizes(first.place)
+    for file in sizes:
+        first.check(first.place / file)
+    needed = sum(_pages(size) for size in sizes.values()) * _PAGE if is_disk else max(sizes.values())
+    room = _room(rng, needed, _PAGE if is_disk else 1)
+    is_roomy = room >= 2 * needed + _SCRATCH
+    disk = _small_disk(folder / "second" / "out", room) if is_disk else contextlib.nullcontext()
+    with disk:
+        second = _prepared(kind, seed, folder / "second", session, is_disk)
         try:
-            refusing(run)
-            refused = None
+            with _limited(resource.RLIM_INFINITY if is_disk else room):
+                refusing(second.run)
         except Refusal as refusal:
-            refused = refusal
-    after = _contents(folder / "limited")
-    hidden = [name for name in after if Path(name).name.startswith(".")]
-    must(not hidden, LEFTOVER, f"{write.__name__[1:]}: unfinished files stay: {hidden[:3]}")
-    if refused is None:
-        here = {name: (place / name).stat().st_size for name in names_in(place) if (place / name).is_file()}
-        must(
-            set(here) == set(whole),
-            WRONG,
-            f"{write.__name__[1:]}: said to be written, but {sorted(set(whole) ^ set(here))[:3]}",
-        )
-        _check(write, place)
-        return f"{write.__name__[1:]} fits"
-    changed = [name for name in before if after.get(name) != before[name]]
-    must(not changed, WRONG, f"{write.__name__[1:]}: {changed[:3]} changed though the write was refused")
-    raise refused
+            must(not is_roomy, WRONG, f"{name}: refused though there is room: {refusal}")
+            _check_refused(second, sizes, name)
+            _again(second, sizes, name, folder / "second" / "out" if is_disk else None)
+            raise Refusal(f"{name}: {refusal}") from refusal
+        _check_whole(second, sizes, name)
+    return f"{name} fits"
+
+
+def _room(rng: np.random.Generator, needed: int, unit: int) -> int:
+    """Bytes: anywhere below what is needed, around it, or plenty."""
+    choice = rng.random()
+    if choice < 0.4:
+        return max(int(rng.integers(0, needed // unit + 1)), 1) * unit
+    if choice < 0.7:
+        return max(needed // unit + int(rng.integers(-3, 4)), 1) * unit
+    return (2 * needed + _SCRATCH) // unit * unit + unit
+
+
+def _prepared(kind: Callable, seed: int, folder: Path, session: Path, is_large: bool) -> Write:
+    (folder / "inputs").mkdir(parents=True)
+    (folder / "out").mkdir(exist_ok=True)
+    shape = (20, 24, 28) if is_large else (9, 10, 11)
+    return kind(np.random.default_rng(seed), folder / "inputs", folder / "out", session, shape)
+
+
+def _check_whole(write: Write, sizes: dict[str, int], name: str) -> None:
+    found = _sizes(write.place)
+    must(set(found) == set(sizes), WRONG, f"{name}: said to be written, but {sorted(set(sizes) ^ set(found))[:3]}")
+    for file in found:
+        write.check(write.place / file)
+
+
+def _check_refused(write: Write, sizes: dict[str, int], name: str) -> None:
+    """Old files are as they were, and of the new ones those that lie there are whole."""
+    found = _sizes(write.place)
+    hidden = [file for file in found if Path(file).name.startswith(".")]
+    must(not hidden, LEFTOVER, f"{name}: unfinished files stay: {hidden[:3]}")
+    must(set(found) <= set(sizes), LEFTOVER, f"{name}: {sorted(set(found) - set(sizes))[:3]} stay though it was refused")
+    for file in found:
+        if write.had_old and (write.place / file).read_bytes() == OLD:
+            continue
+        try:
+            write.check(write.place / file)
+        except Fault as fault:
+            raise Fault(fault.kind, f"{name}, refused: {fault.text}") from fault
+
+
+def _again(write: Write, sizes: dict[str, int], name: str, disk: Path | None) -> None:
+    """The same into the same place, with room."""
+    if disk is not None:
+        _mount("-o", "remount,size=64m", disk)
+    try:
+        refusing(write.run)
+    except Refusal as refusal:
+        raise Fault(WRONG, f"{name}: refused again although room was made: {refusal}") from refusal
+    _check_whole(write, sizes, f"{name} again")
+
+
+def _sizes(place: Path) -> dict[str, int]:
+    return {name: (place / name).stat().st_size for name in names_in(place) if (place / name).is_file()}
+
+
+def _pages(size: int) -> int:
+    return -(-size // _PAGE)
 
 
 @contextlib.contextmanager
@@ -61,140 +119,24 @@ def _limited(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in names_in(folder) if (folder / name).is_file()}
+@contextlib.contextmanager
+def _small_disk(place: Path, size: int) -> Iterator[None]:
+    place.mkdir(parents=True)
+    _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", place)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)  # also where a file of it is still mapped into memory
 
 
-def _check(write: Callable, place: Path) -> None:
-    """What was written can be read."""
-    from mednextseg.models.library import verify_model
-    from mednextseg.segmentation_io import read_segmentation
-
-    if write in (_labels, _segment):
-        file = next(f for f in place.iterdir() if f.name.startswith("labels"))
-        volume = np.load(place.parent / "volume.npy")
-        must_equal(read_segmentation(file).labelmap_kji, steps_of(volume), "labels")
-    elif write is _text:
-        must((place / "text.json").read_text() == "x" * 3000, WRONG, "another text")
-    elif write is _install:
-        must(not verify_model(next(place.glob("models/*"))), WRONG, "the model is not whole")
-    elif write is _evaluate:
-        json.loads(next(place.glob("cases/*")).read_text())
+def _mount(*arguments: object) -> None:
+    subprocess.run(["mount", *map(str, arguments)], check=True)
 
 
-def _output(rng: np.random.Generator, folder: Path) -> tuple[Path, Path, np.ndarray]:
-    """A folder for the output, with or without an old file of its name; a volume."""
-    place = folder / "out"
-    place.mkdir()
-    output = place / f"labels{rng.choice(['.seg.nrrd', '.nii', '.nii.gz', '.nrrd', '.mha'])}"
-    if rng.integers(2):
-        output.write_bytes(_OLD)
-    volume = step_volume(rng, (9, 10, 11))
-    np.save(folder / "volume.npy", volume)
-    return place, output, volume
-
-
-def _labels(rng: np.random.Generator, folder: Path, session: Path) -> Callable[[], Path]:
-    from mednextseg.geometry import Geometry
-    from mednextseg.labels.label import Label
-    from mednextseg.segmentation_io import write_segmentation
-
-    place, output, volume = _output(rng, folder)
-    labels = [Label(value, name, (10, 20, 30)) for value, name in enumerate(LABELS, 1)]
-
-    def run() -> Path:
-        write_segmentation(output, steps_of(volume), Geometry(volume.shape, np.eye(4)), labels)
-        return place
-
-    return run
-
-
-def _segment(rng: np.random.Generator, folder: Path, session: Path) -> Callable[[], Path]:
-    place, output, volume = _output(rng, folder)
-    image = write_nifti(folder / "image.nii.gz", volume, np.eye(4))
-
-    def run() -> Path:
-        run_command("segment", image, "-o", output, "--model", shared_package(session), "--device", "cpu")
-        return place
-
-    return run
-
-
-def _text(rng: np.random.Generator, folder: Path, session: Path) -> Callable[[], Path]:
-    from mednextseg.files import write_text
-
-    place = folder / "out"
-    place.mkdir()
-    if rng.integers(2):
-        (place / "text.json").write_bytes(_OLD)
-
-    def run() -> Path:
-        write_text(place / "text.json", "x" * 3000)
-        return place
-
-    return run
-
-
-def _weights(rng: np.random.Generator, folder: Path, session: Path) -> Callable[[], Path]:
-    from mednextseg.models.weights import read_safetensors, write_safetensors
-
-    place, tensors = folder / "out", read_safetensors(shared_package(session) / "weights.safetensors")
-    place.mkdir()
-    if rng.integers(2):
-        (place / "weights.safetensors").write_bytes(_OLD)
-
-    def run() -> Path:
-        write_safetensors(tensors, place / "weights.safetensors")
-        return place
-
-    return run
-
-
-def _export(rng: np.random.Generator, folder: Path, session: Path) -> Callable[[], Path]:
-    place = folder / "out"
-    place.mkdir()
-
-    def run() -> Path:
-        run_command("models", "export", shared_package(session), "-o", place / "model.zip")
-        return place
-
-    return run
-
-
-def _install(rng: np.random.Generator, folder: Path, session: Path) -> Callable[[], Path]:
-    from mednextseg.models.install.installation import export_model, install
-
-    archive = export_model(shared_package(session), folder / "model.zip")
-    place = folder / "home"
-
-    def run() -> Path:
-        import os
-
-        before = os.environ["MEDNEXTSEG_HOME"]
-        os.environ["MEDNEXTSEG_HOME"] = str(place)
-        try:
-            install(archive, accept_license=True)
-        finally:
-            os.environ["MEDNEXTSEG_HOME"] = before
-        return place
-
-    return run
-
-
-def _evaluate(rng: np.random.Generator, folder: Path, session: Path) -> Callable[[], Path]:
-    from mednextseg.evaluate.folders import evaluate_files, match_cases
-    from mednextseg.evaluate.measure_options import MeasureOptions
-
-    labels = steps_of(step_volume(rng, (6, 7, 8)))
-    write_nifti(folder / "a.nii.gz", labels, np.eye(4))
-    shutil.copy(folder / "a.nii.gz", folder / "b.nii.gz")
-    place = folder / "out"
-
-    def run() -> Path:
-        cases, evaluation = match_cases(folder / "a.nii.gz", folder / "b.nii.gz")
-        evaluate_files(cases, evaluation, MeasureOptions(), place)
-        if evaluation.failed:
-            raise OSError(next(iter(evaluation.failed.values())))
-        return place
-
-    return run
+@cache
+def _can_mount() -> bool:
+    """Whether this process may have disks of its own; no other process sees them."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "unshare") or library.unshare(_NEW_MOUNTS) != 0:
+        return False
+    return subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True, check=False).returncode == 0

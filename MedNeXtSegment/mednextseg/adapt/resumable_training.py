@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mednextseg.files import replacing
+from mednextseg.files import replacing, write_text
 
 _log = logging.getLogger(__name__)
 LAST_CHECKPOINT, BEST_CHECKPOINT, LOG_FILE = "last.pt", "best.pt", "log.jsonl"
@@ -54,8 +54,9 @@ class ResumableTraining:
 
     def _record(self, entry: dict, score: float) -> None:
         """Append a line to the log and save; the weights of the best score are kept apart."""
-        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+        log = self.folder / LOG_FILE
+        written = log.read_text(encoding="utf-8") if log.is_file() else ""
+        write_text(log, f"{written}{json.dumps(entry)}\n")  # whole: half a line, on a full disk, could never be drawn
         _log.info("%s", entry)
         is_best = score > self.best_score
         self.best_score = max(self.best_score, score)

@@ -97,9 +97,11 @@ def _segment_one(
     start = time.perf_counter()
     labelmap_kji, report = find_and_segment(volume, geometry, loaded, recipe=SegmentRecipe.from_dict(recipe), device=device)
     seconds = time.perf_counter() - start
+    cost_file = output.with_name(f"{output.name}.cost.json")
+    cost_file.unlink(missing_ok=True)  # one of an earlier run must never stand beside these labels, wherever this run ends
     write_segmentation(output.with_name(f"{output.name}.seg.nrrd"), labelmap_kji, geometry, report.labels)
     cost = {"seconds": round(seconds, 3), "peak_memory_mb": peak_memory_mb(), "run": key}
-    write_text(output.with_name(f"{output.name}.cost.json"), json.dumps(cost))
+    write_text(cost_file, json.dumps(cost))
     return cost
 
 

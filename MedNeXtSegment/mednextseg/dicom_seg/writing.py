@@ -1,6 +1,7 @@
 """A labelmap -> a DICOM segmentation: one segment a label, frames only where there is something, references to every source image."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 from mednextseg.dicom_frames import lenient
 from mednextseg.dicom_seg.segment_items import Algorithm, check_name, item_of
 from mednextseg.dicom_seg.source import DicomSource
-from mednextseg.files import check_writable, replacing
+from mednextseg.files import check_writable, write_bytes
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
 from mednextseg.labels.label import Label
 
@@ -61,8 +62,10 @@ def write_dicom_seg(
         OSError: where the file cannot be written; an old file of that name is then unchanged.
     """
     dataset = _dataset(source, labelmap_kji, geometry, labels, algorithm)
-    with replacing(path) as temporary, lenient():
-        dataset.save_as(temporary, enforce_file_format=True)
+    content = BytesIO()  # pydicom makes errors of the disk its own, of many lines
+    with lenient():
+        dataset.save_as(content, enforce_file_format=True)
+    write_bytes(path, content.getvalue())
 
 
 def _dataset(

@@ -51,7 +51,9 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: str | Path) -> str:
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, str(temporary))
         except SafetensorError as error:
-            raise OSError(f"{path} could not be written ({error}); the old file, if any, is unchanged.") from error
+            raise OSError(
+                f"{path} could not be written ({error}); make room or choose another place; the old file, if any, is unchanged."
+            ) from error
         # safetensors creates files that only their owner may read; models are shared between the users of a computer.
         temporary.chmod(0o644)
     return sha256_of(path)

@@ -8,7 +8,7 @@ import pytest
 from tiny_models import tiny_mednext, write_package
 
 from mednextseg.cases.done_before import recorded_run, run_key
-from mednextseg.cases.runs import run_model
+from mednextseg.cases.runs import _segment_one, _stored_key, run_model
 from mednextseg.cli import main
 from mednextseg.geometry import Geometry
 from mednextseg.labels.label import Label
@@ -83,6 +83,15 @@ def test_a_table_s_runs_follow_model_and_image_too(work: Path) -> None:
     (work / "runs" / "one.cost.json").write_text("[", encoding="utf-8")
     assert run_model(str(work / "model1"), SegmentRecipe(), "cpu", cases, work / "runs", done.append) == {}
     assert len(done) == 3, "a damaged record is no record"
+
+
+def test_labels_of_one_run_never_stand_beside_the_record_of_another(work: Path) -> None:
+    file, output = work / "in" / "one.nii.gz", work / "one"
+    _segment_one(str(work / "model0"), {}, "cpu", [file], output, "of model0")
+    assert _stored_key(work, "one") == "of model0"
+    with pytest.raises(TypeError):  # the run ends between its labels and its record, which JSON cannot say
+        _segment_one(str(work / "model1"), {}, "cpu", [file], output, b"no key")
+    assert _stored_key(work, "one") is None
 
 
 def test_the_key_stands_in_the_result(work: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import qt
 import slicer
+from PySide6 import QtCore, QtWidgets
 
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor
+from MedNeXtSegmentLib.Widgets.FileDialogs import csvPath
 from panel_tools import MODULE, addVolume
 from panel_without_worker import choose
 
@@ -103,3 +105,11 @@ def test_nothing_heavy_is_imported_with_the_module(host) -> None:
     ).format(MODULE.parent, Path(__file__).parents[2] / "host", MODULE)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
     assert result.stdout.strip().splitlines()[-1] == "[]", result.stdout + result.stderr
+
+
+def test_a_file_chooser_that_was_answered_is_gone(host) -> None:
+    window = qt.QWidget()
+    qt.QTimer.singleShot(0, lambda: QtWidgets.QApplication.activeModalWidget().reject())
+    assert csvPath(window) == ""
+    QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete.value)
+    assert window.findChildren(QtWidgets.QFileDialog) == []

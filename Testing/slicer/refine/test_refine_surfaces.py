@@ -70,6 +70,18 @@ def test_surfaces_are_never_left_behind(logic, surfaces, end):
     assert not session.shapes.areStale and areFresh(surfaces)
 
 
+def test_showing_surfaces_between_undo_and_redo_costs_no_redo(logic, case):
+    session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
+    click(session, case, (0, 0, 0))
+    click(session, case, (3, 0, 0))
+    clicked = case.mask()
+    session.undo()
+    case.segmentation.CreateClosedSurfaceRepresentation()
+    assert session.canRedo
+    session.redo()
+    assert np.array_equal(case.mask(), clicked) and clicked.any()
+
+
 def test_scripts_get_surfaces_with_each_click(logic, surfaces):
     session = logic.startRefinement(surfaces.volume, surfaces.segmentation, "ball", WALKER)
     click(session, surfaces)

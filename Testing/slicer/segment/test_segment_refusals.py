@@ -5,8 +5,9 @@ import pytest
 import slicer
 import vtk
 
+from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor
 from MedNeXtSegmentLib.Worker.RunFailure import RunFailure
-from panel_tools import addVolume, segmentNames
+from panel_tools import addVolume, segmentNames, voxelsOf
 
 
 def badVolume(kind: str):
@@ -56,6 +57,33 @@ def test_a_model_of_a_region_gets_one_or_somebody_insists(logic) -> None:
     assert segmentNames(logic.segment(small, model="boxed")) == ["left", "right"]
     assert segmentNames(logic.segment(large, model="boxed", whole=True)) == ["left", "right"]
     assert logic.segmentBatch([large], model="boxed", whole=True).errors == [None]
+
+
+def shapesFor(volume, representation: str):
+    """A segmentation of one sphere, which holds no voxels."""
+    node = newSegmentationFor(volume, "shapes")
+    node.GetSegmentation().SetSourceRepresentationName(representation)
+    sphere, segment = vtk.vtkSphereSource(), slicer.vtkSegment()
+    bounds = np.zeros(6)
+    volume.GetRASBounds(bounds)
+    sphere.SetCenter(*(bounds[::2] + bounds[1::2]) / 2)
+    sphere.SetRadius(5)
+    sphere.Update()
+    segment.SetName("drawn")
+    segment.AddRepresentation(representation, sphere.GetOutput())
+    node.GetSegmentation().AddSegment(segment, "drawn")
+    return node
+
+
+def test_shapes_become_voxels_before_a_run_or_it_is_refused(logic) -> None:
+    volume = addVolume()
+    contours = shapesFor(volume, "Planar contour")
+    with pytest.raises(ValueError, match="cannot become voxels"):  # the program for it is an extension's
+        logic.segment(volume, model="tiny", segmentationNode=contours)
+    assert segmentNames(contours) == ["drawn"] and logic.autoSegment.runs == []
+    surfaces = shapesFor(volume, "Closed surface")
+    logic.segment(volume, model="tiny", segmentationNode=surfaces)
+    assert segmentNames(surfaces) == ["drawn", "left", "right"] and voxelsOf(surfaces, "drawn", volume).sum() > 50
 
 
 def test_wrong_names_are_answered_by_the_names_there_are(logic) -> None:

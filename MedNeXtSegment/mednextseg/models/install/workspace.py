@@ -36,8 +36,9 @@ def workspace(library: Path, kind: str) -> Iterator[Path]:
         try:
             yield Path(folder)
         except OSError as error:
-            if error.errno is None or error.filename is not None:
-                raise  # names its file
+            names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+            if error.errno is None or (names and not any(name.startswith(folder) for name in names)):
+                raise  # says it in a sentence, or is about another file
             raise OSError(f"nothing could be added to {library} ({reason_of(error)}); {cure_of(error)}.") from error
 
 
