@@ -80,6 +80,17 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
     return _scaled(voxels, header), _placed(path, header)
 
 
+def sform_geometry(path: Path) -> Geometry | None:
+    """Where the sform of a file places its voxels, whichever place counts; None where the header has no sform.
+
+    Raises:
+        ValueError: for a damaged header.
+    """
+    with _pair(path, ".hdr").open("rb") as stream:
+        header = _parsed(UnpackedStream(stream).read_up_to(_HEADER_BYTES[2]))
+    return None if header.sform is None else Geometry(header.shape_ijk[2::-1], header.sform)
+
+
 def _version_of(head: bytes) -> int | None:
     for version, size in _HEADER_BYTES.items():
         magic = head[344:348] if version == 1 else head[4:8]

@@ -1,6 +1,7 @@
 """Models over folders of images, each model in a process of its own: its memory can be measured, and a crash ends that model only."""
 
 import json
+import logging
 import multiprocessing
 import os
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from mednextseg.cases.channels import read_channels
 from mednextseg.cases.done_before import run_key
 from mednextseg.cases.folders import CASE_ERRORS
+from mednextseg.cases.sform_axes import seen_by
 from mednextseg.errors import sentence_of
 from mednextseg.files import write_text
 from mednextseg.json_values import read_json_object
@@ -24,6 +26,8 @@ from mednextseg.models.model_card import read_card
 from mednextseg.segment.find_and_segment import find_and_segment
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segmentation_io import write_segmentation
+
+_log = logging.getLogger(__name__)
 
 
 def run_model(
@@ -94,8 +98,9 @@ def _segment_one(
 ) -> dict[str, float | str | None]:
     loaded = _loaded(model)
     volume, geometry = read_channels(files)
+    seen, _ = seen_by(loaded.card, files[0], geometry, None, _log.warning)
     start = time.perf_counter()
-    labelmap_kji, report = find_and_segment(volume, geometry, loaded, recipe=SegmentRecipe.from_dict(recipe), device=device)
+    labelmap_kji, report = find_and_segment(volume, seen, loaded, recipe=SegmentRecipe.from_dict(recipe), device=device)
     seconds = time.perf_counter() - start
     cost_file = output.with_name(f"{output.name}.cost.json")
     cost_file.unlink(missing_ok=True)  # one of an earlier run must never stand beside these labels, wherever this run ends

@@ -82,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_case(options: argparse.Namespace, model: "LoadedModel", output: "CaseOutput") -> dict:
     from mednextseg.cases.channels import read_channels  # noqa: PLC0415
+    from mednextseg.cases.sform_axes import seen_by  # noqa: PLC0415
     from mednextseg.segment.find_and_segment import find_and_segment  # noqa: PLC0415
 
     recipe, names, roi, notes = _recipe(options), _names(options, model), _roi(options.roi), []
@@ -90,10 +91,11 @@ def _run_case(options: argparse.Namespace, model: "LoadedModel", output: "CaseOu
         volume, geometry = read_channels(output.inputs, notes.append, options.time_point)
     key = _run_key(options, model, output.inputs)
     output.check(geometry, model.card.labels, model.card)
+    seen, roi = seen_by(model.card, output.inputs[0], geometry, roi, notes.append)
     read_seconds = time.perf_counter() - start
     with ConsoleProgress(output.path.name, quiet=options.json) as progress:
         labelmap_kji, report = find_and_segment(
-            volume, geometry, model, roi, names, recipe, options.device, progress=progress.show, whole=options.whole
+            volume, seen, model, roi, names, recipe, options.device, progress=progress.show, whole=options.whole
         )
     report.notes = [*notes, *report.notes]
     start = time.perf_counter()

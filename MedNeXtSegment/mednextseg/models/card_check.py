@@ -29,7 +29,8 @@ _TEXTS = (
     "version", "title", "family", "weights_license", "description", "roi_hint", "citation", "minimum_engine_version", "body_part",
 )  # fmt: skip
 _TRUTHS = (
-    "crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region", "reorient_only", "slice_by_slice", "labels_overlap",
+    "crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region", "reorient_only", "axes_by_sform", "slice_by_slice",
+    "labels_overlap",
 )  # fmt: skip
 _TO_SEGMENT = ("spacing_kji_mm", "patch_size_kji")
 

@@ -92,6 +92,7 @@ class ModelCard:
             one voxel deep; the spacing along K is that of the training data, for people.
         orientation: anatomical letters of the network's I, J, K axes, or None where it works on the axes as stored.
         reorient_only: tilted volumes are turned to `orientation` by swaps and flips alone, as nnU-Net's reorienting readers do.
+        axes_by_sform: the letters of a NIfTI file's axes are those of its sform, as for programs that read with nibabel.
         axis_order_kji: for models without an orientation, the stored axis that becomes K, J, I (nnU-Net's transpose_forward).
         crop_to_nonzero: whether margins of zeros are cut off first (nnU-Net).
         normalize_first: normalize before resampling (nnU-Net v2) rather than after it (v1).
@@ -138,6 +139,7 @@ class ModelCard:
     slice_by_slice: bool = False
     orientation: str | None = None
     reorient_only: bool = False
+    axes_by_sform: bool = False
     axis_order_kji: tuple[int, int, int] = (0, 1, 2)
     crop_to_nonzero: bool = False
     normalize_first: bool = True

@@ -247,6 +247,7 @@ def _axes(plans: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict:
         "orientation": "".join(letters_kji[axis] for axis in order)[::-1],
         "axis_order_kji": [0, 1, 2],
         "reorient_only": True,
+        "axes_by_sform": reader.startswith("Nibabel"),
     }
 
 

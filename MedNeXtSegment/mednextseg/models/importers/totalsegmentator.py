@@ -127,6 +127,7 @@ def _one(task: Task, number: int, folder: Path) -> Draft:
             "orientation": "".join("SAR"[axis] for axis in fields["axis_order_kji"])[::-1],
             "axis_order_kji": [0, 1, 2],
             "reorient_only": True,
+            "axes_by_sform": True,  # TotalSegmentator reads with nibabel
         }
     if task.crop:
         fields["roi_hint"] = (
