@@ -31,8 +31,8 @@ def seen_by(
     if sform is None or sform.orientation == geometry.orientation:
         return geometry, roi
     note(
-        f"The sform of {file.name} turns its axes otherwise ({sform.orientation}) than its qform ({geometry.orientation}); the model saw them by the "
-        "sform, as its own program does, and the result lies where the qform says."
+        f"The sform of {file.name} turns its axes otherwise ({sform.orientation}) than its qform ({geometry.orientation}); the model saw "
+        "them by the sform, as its own program does, and the result lies where the qform says."
     )
     matrix = np.eye(4)
     for axis, letter in enumerate(sform.orientation):
