@@ -189,7 +189,7 @@ def test_numbers_below_zero_may_follow_their_option(home: Path) -> None:
 def test_an_error_that_nobody_thought_of_is_still_one_sentence(
     home: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
         raise error
 
     monkeypatch.setattr("mednextseg.segmentation_io.check_output", fail)
