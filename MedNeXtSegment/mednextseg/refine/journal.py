@@ -11,7 +11,7 @@ from mednextseg.files import write_text
 from mednextseg.refine.journal_entries import checked_entries, checked_range, checked_text
 from mednextseg.refine.volume_stamp import VolumeStamp
 
-FORMAT, VERSION = "mednextseg-prompt-journal", 3
+FORMAT, VERSION = "mednextseg-prompt-journal", 4  # 4: scribbles and lassos
 
 
 @dataclass

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mednextseg.refine.slices.slice_plane import SlicePlane
+from mednextseg.refine.strokes import check_stroke
 
 _MOST_PIXELS = 1 << 26  # of a plane; no slice of a volume that fits into memory has as many
 _MOST_SLICES = 100_000
@@ -64,6 +65,17 @@ def _plane(value: object) -> None:
         raise ValueError(f"a plane of {plane.shape_rc} pixels cannot be a slice")
 
 
+def _scribble(value: object, is_lasso: bool = False) -> None:
+    points = np.array(value, float)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise ValueError("N x 3 numbers are needed")
+    check_stroke(points, is_lasso)
+
+
+def _lasso(value: object) -> None:
+    _scribble(value, True)
+
+
 def _count(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_SLICES:
         raise ValueError(f"{value!r} is no number of slices or points")
@@ -78,7 +90,10 @@ def _yes_or_no(value: object) -> None:
 ACTIONS: dict[str, dict[str, Callable[[object], object]]] = {
     "point": {"point_ras_mm": lambda value: _numbers(value, (3,)), "positive": _yes_or_no, "plane": _plane},
     "box": {"corners_ras_mm": lambda value: _numbers(value, (2, 3)), "plane": _plane},
+    "scribble": {"points_ras_mm": _scribble, "positive": _yes_or_no, "plane": _plane},
+    "lasso": {"points_ras_mm": _lasso, "positive": _yes_or_no, "plane": _plane},
     "remove_point": {"index": _count},
+    "remove_stroke": {"index": _count},
     "remove_box": {},
     "window": {"window": checked_range},
     "undo": {},

@@ -8,6 +8,7 @@ import numpy as np
 
 from mednextseg.errors import Cancelled
 from mednextseg.refine.prompts import Prompts
+from mednextseg.refine.strokes import mask_after_lassos
 
 Cancel = Callable[[], bool]  # asked between the parts of a prediction; True raises PromptCancelledError
 
@@ -24,7 +25,7 @@ class PrompterInfo:
         name: "clicknet", "random_walker", "sam_med2d", ...
         model_hash: SHA-256 of the weights, or of the method's version where there are none; goes into the prompt journal.
         needs_encode: whether `encode` is costly, so that its results are worth caching.
-        prompt_kinds: of "point", "box", "mask", what it understands.
+        prompt_kinds: of "point", "box", "mask", "scribble" and "lasso", what it understands.
         native_size_px: side of the square the network works on.
         device: torch device name, or "cpu".
         license: of the weights.
@@ -33,7 +34,7 @@ class PrompterInfo:
     name: str
     model_hash: str
     needs_encode: bool
-    prompt_kinds: tuple[str, ...] = ("point", "box", "mask")
+    prompt_kinds: tuple[str, ...] = ("point", "box", "mask", "scribble", "lasso")
     native_size_px: int = 256
     device: str = "cpu"
     license: str = ""
@@ -138,14 +139,31 @@ def scaled_to_display(image_rc: np.ndarray, display_range: tuple[float, float] |
 def checked(embedding: Embedding, prompts: Prompts) -> None:
     """Raise ValueError where the prompts do not fit the slice."""
     if prompts.is_empty:
-        raise ValueError("there is nothing to answer: give a point, a box or a mask.")
+        raise ValueError("there is nothing to answer: give a point, a box, a stroke or a mask.")
     if prompts.mask is not None and prompts.mask.shape != embedding.image_rc.shape:
         shapes = f"{prompts.mask.shape}, the slice {embedding.image_rc.shape}"
         raise ValueError(f"the mask prompt has the shape {shapes}; resample the mask onto the slice.")
 
 
-def obey_clicks(probability_rc: np.ndarray, prompts: Prompts) -> np.ndarray:
-    """Set the clicked pixels to what the user said; works in place and returns the array."""
+def only_takes_away(prompts: Prompts) -> bool:
+    """Whether the prompts say nowhere what the object is: negative lassos alone."""
+    says_where = len(prompts.points_rc) or prompts.box is not None or prompts.mask is not None
+    return not says_where and all(stroke.is_lasso and not stroke.is_positive for stroke in prompts.strokes)
+
+
+def started_by_lassos(prompts: Prompts, shape_rc: tuple[int, int]) -> Prompts:
+    """Prompts without an earlier mask with what their lassos enclose in its place."""
+    return prompts if prompts.mask is not None else prompts.with_mask(mask_after_lassos(None, prompts.strokes, shape_rc))
+
+
+def obey_prompts(probability_rc: np.ndarray, prompts: Prompts) -> np.ndarray:
+    """Set the pixels clicked, scribbled on, or enclosed by a negative lasso to what the user said; works in place and returns the array.
+
+    Clicks win over strokes, and of strokes the later ones.
+    """
+    for stroke in prompts.strokes:
+        if not (stroke.is_lasso and stroke.is_positive):  # which says roughly where the object is
+            probability_rc[stroke.pixels(probability_rc.shape)] = float(stroke.is_positive)
     rows, cols = probability_rc.shape
     for (row, col), label in zip(prompts.points_rc, prompts.labels, strict=True):
         r, c = int(np.floor(row + 0.5)), int(np.floor(col + 0.5))

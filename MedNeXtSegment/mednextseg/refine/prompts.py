@@ -1,4 +1,4 @@
-"""Prompts on one slice: clicks, a box, an earlier mask. numpy only, so that the Slicer process can import it.
+"""Prompts on one slice: clicks, a box, strokes, an earlier mask. numpy only, so that the Slicer process can import it.
 
 Points are continuous (row, col) indices with pixel centers on whole numbers. Boxes are half-open pixel ranges, as in
 `mask[r0:r1, c0:c1]`; their edges lie half a pixel before the center of the pixel with the same number.
@@ -7,6 +7,8 @@ Points are continuous (row, col) indices with pixel centers on whole numbers. Bo
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+
+from mednextseg.refine.strokes import Stroke
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +20,7 @@ class Prompts:
         labels: (N,) 1 where the object is, 0 where it is not.
         box: r0, c0, r1, c1, half-open; corners in any order, they are sorted here. None for no box.
         mask: (H, W) probability in [0, 1] of an earlier result, a neighboring slice or an automatic one; None for none.
+        strokes: scribbles and lassos, in the order they were drawn.
     Raises:
         ValueError: for coordinates that are not finite, a count of labels other than that of points, other labels than 0 and
             1, an empty box, or a mask outside [0, 1].
@@ -27,6 +30,7 @@ class Prompts:
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     box: np.ndarray | None = None
     mask: np.ndarray | None = None
+    strokes: tuple[Stroke, ...] = ()
 
     def __post_init__(self) -> None:
         points = np.array([] if self.points_rc is None else self.points_rc, dtype=np.float64).reshape(-1, 2)
@@ -37,6 +41,7 @@ class Prompts:
             raise ValueError("points must be finite and labels 1 (object) or 0 (background); check the prompts.")
         object.__setattr__(self, "points_rc", _read_only(points))
         object.__setattr__(self, "labels", _read_only(labels))
+        object.__setattr__(self, "strokes", tuple(self.strokes))
         if self.box is not None:
             object.__setattr__(self, "box", _read_only(sorted_box(self.box)))
         if self.mask is not None:
@@ -48,7 +53,12 @@ class Prompts:
     @property
     def is_empty(self) -> bool:
         """Whether nothing at all was given."""
-        return len(self.points_rc) == 0 and self.box is None and self.mask is None
+        return len(self.points_rc) == 0 and self.box is None and self.mask is None and not self.strokes
+
+    @property
+    def scribbles(self) -> tuple[Stroke, ...]:
+        """The strokes that are no lassos."""
+        return tuple(stroke for stroke in self.strokes if not stroke.is_lasso)
 
     def with_point(self, point_rc: np.ndarray, positive: bool) -> "Prompts":
         """These prompts and one more click."""
@@ -65,22 +75,34 @@ class Prompts:
         """These prompts with another box, or none."""
         return replace(self, box=box)
 
-    def nearest(self, point_rc: np.ndarray) -> int | None:
-        """The click nearest to a point, by its index; None for the box, where its outline is nearer.
+    def with_stroke(self, stroke: Stroke) -> "Prompts":
+        """These prompts and one more stroke."""
+        return replace(self, strokes=(*self.strokes, stroke))
+
+    def without_stroke(self, index: int) -> "Prompts":
+        """These prompts without the stroke number `index`."""
+        if not 0 <= index < len(self.strokes):
+            raise ValueError(f"there is no stroke {index} to remove; the slice has {len(self.strokes)} strokes.")
+        return replace(self, strokes=self.strokes[:index] + self.strokes[index + 1 :])
+
+    def nearest(self, point_rc: np.ndarray) -> tuple[str, int]:
+        """The prompt nearest to a point: "point" or "stroke" with its index, or "box" with 0, where its outline is nearer.
 
         Raises:
-            ValueError: where there is neither click nor box.
+            ValueError: where there is none of them.
         """
         point = np.asarray(point_rc, float)
-        distances = np.linalg.norm(self.points_rc - point, axis=1)
-        if self.box is None and not len(distances):
+        distances = [(distance, "point", n) for n, distance in enumerate(np.linalg.norm(self.points_rc - point, axis=1))]
+        distances += [(stroke.distance_px(point), "stroke", n) for n, stroke in enumerate(self.strokes)]
+        if self.box is not None:
+            low, high = self.box[:2] - 0.5, self.box[2:] - 0.5  # from edge to center numbering
+            outside = np.linalg.norm(point - np.clip(point, low, high))
+            to_outline = outside if outside > 0 else np.minimum(point - low, high - point).min()
+            distances.append((to_outline, "box", 0))
+        if not distances:
             raise ValueError("there is no prompt on this slice to remove.")
-        if self.box is None:
-            return int(distances.argmin())
-        low, high = self.box[:2] - 0.5, self.box[2:] - 0.5  # from edge to center numbering
-        outside = np.linalg.norm(point - np.clip(point, low, high))
-        to_outline = outside if outside > 0 else float(np.minimum(point - low, high - point).min())
-        return None if not len(distances) or to_outline < distances.min() else int(distances.argmin())
+        _distance, kind, index = min(distances, key=lambda item: item[0])
+        return kind, index
 
     def with_mask(self, mask: np.ndarray | None) -> "Prompts":
         """These prompts with another mask, or none."""

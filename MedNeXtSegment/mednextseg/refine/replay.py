@@ -57,8 +57,11 @@ def do_entry(refinement: Refinement, entry: dict, cancel: Cancel | None = None) 
         refinement.add_point(entry["point_ras_mm"], entry["positive"], plane, cancel, entry.get("answered", True))
     elif action == "box":
         refinement.add_box(entry["corners_ras_mm"], SlicePlane.from_dict(entry["plane"]), cancel)
-    elif action == "remove_point":
-        refinement.remove_point(entry["index"], cancel)
+    elif action in ("scribble", "lasso"):
+        add = refinement.add_scribble if action == "scribble" else refinement.add_lasso
+        add(entry["points_ras_mm"], entry["positive"], SlicePlane.from_dict(entry["plane"]), cancel)
+    elif action in ("remove_point", "remove_stroke"):
+        getattr(refinement, action)(entry["index"], cancel)
     elif action == "window":
         refinement.set_display_range(entry["window"])
     elif action == "propagate":

@@ -10,6 +10,7 @@ from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.replay import replay
 from mednextseg.refine.slices.slice_plane import voxel_plane
+from mednextseg.refine.strokes import Stroke
 
 _SHAPE, _CENTER = (16, 40, 44), (8, 20, 22)
 
@@ -107,11 +108,15 @@ def test_the_displayed_range_of_each_prompt_is_in_the_journal(case):
 
 def test_the_nearest_prompt_is_found():
     prompts = Prompts([[10, 10], [20, 20]], [1, 0])
-    assert prompts.nearest([12, 11]) == 0
-    assert prompts.nearest([17, 40]) == 1
+    assert prompts.nearest([12, 11]) == ("point", 0)
+    assert prompts.nearest([17, 40]) == ("point", 1)
     boxed = prompts.with_box([5, 5, 30, 30])
-    assert boxed.nearest([6, 17]) is None  # one pixel from its upper side
-    assert boxed.nearest([19, 21]) == 1
-    assert boxed.nearest([40, 17]) is None
+    assert boxed.nearest([6, 17]) == ("box", 0)  # one pixel from its upper side
+    assert boxed.nearest([19, 21]) == ("point", 1)
+    assert boxed.nearest([40, 17]) == ("box", 0)
+    stroked = boxed.with_stroke(Stroke([[6, 6], [6, 28]])).with_stroke(Stroke([[20, 8], [28, 8], [24, 12]], False, True))
+    assert stroked.nearest([6, 17]) == ("stroke", 0)
+    assert stroked.nearest([24, 9]) == ("stroke", 1)  # the lasso's closing side
+    assert stroked.nearest([4, 17]) == ("box", 0)
     with pytest.raises(ValueError, match="no prompt"):
         Prompts().nearest([0, 0])

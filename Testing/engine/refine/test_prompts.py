@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mednextseg.refine import Prompts
 from mednextseg.refine.loading import load_prompter
-from mednextseg.refine.prompter import obey_clicks, scaled_to_display
+from mednextseg.refine.prompter import obey_prompts, scaled_to_display
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
 
 _EDGE = st.floats(-1000, 1000, allow_nan=False)
@@ -93,7 +93,7 @@ def test_the_displayed_range_decides_what_is_black_and_white():
 
 
 def test_clicked_pixels_get_what_the_user_said():
-    result = obey_clicks(np.full((4, 4), 0.5, np.float32), Prompts([[0, 0], [3.4, 2.6], [9, 9]], [1, 0, 1]))
+    result = obey_prompts(np.full((4, 4), 0.5, np.float32), Prompts([[0, 0], [3.4, 2.6], [9, 9]], [1, 0, 1]))
     assert result[0, 0] == 1 and result[3, 3] == 0 and (result == 0.5).sum() == 14
 
 

@@ -17,8 +17,10 @@ from mednextseg.refine.prompter import (
     PrompterInfo,
     Result,
     checked,
-    obey_clicks,
+    obey_prompts,
+    only_takes_away,
     scaled_to_display,
+    started_by_lassos,
 )
 from mednextseg.refine.prompters.network_view import NetworkView, view_around, whole_slice
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
@@ -26,6 +28,7 @@ from mednextseg.refine.prompts import Prompts
 
 _MARGIN = 3.0  # side of the view over the longer side of what the prompts enclose; less hides what a small mask has missed
 _LEAST_SIDE_PX = 40.0  # magnifying less than this shows the network nothing but interpolation
+_STROKE_STEP_PX = 12.0  # of the view; a scribble is seen as clicks so far apart
 _LOOK_AGAIN_BELOW = 0.6  # a first answer that fits into this share of the whole slice is redone on a closer view
 
 
@@ -93,6 +96,9 @@ class ClickNetPrompter:
         """
         checked(embedding, prompts)
         shape = embedding.image_rc.shape
+        if only_takes_away(prompts):
+            return Result(np.zeros(shape, np.float32))
+        prompts = started_by_lassos(prompts, shape)
         focus = _focus(prompts)
         if focus is not None:
             return self._look(embedding, prompts, view_around(focus, _MARGIN, _LEAST_SIDE_PX, shape, self.info.native_size_px))
@@ -111,14 +117,22 @@ class ClickNetPrompter:
     def _look(self, embedding: Embedding, prompts: Prompts, view: NetworkView) -> Result:
         box = None if prompts.box is None else tuple(view.box_to_view(prompts.box))
         previous = None if prompts.mask is None else view.cut(prompts.mask)
-        points = view.points_to_view(prompts.points_rc)
-        channels = prompt_channels(view.cut(embedding.image_rc), points, prompts.labels, box, previous, self.disk_radius_px)
+        points, labels = _dots(prompts, _STROKE_STEP_PX / view.scale)
+        points = view.points_to_view(points)
+        channels = prompt_channels(view.cut(embedding.image_rc), points, labels, box, previous, self.disk_radius_px)
         inputs = torch.from_numpy(channels)[None].to(self.device, memory_format=torch.channels_last)
         with torch.inference_mode():
             logits, quality = self.network(inputs)
             probability = torch.sigmoid(logits.float())[0, 0].cpu().numpy()
         on_slice = view.put_back(probability, embedding.image_rc.shape)
-        return Result(obey_clicks(on_slice, prompts), float(torch.sigmoid(quality.float())))
+        return Result(obey_prompts(on_slice, prompts), float(torch.sigmoid(quality.float())))
+
+
+def _dots(prompts: Prompts, step_px: float) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) clicks, and points of the scribbles so far apart, and their (N,) labels."""
+    lines = [(stroke.sampled_rc(step_px), int(stroke.is_positive)) for stroke in prompts.scribbles]
+    points = np.concatenate([prompts.points_rc, *(line for line, _label in lines)])
+    return points, np.concatenate([prompts.labels, *(np.full(len(line), label) for line, label in lines)])
 
 
 def _focus(prompts: Prompts) -> np.ndarray | None:
@@ -130,6 +144,7 @@ def _focus(prompts: Prompts) -> np.ndarray | None:
     if not boxes:
         return None
     # Background clicks count too: a network that does not see them cannot follow them.
-    boxes.extend(np.concatenate([point, point + 1]) for point in prompts.points_rc)
+    points = np.concatenate([prompts.points_rc, *(stroke.points_rc for stroke in prompts.scribbles)])
+    boxes.extend(np.concatenate([point, point + 1]) for point in points)
     stacked = np.stack(boxes)
     return np.concatenate([stacked[:, :2].min(axis=0), stacked[:, 2:].max(axis=0)])

@@ -12,9 +12,20 @@ from scipy import ndimage
 from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import LinearOperator, cg
 
-from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, scaled_to_display
+from mednextseg.refine.prompter import (
+    Cancel,
+    Embedding,
+    PrompterInfo,
+    Result,
+    checked,
+    obey_prompts,
+    only_takes_away,
+    scaled_to_display,
+    started_by_lassos,
+)
 from mednextseg.refine.prompters.network_view import NetworkView, view_around, whole_slice
 from mednextseg.refine.prompts import Prompts
+from mednextseg.refine.strokes import Stroke
 
 _SIZE_PX, _LEAST_SIZE_PX = 128, 32
 _BETA = 600.0  # edge weight exp(-beta * difference^2) for intensities in [0, 1]
@@ -56,10 +67,13 @@ class RandomWalkerPrompter:
         not, and would only hold back a correction.
         """
         checked(embedding, prompts)
-        start = state if state is not None else _Start(prompts.mask)
         shape = embedding.image_rc.shape
-        if prompts.box is not None and start.mask is None and not (prompts.labels == 1).any():
-            return Result(obey_clicks(_ellipse(prompts.box, shape), prompts), state=start)
+        if only_takes_away(prompts):
+            return Result(np.zeros(shape, np.float32))
+        prompts = started_by_lassos(prompts, shape)
+        start = state if state is not None else _Start(prompts.mask)
+        if prompts.box is not None and start.mask is None and not _has_object(prompts):
+            return Result(obey_prompts(_ellipse(prompts.box, shape), prompts), state=start)
         size = min(_SIZE_PX, max(_LEAST_SIZE_PX, *shape))  # a small slice gains nothing from a finer grid
         view = whole_slice(shape, size)
         if prompts.box is not None:
@@ -69,10 +83,10 @@ class RandomWalkerPrompter:
         foreground, background = _seeds(view, prompts, prior)
         if not foreground.any():
             mask = np.zeros(shape, np.float32) if start.mask is None else start.mask.copy()
-            return Result(obey_clicks(mask, prompts), state=start)
+            return Result(obey_prompts(mask, prompts), state=start)
         weight = None if prior is None else _prior_weight(view, prompts)
         probability = random_walk(image, foreground, background, prior, weight)
-        return Result(obey_clicks(view.put_back(probability, shape), prompts), state=start)
+        return Result(obey_prompts(view.put_back(probability, shape), prompts), state=start)
 
 
 def random_walk(
@@ -134,6 +148,12 @@ def _seeds(view: NetworkView, prompts: Prompts, prior: np.ndarray | None) -> tup
         squared = (rows - row) ** 2 + (cols - col) ** 2
         (foreground if label else background)[squared <= _SEED_RADIUS_PX**2] = True
         near_click |= (squared <= _BORDER_FREE_PX**2) & bool(label)
+    for stroke in reversed(prompts.strokes):  # clicks win over strokes, later strokes over earlier ones
+        if not (stroke.is_lasso and stroke.is_positive):
+            pixels = _seen(stroke, view) & ~foreground & ~background
+            (foreground if stroke.is_positive else background)[pixels] = True
+            if stroke.is_positive and pixels.any():
+                near_click |= ndimage.distance_transform_edt(~pixels) <= _BORDER_FREE_PX
     border = (rows == 0) | (cols == 0) | (rows == size - 1) | (cols == size - 1)
     background |= border & ~near_click & ~foreground
     if prompts.box is not None:
@@ -155,15 +175,33 @@ def _ellipse(box: np.ndarray, shape_rc: tuple[int, int]) -> np.ndarray:
 
 
 def _prior_weight(view: NetworkView, prompts: Prompts) -> np.ndarray:
-    lone = not len(prompts.points_rc)
+    points = view.points_to_view(_all_points(prompts, _CLICK_REACH_PX / 2 / view.scale))
+    lone = not len(points)
     weight = np.full((view.size_px, view.size_px), _LONE_PRIOR_WEIGHT if lone else _PRIOR_WEIGHT)
     rows, cols = np.indices(weight.shape)
-    for row, col in view.points_to_view(prompts.points_rc):
+    for row, col in points:
         weight *= 1.0 - np.exp(-0.5 * ((rows - row) ** 2 + (cols - col) ** 2) / (_CLICK_REACH_PX / 2) ** 2)
     return weight
 
 
 def _around(prompts: Prompts) -> np.ndarray:
-    edges = [prompts.box, *(np.concatenate([point, point + 1]) for point in prompts.points_rc)]
+    edges = [prompts.box, *(np.concatenate([point, point + 1]) for point in _all_points(prompts, np.inf))]
     stacked = np.stack(edges)
     return np.concatenate([stacked[:, :2].min(axis=0), stacked[:, 2:].max(axis=0)])
+
+
+def _has_object(prompts: Prompts) -> bool:
+    """Whether a click or a scribble lies on the object."""
+    return bool((prompts.labels == 1).any()) or any(stroke.is_positive for stroke in prompts.scribbles)
+
+
+def _all_points(prompts: Prompts, step_px: float) -> np.ndarray:
+    """(N, 2) the clicks, and points of the scribbles so far apart; with no limit their ends and corners."""
+    lines = [s.points_rc if np.isinf(step_px) else s.sampled_rc(step_px) for s in prompts.scribbles]
+    return np.concatenate([prompts.points_rc, *lines])
+
+
+def _seen(stroke: Stroke, view: NetworkView) -> np.ndarray:
+    """(size, size) bool: a stroke's pixels, as the view has them."""
+    moved = Stroke(view.points_to_view(stroke.points_rc), stroke.is_positive, stroke.is_lasso)
+    return moved.pixels((view.size_px, view.size_px))

@@ -22,13 +22,24 @@ from mednextseg.models.library import sha256_of
 from mednextseg.models.pickles.restricted_unpickler import load_checkpoint
 from mednextseg.models.weights import load_strictly, read_safetensors
 from mednextseg.networks.sam_med2d import SamMed2D, build_sam_med2d
-from mednextseg.refine.prompter import Cancel, Embedding, PrompterInfo, Result, checked, obey_clicks, scaled_to_display
+from mednextseg.refine.prompter import (
+    Cancel,
+    Embedding,
+    PrompterInfo,
+    Result,
+    checked,
+    obey_prompts,
+    only_takes_away,
+    scaled_to_display,
+    started_by_lassos,
+)
 from mednextseg.refine.prompts import Prompts
 
 FAMILIES = ("sam_med2d", "sam", "medsam")
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _VIT_B_WIDTH = 768
 _LOGIT_LIMIT = 8.0  # of a mask prompt made from hard 0 and 1
+_CLICKS_OF_A_SCRIBBLE = 4  # at most, at equal distances
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +70,7 @@ class SamPrompter:
         if family not in FAMILIES:
             raise ValueError(f"the family of a checkpoint is one of {listed(FAMILIES)}; got {family!r}.")
         self.network, self.family, self.device = network.to(device).eval(), family, torch.device(device)
-        kinds = ("box",) if family == "medsam" else ("point", "box", "mask")
+        kinds = ("box", "lasso") if family == "medsam" else ("point", "box", "mask", "scribble", "lasso")
         self.info = PrompterInfo(family, model_hash, True, kinds, network.image_size, device)
 
     @classmethod
@@ -102,6 +113,9 @@ class SamPrompter:
     def predict(self, embedding: Embedding, prompts: Prompts, state: Any = None, cancel: Cancel | None = None) -> Result:
         """Answer prompts; see Prompter.predict. `state` is the last low-resolution mask logits, (1, 1, 4 * grid, 4 * grid)."""
         checked(embedding, prompts)
+        if only_takes_away(prompts):
+            return Result(np.zeros(embedding.image_rc.shape, np.float32))
+        prompts = _in_sams_words(started_by_lassos(prompts, embedding.image_rc.shape))
         if self.family == "medsam" and (prompts.box is None or len(prompts.points_rc)):
             raise ValueError("MedSAM understands boxes only: draw a box, or choose another network for clicks.")
         features = embedding.features
@@ -117,7 +131,7 @@ class SamPrompter:
             full = self._on_slice(low_resolution, embedding.image_rc.shape, features.scale_rc)
             probability = torch.sigmoid(full)[0, 0].cpu().numpy().copy()
         score = float(scores[0, best].clamp(0, 1))
-        return Result(obey_clicks(probability, prompts), score, low_resolution.cpu())
+        return Result(obey_prompts(probability, prompts), score, low_resolution.cpu())
 
     def _points(self, prompts: Prompts, scale_rc: tuple[float, float]) -> tuple[Tensor, Tensor] | None:
         """All clicks as x, y of the network's input. Scaled as the authors do it, which fits their resampling."""
@@ -154,6 +168,21 @@ class SamPrompter:
         full = F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
         rows, cols = (min(size, max(1, round(n * s))) for n, s in zip(shape_rc, scale_rc, strict=True))
         return F.interpolate(full[..., :rows, :cols], shape_rc, mode="bilinear", align_corners=False)
+
+
+def _in_sams_words(prompts: Prompts) -> Prompts:
+    """Prompts whose scribbles are clicks along them, and whose lasso has a box around it where there is no other: SAM knows no lines.
+
+    The scribbles and lassos stay among them, to be obeyed.
+    """
+    for stroke in prompts.scribbles:
+        for point in stroke.sampled_rc(max(1.0, stroke.length_px / (_CLICKS_OF_A_SCRIBBLE - 1))):
+            prompts = prompts.with_point(point, stroke.is_positive)
+    enclosing = [stroke.points_rc for stroke in prompts.strokes if stroke.is_lasso and stroke.is_positive]
+    if enclosing and prompts.box is None:
+        corners = np.concatenate(enclosing)
+        prompts = prompts.with_box(np.concatenate([corners.min(axis=0), corners.max(axis=0)]) + 0.5)
+    return prompts
 
 
 def network_input(pixels_rcx: np.ndarray, family: str, image_size: int) -> tuple[Tensor, tuple[float, float]]:

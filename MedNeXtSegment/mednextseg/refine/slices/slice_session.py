@@ -6,6 +6,7 @@ import numpy as np
 
 from mednextseg.refine.prompter import Cancel, Embedding, Prompter, Result
 from mednextseg.refine.prompts import Prompts
+from mednextseg.refine.strokes import Stroke, mask_after_lassos
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,7 +14,7 @@ class SliceState:
     """What Refinement's undo restores: saved, not computed again, because the same prompts in another order give another mask.
 
     Attributes:
-        prompts: the user's points and box; the mask is kept apart in `result`.
+        prompts: the user's points, box and strokes; the mask is kept apart in `result`.
         result: the answer to them; None before the first prompt.
     """
 
@@ -41,7 +42,7 @@ class SliceSession:
 
     @property
     def prompts(self) -> Prompts:
-        """The user's points and box."""
+        """The user's points, box and strokes."""
         return self.state.prompts
 
     @property
@@ -70,7 +71,13 @@ class SliceSession:
 
     def set_box(self, box: np.ndarray, cancel: Cancel | None = None) -> Result:
         """A box r0, c0, r1, c1 (half-open); it starts a new object in it."""
-        return self._answer(self.prompts.with_box(box), self.start_mask, cancel)
+        prompts = self.prompts.with_box(box)
+        return self._answer(prompts, self._start(prompts), cancel)
+
+    def add_stroke(self, stroke: Stroke, cancel: Cancel | None = None) -> Result:
+        """A scribble or lasso; answers from the last mask, to which a lasso adds or from which it takes, and all prompts."""
+        mask = mask_after_lassos(self._last_mask(), (stroke,), self.embedding.image_rc.shape)
+        return self._answer(self.prompts.with_stroke(stroke), mask, cancel)
 
     def remove_box(self, cancel: Cancel | None = None) -> Result | None:
         """Take the box away and answer the clicks anew from the start mask, which is shown again where there are none."""
@@ -80,11 +87,19 @@ class SliceSession:
         """Take one click away and answer what is left anew, as `remove_box` does."""
         return self._answer_the_rest(self.prompts.without_point(index), cancel)
 
+    def remove_stroke(self, index: int, cancel: Cancel | None = None) -> Result | None:
+        """Take one stroke away and answer what is left anew, as `remove_box` does."""
+        return self._answer_the_rest(self.prompts.without_stroke(index), cancel)
+
+    def _start(self, prompts: Prompts) -> np.ndarray | None:
+        """The mask to answer anew from."""
+        return mask_after_lassos(self.start_mask, prompts.strokes, self.embedding.image_rc.shape)
+
     def _answer_the_rest(self, prompts: Prompts, cancel: Cancel | None) -> Result | None:
         if prompts.is_empty:
             self.state = SliceState(prompts, None)
             return None
-        return self._answer(prompts, self.start_mask, cancel)
+        return self._answer(prompts, self._start(prompts), cancel)
 
     def _last_mask(self) -> np.ndarray | None:
         return self.start_mask if self.state.result is None else self.state.result.probability
