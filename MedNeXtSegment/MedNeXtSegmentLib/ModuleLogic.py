@@ -96,7 +96,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         onChanged: Callable | None = None,
         useDisplayedWindow: bool = True,
     ):
-        """Correct a segment by points and boxes on any plane.
+        """Correct a segment by points, boxes, scribbles and lassos on any plane.
 
         Every action is written into the segment at once, within the Segment Editor's overwrite mode and editable area, and is one
         step of undo. Prompts and planes are in world RAS; parent transforms of every node are followed.

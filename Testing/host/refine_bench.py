@@ -61,6 +61,17 @@ class Bench:
         plane = slicer.util.arrayFromVTKMatrix(self.view.node.GetSliceToRAS())
         self.view.click_at(CENTER_RAS + offset_mm[0] * plane[:3, 0] + offset_mm[1] * plane[:3, 1])
 
+    def draw(self, offsets_mm):
+        """Press, move and release along places that far right of and above the ball's center, and wait for the answer."""
+        plane = slicer.util.arrayFromVTKMatrix(self.view.node.GetSliceToRAS())
+        places = [self.view.ras_to_xy(CENTER_RAS + x * plane[:3, 0] + y * plane[:3, 1]) for x, y in offsets_mm]
+        self.view.mouse.move(*places[0])
+        self.view.mouse.press(*places[0])
+        for place in places[1:]:
+            self.view.mouse.move(*place)
+        self.view.mouse.release(*places[-1])
+        self.settle()
+
     def settle(self):
         self.host.process_events()
         self.host.wait_until(lambda: not self.tools.isBusy, TIMEOUT_S)

@@ -1,20 +1,20 @@
-"""What a refinement shows in the views: its prompts, and the preview of what was propagated. Hidden from the user's lists of nodes."""
+"""What a refinement shows in the views: its prompts, the line being drawn, and the preview of what was propagated."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 
+from MedNeXtSegmentLib.Refine.HiddenNodes import GREEN, RED, YELLOW, hiddenMarkups, hiddenNode, isInScene, removeNode, setPoints
+from MedNeXtSegmentLib.Refine.StrokeMarks import StrokeMarks
 from MedNeXtSegmentLib.Scene.Segmentations import setSegmentMask
 
 if TYPE_CHECKING:
     from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
 
-GREEN, RED, YELLOW = (0.1, 0.8, 0.2), (0.95, 0.2, 0.2), (1.0, 0.85, 0.1)
-
 
 class ClickMarks:
-    """Clicks, box and preview in the views.
+    """Clicks, box, strokes and preview in the views.
 
     Shows nothing before `makeNodes`; nodes that a closing scene took are made again by the next call.
     """
@@ -22,6 +22,8 @@ class ClickMarks:
     def __init__(self) -> None:
         self._positiveNode = self._negativeNode = self._boxNode = self._previewNode = None
         self._shownPreview = None
+        self._strokes = StrokeMarks("MedNeXt stroke")
+        self._drawn = StrokeMarks("MedNeXt drawing")
 
     def makeNodes(self) -> None:
         """See that the markups are in the scene. To be called before clicks are placed: a markups node that is added becomes the one
@@ -39,13 +41,20 @@ class ClickMarks:
         positive, negative = session.clicksRAS() if isShown else (none, none)
         box = session.boxRAS() if isShown else None
         outline = none if box is None else box
-        _setPoints(self._positiveNode, positive)
-        _setPoints(self._negativeNode, negative)
-        _setPoints(self._boxNode, outline if corner is None else np.reshape(corner, (1, 3)))
+        setPoints(self._positiveNode, positive)
+        setPoints(self._negativeNode, negative)
+        setPoints(self._boxNode, outline if corner is None else np.reshape(corner, (1, 3)))
+        self._strokes.show(session.strokesRAS() if isShown else [])
         self._showPreview(session, session.preview() if isShown else None)
+
+    def showDrawn(self, stroke: tuple[np.ndarray, bool, bool] | None) -> None:
+        """Show a line that is being drawn, as RefineSession.strokesRAS has it; None for none."""
+        self._drawn.show([] if stroke is None else [stroke])
 
     def removeNodes(self) -> None:
         """Take everything out of the scene."""
+        self._strokes.removeNodes()
+        self._drawn.removeNodes()
         for node in (self._positiveNode, self._negativeNode, self._boxNode, self._previewNode):
             removeNode(node)
         self._positiveNode = self._negativeNode = self._boxNode = self._previewNode = self._shownPreview = None
@@ -59,7 +68,7 @@ class ClickMarks:
                 self._previewNode.SetDisplayVisibility(False)
             return
         if not isInScene(self._previewNode):
-            self._previewNode = _hidden(slicer.vtkMRMLSegmentationNode(), "MedNeXt preview")
+            self._previewNode = hiddenNode(slicer.vtkMRMLSegmentationNode(), "MedNeXt preview")
             segmentId = self._previewNode.GetSegmentation().AddEmptySegment("preview", "preview")
             self._previewNode.GetSegmentation().GetSegment(segmentId).SetColor(*YELLOW)
         mask_kji, ijkToSegmentation = preview
@@ -69,55 +78,5 @@ class ClickMarks:
             setSegmentMask(mask_kji, ijkToSegmentation, self._previewNode, "preview")
 
 
-def hiddenMarkups(className: str, name: str, color: tuple[float, float, float]):
-    """A new markups node in the scene that is in no list, not saved, and not for dragging."""
-    node = _hidden(getattr(slicer, className)(), name)
-    node.SetLocked(True)
-    display = node.GetDisplayNode()
-    display.SetPointLabelsVisibility(False)
-    display.SetPropertiesLabelVisibility(False)
-    display.SetSelectedColor(*color)
-    display.SetColor(*color)
-    display.SetGlyphScale(2.0)
-    if node.IsA("vtkMRMLMarkupsCurveNode"):
-        node.SetCurveTypeToLinear()
-        display.SetGlyphScale(1.0)
-    return node
-
-
-def isInScene(node) -> bool:
-    """Whether a node, which may be None, is in the scene."""
-    return node is not None and bool(slicer.mrmlScene.IsNodePresent(node))
-
-
-def removeNode(node) -> None:
-    """Take a node and its display out of the scene; None and one that is gone are left alone."""
-    if isInScene(node):
-        display = node.GetDisplayNode()
-        slicer.mrmlScene.RemoveNode(node)
-        slicer.mrmlScene.RemoveNode(display)
-
-
 def _inScene(node, className: str, name: str, color):
     return node if isInScene(node) else hiddenMarkups(className, name, color)
-
-
-def _setPoints(node, points: np.ndarray) -> None:
-    """Give a node exactly these points; it is not touched where it has them."""
-    shown = slicer.util.arrayFromMarkupsControlPoints(node, world=True) if node.GetNumberOfControlPoints() else np.zeros((0, 3))
-    if shown.shape == points.shape and np.allclose(shown, points, atol=1e-6):
-        return
-    with slicer.util.NodeModify(node):
-        node.RemoveAllControlPoints()
-        for point in points:
-            node.AddControlPointWorld(np.asarray(point, float).tolist())
-
-
-def _hidden(node, name: str):
-    node.SetName(name)
-    node.SetHideFromEditors(True)
-    node.SetSaveWithScene(False)
-    slicer.mrmlScene.AddNode(node)
-    node.CreateDefaultDisplayNodes()
-    node.GetDisplayNode().SetSaveWithScene(False)
-    return node

@@ -1,4 +1,4 @@
-"""Where clicks come from: Slicer's markups in the Refine tab, the editor's own events in the Segment Editor effect."""
+"""Where clicks and strokes come from: Slicer's markups and views in the Refine tab, the editor's events in the Segment Editor effect."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,19 +9,23 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from MedNeXtSegmentLib.Refine.ClickMarks import GREEN, RED, hiddenMarkups, isInScene, removeNode
+from MedNeXtSegmentLib.Refine.HiddenNodes import GREEN, RED, hiddenMarkups, isInScene, removeNode
+from MedNeXtSegmentLib.Refine.StrokeDrawing import OnDrawn, OnMoved, StrokeDrawing, ViewStrokes
 
 _CLICK_PX = 5  # farther from press to release is a drag
 
 
 class ClickSource(Protocol):
-    """Where clicks come from while a tool is chosen."""
+    """Where clicks and strokes come from while a tool is chosen."""
 
     def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None], onEnded: Callable[[], None]) -> None:
         """From now on call onClick(point in world RAS mm, vtkMRMLSliceNode or None) for each click; at once, or from the event loop.
 
         onEnded is called once, from the event loop, where somebody else took the mouse: no click comes any more.
         """
+
+    def draw(self, onMoved: OnMoved, onDrawn: OnDrawn, onEnded: Callable[[], None]) -> None:
+        """From now on tell of each line that is drawn, as StrokeDrawing does; onEnded as in `start`."""
 
     def stop(self) -> None:
         """Clicks belong to the views again."""
@@ -42,6 +46,7 @@ class MarkupsClicks(VTKObservationMixin):
         self._onClick: Callable[[np.ndarray, object], None] | None = None
         self._onEnded: Callable[[], None] | None = None
         self._wasPersistent = False
+        self._strokes: ViewStrokes | None = None
         self._placing = slicer.qSlicerMarkupsPlaceWidget()
         self._placing.setMRMLScene(slicer.mrmlScene)
         self._placing.activeMarkupsPlaceModeChanged.connect(lambda *_args: self._onPlaceModeChanged())
@@ -60,8 +65,15 @@ class MarkupsClicks(VTKObservationMixin):
         self._placing.setPlaceModePersistency(True)
         self._placing.setPlaceModeEnabled(True)
 
+    def draw(self, onMoved: OnMoved, onDrawn: OnDrawn, onEnded: Callable[[], None]) -> None:
+        """See ClickSource."""
+        self._strokes = ViewStrokes(StrokeDrawing(onMoved, onDrawn), onEnded)
+
     def stop(self) -> None:
         """See ClickSource."""
+        if self._strokes is not None:
+            self._strokes.close()
+            self._strokes = None
         if self._onClick is None:
             return
         self._onClick = self._onEnded = None
@@ -107,14 +119,19 @@ class EffectClicks:
     def __init__(self) -> None:
         self._onClick: Callable[[np.ndarray, object], None] | None = None
         self._pressedXY: tuple[int, int] | None = None
+        self._drawing: StrokeDrawing | None = None
 
     def start(self, isPositive: bool, onClick: Callable[[np.ndarray, object], None], onEnded: Callable[[], None]) -> None:
         """See ClickSource."""
         self._onClick = onClick
 
+    def draw(self, onMoved: OnMoved, onDrawn: OnDrawn, onEnded: Callable[[], None]) -> None:
+        """See ClickSource."""
+        self._drawing = StrokeDrawing(onMoved, onDrawn)
+
     def stop(self) -> None:
         """See ClickSource."""
-        self._onClick = self._pressedXY = None
+        self._onClick = self._pressedXY = self._drawing = None
 
     def close(self) -> None:
         """See ClickSource."""
@@ -125,12 +142,11 @@ class EffectClicks:
 
         The second press of two quick ones comes as a double click.
         """
-        if (
-            self._onClick is None
-            or not viewNode.IsA("vtkMRMLSliceNode")
-            or interactor.GetShiftKey()
-            or interactor.GetControlKey()
-        ):
+        isSlice = viewNode.IsA("vtkMRMLSliceNode")
+        if self._drawing is not None:
+            isPress = eventId in (vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent)
+            return isSlice and (not isPress or isWanted()) and self._drawing.process(interactor, eventId, viewNode)
+        if self._onClick is None or not isSlice or interactor.GetShiftKey() or interactor.GetControlKey():
             return False
         if eventId in (vtk.vtkCommand.LeftButtonPressEvent, vtk.vtkCommand.LeftButtonDoubleClickEvent):
             self._pressedXY = interactor.GetEventPosition() if isWanted() else None

@@ -48,6 +48,12 @@ class CurrentSlice:
         r0, c0, r1, c1 = prompts.box - 0.5
         return self.plane.ras_from_rc([[r0, c0], [r0, c1], [r1, c1], [r1, c0]])
 
+    def strokesRAS(self) -> list[tuple[np.ndarray, bool, bool]]:
+        """The scribbles and lassos on this slice: (N, 3) points in mm, world, whether it is positive, whether it is a lasso."""
+        prompts = self._edited.refinement.active_prompts
+        strokes = [] if prompts is None else prompts.strokes
+        return [(self.plane.ras_from_rc(stroke.points_rc), stroke.is_positive, stroke.is_lasso) for stroke in strokes]
+
     def planeFor(self, where, pointRAS: np.ndarray) -> SlicePlane:
         """The plane of a new prompt; the arguments are those of SlicePlanes.planeOf."""
         plane = planeOf(where, pointRAS, self._edited.refinement.volume_geometry)
@@ -71,7 +77,7 @@ class CurrentSlice:
         refinement.add_point(click.pointRAS, click.isPositive, plane, is_answered=False)
 
     def erase(self, refinement: Refinement, pointRAS: np.ndarray, plane: SlicePlane) -> None:
-        """Take away the click or box nearest to a point.
+        """Take away the click, stroke or box nearest to a point.
 
         Raises:
             ValueError: where the plane is another slice.
@@ -79,8 +85,10 @@ class CurrentSlice:
         mine = self.plane
         if mine is None or not isSameSlice(plane, mine):
             raise ValueError(_("There are no prompts on this slice; only those of the slice clicked last can be erased."))
-        index = refinement.active_prompts.nearest(mine.rc_from_ras(pointRAS))
-        if index is None:
+        kind, index = refinement.active_prompts.nearest(mine.rc_from_ras(pointRAS))
+        if kind == "box":
             refinement.remove_box()
+        elif kind == "stroke":
+            refinement.remove_stroke(index)
         else:
             refinement.remove_point(index)

@@ -1,9 +1,8 @@
-"""The tools of a refinement: clicks and boxes in the slice views become edits of a segment. The module's Refine tab and the
+"""The tools of a refinement: clicks, boxes and strokes in the slice views become edits of a segment. The module's Refine tab and the
 Segment Editor effect show this same widget."""
 
 from collections.abc import Callable
 
-import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -12,16 +11,15 @@ from mednextseg.errors import Cancelled
 from MedNeXtSegmentLib.Refine.ClickMarks import ClickMarks
 from MedNeXtSegmentLib.Refine.ClickSources import ClickSource
 from MedNeXtSegmentLib.Refine.IdleSurfaces import IdleSurfaces
+from MedNeXtSegmentLib.Refine.MouseTools import MOUSE_TOOLS, MouseTools
 from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
 from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
 from MedNeXtSegmentLib.Refine.SlicePlanes import directionNames
-from MedNeXtSegmentLib.Refine.ToolHints import SECOND_CORNER, toolHints
 from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS, toolShortcuts
 from MedNeXtSegmentLib.Scene.SegmentationObserver import SegmentationObserver
 from MedNeXtSegmentLib.Scene.Segmentations import isShown
 
 _IDLE_MS = 300  # without an action, before neighboring slices are encoded
-_TOOLS = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton")
 
 
 class RefineTools:
@@ -52,8 +50,6 @@ class RefineTools:
         # Undo, redo and edits of the segment by somebody else are followed at once.
         events = slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SegmentRemoved
         self._observer = SegmentationObserver(events, self._onSegmentation)
-        self._tool = ""
-        self._corner: np.ndarray | None = None
         self._isUpdating = self._isStarting = False
         self._shownMissing = ""
         self._waiting: list[Callable] = []
@@ -65,8 +61,7 @@ class RefineTools:
         for name in hidden:
             getattr(self.ui, name).setVisible(False)
         self.shortcuts = toolShortcuts(self.ui, hidden + keyless)
-        for name in _TOOLS:
-            getattr(self.ui, name).toggled.connect(lambda checked, name=name: self._onTool(name, checked))
+        self._mouse = MouseTools(self.ui, clicks, self.marks, self._act, self._showStatus, self._whyNotNow, self.update)
         self.ui.propagateButton.clicked.connect(lambda *_args: self._onPropagate())
         actions = {
             self.ui.fillBetweenButton: lambda session: session.propagateBetween(),
@@ -90,7 +85,7 @@ class RefineTools:
         if isActive:
             self.update()
         else:
-            self._stopTool()
+            self._mouse.stop()
 
     def close(self) -> None:
         """The tools go."""
@@ -111,13 +106,12 @@ class RefineTools:
 
     def beginObject(self) -> None:
         """Another segment comes: whatever tool was chosen, the first click says where the object is."""
-        if self._tool:
-            self.ui.pointPlusButton.checked = True
+        self._mouse.beginObject()
 
     def endSession(self) -> None:
         """What was done stays; prompts and preview go."""
         session, self.session = self.session, None
-        self._corner = None
+        self._mouse.corner = None
         if session is not None:
             self._logic().endSession(session)
 
@@ -137,21 +131,21 @@ class RefineTools:
         if session is not None and (session.isClosed or not target.isOf(session)):
             self.endSession()
             session = None
-            self._showStatus(self._hint())
+            self._showStatus(self._mouse.hint())
         self._enable(session, bool(target.missing))
-        self.marks.show(session, self._corner)
+        self.marks.show(session, self._mouse.corner)
         self._surfaces.follow(session)
         self._isUpdating = False
         self._idle.start()
         if target.missing:
-            self._stopTool()
+            self._mouse.stop()
             self._showStatus(target.missing)
         elif self._shownMissing:
-            self._showStatus(self._hint())
+            self._showStatus(self._mouse.hint())
         self._shownMissing = target.missing
 
     def _enable(self, session, isMissing: bool) -> None:
-        for name in _TOOLS:
+        for name in MOUSE_TOOLS:
             getattr(self.ui, name).enabled = not isMissing
         plane = None if session is None else session.activePlane
         isPropagating = session is not None and session.isPropagating
@@ -191,51 +185,12 @@ class RefineTools:
         except (RuntimeError, Cancelled):  # nobody asked for it: the next click says what is wrong
             return
 
-    def _onTool(self, name: str, isChecked: bool) -> None:
-        if not isChecked:
-            if self._tool == name:
-                self._stopTool()
-            return
-        self._stopTool()
-        self._tool = name
-        getattr(self.ui, name).checked = True
-        self.marks.makeNodes()
-        self._clicks.start(name != "pointMinusButton", lambda point, view: self._onClick(name, point, view), self._stopTool)
-        self._showStatus(self._hint())
-        # So that the first click need not wait for the network.
-        qt.QTimer.singleShot(0, lambda: self._act(lambda session: None) if self._tool == name else None)
-
-    def _stopTool(self) -> None:
-        """Back to moving the views."""
-        if not self._tool:
-            return
-        name, self._tool, self._corner = self._tool, "", None
-        self._clicks.stop()
-        getattr(self.ui, name).checked = False
-        if self.ui.refineStatusLabel.text in toolHints().values():
-            self._showStatus("")
-
-    def _hint(self) -> str:
-        """What to do next with the chosen tool."""
-        return toolHints()[SECOND_CORNER if self._corner is not None else self._tool]
-
-    def _onClick(self, tool: str, pointRAS: np.ndarray, view) -> None:
+    def _whyNotNow(self) -> str:
+        """Why nothing can be edited, where the segment is hidden."""
         target = self._target()
-        if view is None:
-            self._showStatus(_("Click in a slice view, not in the 3D view."))
-        elif not target.missing and not isShown(target.segmentationNode, target.segmentId):
-            self._showStatus(_("The segment is hidden, so nothing was changed; show it first."))
-        elif tool == "eraseButton":
-            self._act(lambda session: session.erasePrompt(pointRAS, view))
-        elif tool != "boxButton":
-            self._act(lambda session: session.addPoint(pointRAS, tool == "pointPlusButton", view))
-        elif self._corner is None:
-            self._corner = pointRAS
-            self._showStatus(self._hint())
-            self.update()
-        else:
-            corners, self._corner = np.stack([self._corner, pointRAS]), None
-            self._act(lambda session: session.addBox(corners, view))
+        if target.missing or isShown(target.segmentationNode, target.segmentId):
+            return ""
+        return _("The segment is hidden, so nothing was changed; show it first.")
 
     def _onPropagate(self) -> None:
         if self.session is not None and self.session.isPropagating:
@@ -254,7 +209,7 @@ class RefineTools:
             while self._waiting and self.session is not None:
                 self._showStatus("")
                 self._waiting.pop(0)(self.session)
-                self._showStatus(self._hint())
+                self._showStatus(self._mouse.hint())
                 self._showPropagation()
                 self._showNotice()
         except (ValueError, RuntimeError, Cancelled) as error:

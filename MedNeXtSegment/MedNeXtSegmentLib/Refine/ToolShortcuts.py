@@ -4,15 +4,20 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-# The name of a button in RefineTools.ui -> its key. None is a key of Slicer's slice views (arrows, b, f, g, r, t, v, brackets), and
-# none but those of undo and redo is one of the Segment Editor's (digits, Escape, space, i, q, w, y, z, punctuation): two shortcuts
-# for one key block each other, so the effect leaves undo and redo to the editor.
+# The name of a button in RefineTools.ui -> its key. P, S and L are those of nnInteractive; the key beside S and L takes away.
+# None is a key of Slicer's slice views (arrows, b, f, g, r, t, v, brackets), and none but those of undo and redo is one of the
+# Segment Editor's (digits, Escape, space, i, q, w, y, z, punctuation): two shortcuts for one key block each other, so the
+# effect leaves undo and redo to the editor.
 KEYS = {
     "pointPlusButton": "P",
     "pointMinusButton": "N",
+    "scribblePlusButton": "S",
+    "scribbleMinusButton": "D",
+    "lassoPlusButton": "L",
+    "lassoMinusButton": "K",
     "boxButton": "C",
     "eraseButton": "X",
-    "propagateButton": "S",
+    "propagateButton": "M",
     "fillBetweenButton": "J",
     "acceptButton": "A",
     "nextSegmentButton": "E",

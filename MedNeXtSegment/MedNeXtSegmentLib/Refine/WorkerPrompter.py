@@ -81,6 +81,10 @@ class WorkerPrompter:
             "labels": prompts.labels.tolist(),
             "box": None if prompts.box is None else prompts.box.tolist(),
             "mask": prompts.mask,
+            "strokes": [
+                {"points_rc": stroke.points_rc.tolist(), "positive": stroke.is_positive, "lasso": stroke.is_lasso}
+                for stroke in prompts.strokes
+            ],
             "after": state,
             "keep_as": keepAs,
         }

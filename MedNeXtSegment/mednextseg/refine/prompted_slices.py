@@ -71,9 +71,7 @@ class PromptedSlices(UndoablePreview):
         self.journal.record("box", corners_ras_mm=corners, plane=plane.to_dict())
         return result
 
-    def add_scribble(
-        self, points_ras: np.ndarray, positive: bool, plane: SlicePlane, cancel: Cancel | None = None
-    ) -> Result:
+    def add_scribble(self, points_ras: np.ndarray, positive: bool, plane: SlicePlane, cancel: Cancel | None = None) -> Result:
         """A line (N, 3) in RAS mm on a plane, drawn along the object, or, not positive, beside it."""
         return self._add_stroke("scribble", points_ras, positive, plane, cancel)
 

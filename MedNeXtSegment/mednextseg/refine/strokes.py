@@ -12,8 +12,8 @@ MOST_POINTS = 4096  # of one stroke; nobody draws more by hand
 class Stroke:
     """A line that the user drew.
 
-    A scribble lies on the object, or beside it where it is not positive. A lasso is closed: what it encloses belongs to the object, roughly;
-    where it is not positive, nothing of it does, exactly.
+    A scribble lies on the object, or beside it where it is not positive. A lasso is closed: what it encloses belongs to the object,
+    roughly; where it is not positive, nothing of it does, exactly.
 
     Attributes:
         points_rc: (N, 2) continuous (row, col), pixel centers on whole numbers, in the order they were drawn.

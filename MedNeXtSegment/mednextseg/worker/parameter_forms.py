@@ -60,6 +60,10 @@ def _numbers(*shape: int | None) -> Callable[[object], bool]:
     return check
 
 
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
 def _is_shape(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(type(n) is int and 0 < n < 2**31 for n in value)
 
@@ -77,6 +81,8 @@ _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
     **dict.fromkeys(("spacing_rc_mm", "display_range"), (_numbers(2), "two finite numbers")),
     "points_rc": (_numbers(_ANY, 2), "a list of pairs of finite numbers"),
+    "strokes": (_is_list_of_objects, "a list of objects"),
+    **dict.fromkeys(("positive", "lasso"), (lambda value: isinstance(value, bool), "true or false")),
     "box": (_numbers(4), "four finite numbers"),
     **dict.fromkeys(("references", "predictions"), (_numbers(_ANY, 4, 4), "a list of 4x4 matrices of finite numbers")),
     **dict.fromkeys(("count", "gap_mm"), (_numbers(), "a finite number")),

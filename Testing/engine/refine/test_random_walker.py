@@ -83,7 +83,7 @@ def test_odd_slices_are_answered_on_their_own_pixels(shape):
 def test_prompts_that_do_not_fit_are_refused():
     prompter = load_prompter("random_walker")
     embedding = prompter.encode(np.random.default_rng(0).random((20, 20)))
-    with pytest.raises(ValueError, match="point, a box or a mask"):
+    with pytest.raises(ValueError, match="point, a box, a stroke or a mask"):
         prompter.predict(embedding, Prompts())
     with pytest.raises(ValueError, match="resample the mask"):
         prompter.predict(embedding, Prompts(mask=np.zeros((10, 20))))

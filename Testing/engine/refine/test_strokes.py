@@ -75,9 +75,7 @@ def test_a_scribble_is_a_line_without_gaps(points):
         assert not (0 <= row < 40 and 0 <= col < 44) or drawn[row, col]
 
 
-@pytest.mark.parametrize(
-    "wrong", [([],), ([[1, 2], [3, 4]], True, True), ([[1, np.nan]],), (np.zeros((MOST_POINTS + 1, 2)),)]
-)
+@pytest.mark.parametrize("wrong", [([],), ([[1, 2], [3, 4]], True, True), ([[1, np.nan]],), (np.zeros((MOST_POINTS + 1, 2)),)])
 def test_senseless_strokes_are_refused_with_a_sentence(wrong):
     with pytest.raises(ValueError, match=r"a (scribble|lasso) needs .*draw it again[.]$"):
         Stroke(*wrong)
@@ -134,7 +132,7 @@ def test_strokes_are_removed_undone_and_replayed_on_any_plane(tmp_path):
     case.refinement.undo()
     assert np.array_equal(case.mask, with_both)
     center = oblique.rc_from_ras(case.geometry.ras_from_ijk(np.array([22.0, 20, 8])))
-    case.scribble(center + [[-3, -3], [0, 2], [3, 4]], plane=oblique)
+    case.scribble(np.add(center, [[-3, -3], [0, 2], [3, 4]]), plane=oblique)
     case.refinement.journal.save(tmp_path / "strokes.json")
     journal = PromptJournal.load(tmp_path / "strokes.json")
     assert [entry["action"] for entry in journal.entries] == ["lasso", "scribble", "remove_stroke", "undo", "scribble"]
@@ -159,7 +157,7 @@ def test_strokes_beside_the_volume_or_through_slices_are_refused_and_those_over_
     case = Case()
     with pytest.raises(ValueError, match="lies beside the volume"):
         case.scribble([[-9, 3], [-5, 3]])
-    points = case.plane.ras_from_rc([[20, 14], [20, 30]]) + [[0, 0, 0], [0, 0, 2.5]]
+    points = np.add(case.plane.ras_from_rc([[20, 14], [20, 30]]), [[0, 0, 0], [0, 0, 2.5]])
     with pytest.raises(ValueError, match="not on one slice"):
         case.refinement.add_scribble(points, True, case.plane)
     assert not case.refinement.can_undo

@@ -12,6 +12,7 @@ from worker_process import WORKER, WorkerByHand
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import load_model
 from mednextseg.refine import Prompts, load_prompter
+from mednextseg.refine.strokes import Stroke
 from mednextseg.segment import auto_segmenter
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
@@ -179,6 +180,13 @@ def test_prompts_give_the_same_probability_as_in_this_process(worker: WorkerByHa
         "predict_mask", session="s", embedding="slice 1", box=[10, 20, 50, 60], mask=worker.arrays.write(probability)
     )
     assert worker.arrays.take(boxed["value"]["probability"]).shape == image.shape
+    lines = [([[30.0, 28.0], [30.0, 52.0]], True, False), ([[8.0, 5.0], [30.0, 5.0], [8.0, 20.0]], False, True)]
+    strokes = [{"points_rc": points, "positive": positive, "lasso": lasso} for points, positive, lasso in lines]
+    drawn = worker.ask("predict_mask", session="s", embedding="slice 1", strokes=strokes)["value"]
+    expected = prompter.predict(prompter.encode(image, (1.0, 1.5)), Prompts(strokes=[Stroke(*line) for line in lines]))
+    np.testing.assert_allclose(worker.arrays.take(drawn["probability"]), expected.probability, atol=1e-6)
+    for wrong in ([{"points_rc": [[1, 2]]}], [[1, 2]], [{"points_rc": [[1, 2]], "positive": 1, "lasso": False}]):
+        assert worker.ask("predict_mask", session="s", embedding="slice 1", strokes=wrong)["event"] == "error"
     assert worker.ask("forget_slice", embedding="slice 1")["event"] == "result"
     lost = worker.ask("predict_mask", session="s", embedding="slice 1", points_rc=points, labels=labels)
     assert (lost["code"], lost["hint"]) == ("unknown_embedding", "Encode the slice again.")

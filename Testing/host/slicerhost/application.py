@@ -128,8 +128,10 @@ class Application:
     def moduleManager(self) -> ModuleManager:
         return self._moduleManager
 
-    def layoutManager(self) -> None:
-        """None, as in a Slicer that runs without its main window."""
+    def layoutManager(self):
+        """None, as in a Slicer that runs without its main window, until a slice view is open."""
+        views = sys.modules.get(f"{__package__}.views.slice_view")
+        return None if views is None else views.layout_manager()
 
     def connect(self, signature, slot) -> bool:
         return self._signals.connect(signature, slot)

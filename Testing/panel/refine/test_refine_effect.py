@@ -131,6 +131,25 @@ def test_a_drag_is_no_click(bench):
     assert len(bench.tools.session.journal.entries) == 1
 
 
+def test_a_stroke_is_drawn_with_the_editors_own_events_and_undone_by_its_undo(bench):
+    bench.ui.scribblePlusButton.click()
+    bench.settle()
+    bench.draw([(x, 0.2 * x) for x in range(-8, 9, 2)])
+    first = bench.mask()
+    assert [entry["action"] for entry in bench.tools.session.journal.entries] == ["scribble"]
+    assert dice(first, bench.truth & slabOf(first)) > 0.9
+    bench.ui.lassoMinusButton.click()
+    bench.draw([(3, -15), (15, -15), (15, 15), (3, 15)])
+    assert first.sum() > bench.mask().sum() > 0
+    bench.editor.logic.Undo()
+    bench.settle()
+    assert np.array_equal(bench.mask(), first) and len(bench.tools.session.strokesRAS()) == 1
+    x, y = bench.view.ras_to_xy(CENTER_RAS)
+    bench.view.mouse.drag((x, y), (x + 80, y), ctrl=True)  # is the view's
+    bench.settle()
+    assert len(bench.tools.session.strokesRAS()) == 1
+
+
 def test_surfaces_are_as_new_as_the_voxels_whose_states_the_editor_keeps(bench):
     bench.segmentation.GetSegmentation().CreateRepresentation("Closed surface")
     bench.ui.pointPlusButton.click()

@@ -143,7 +143,7 @@ def test_a_propagation_can_be_stopped_and_leaves_nothing(bench):
     button.click()
     bench.settle()
     timer.stop()
-    assert texts == ["Stop (S)"] and button.text == "Propagate (S)"
+    assert texts == ["Stop (M)"] and button.text == "Propagate (M)"
     assert "cancelled" in bench.status
     assert session.preview() is None and np.array_equal(bench.mask(), before)
     button.click()

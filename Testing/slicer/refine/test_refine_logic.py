@@ -67,6 +67,26 @@ def test_a_box_is_answered(logic, case):
     assert dice(case.mask(), case.truth_kji & slab) > 0.85
 
 
+def test_strokes_are_answered_on_any_plane_and_replayed(logic, case, tmp_path):
+    session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
+    along = np.cross(OBLIQUE, (0, 1, 0)) / np.linalg.norm(np.cross(OBLIQUE, (0, 1, 0)))
+    session.addScribble([case.world(x * along) for x in range(-7, 8)], plane=OBLIQUE)
+    geometry = arrayAndGeometryFromVolume(case.volume)[1]
+    slab = case.near(OBLIQUE, cut_thickness_mm(geometry, session.activePlane.normal_ras) / 2)
+    assert dice(case.mask(), case.truth_kji & slab) > 0.9 and not (case.mask() & ~slab).any()
+    ((points, isPositive, isLasso),) = session.strokesRAS()
+    assert points.shape == (15, 3) and isPositive and not isLasso
+    session.addLasso([case.world(offset) for offset in ((3, 15, 0), (3, -15, 0), (15, -15, 0), (15, 15, 0))], False, (0, 0, 1))
+    session.erasePrompt(case.world((3, 0, 0)), (0, 0, 1))
+    assert session.strokesRAS() == []
+    session.undo()
+    expected = case.mask()
+    session.journal.save(tmp_path / "strokes.json")
+    again = Case()
+    logic.startRefinement(again.volume, again.segmentation, "ball", WALKER).replay(tmp_path / "strokes.json")
+    assert np.array_equal(again.mask(), expected)
+
+
 def test_undo_twice_and_redo_are_exact(logic, case):
     session = logic.startRefinement(case.volume, case.segmentation, "ball", WALKER)
     masks = [case.mask()]

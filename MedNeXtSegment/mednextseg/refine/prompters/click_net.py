@@ -91,8 +91,8 @@ class ClickNetPrompter:
     def predict(self, embedding: Embedding, prompts: Prompts, state: Any = None, cancel: Cancel | None = None) -> Result:
         """Answer prompts on the closest view that holds them; see Prompter.predict. `state` is not used.
 
-        Without a box or mask the object's size is unknown: the whole slice is looked at first, and where the answer is small
-        a second, closer look starts from it.
+        Without a box or mask the object's size is unknown: the whole slice is looked at first, or the surroundings of a scribble,
+        and where the answer is small a second, closer look starts from it.
         """
         checked(embedding, prompts)
         shape = embedding.image_rc.shape
@@ -101,18 +101,23 @@ class ClickNetPrompter:
         prompts = started_by_lassos(prompts, shape)
         focus = _focus(prompts)
         if focus is not None:
-            return self._look(embedding, prompts, view_around(focus, _MARGIN, _LEAST_SIDE_PX, shape, self.info.native_size_px))
-        first = self._look(embedding, prompts, whole_slice(shape, self.info.native_size_px))
+            return self._look(embedding, prompts, self._view(focus, shape))
+        drawn = _around_scribbles(prompts)
+        first = self._look(embedding, prompts, self._view(drawn, shape))
         again = prompts.with_mask(first.probability)
         focus = _focus(again)
         if focus is None:
             return first
-        closer = view_around(focus, _MARGIN, _LEAST_SIDE_PX, shape, self.info.native_size_px)
-        if closer.side > _LOOK_AGAIN_BELOW * max(shape):
+        closer = self._view(focus, shape)
+        if drawn is None and closer.side > _LOOK_AGAIN_BELOW * max(shape):
             return first
         if cancel is not None and cancel():
             raise PromptCancelledError("a newer prompt has arrived.")
         return self._look(embedding, again, closer)
+
+    def _view(self, focus: np.ndarray | None, shape: tuple[int, int]) -> NetworkView:
+        size = self.info.native_size_px
+        return whole_slice(shape, size) if focus is None else view_around(focus, _MARGIN, _LEAST_SIDE_PX, shape, size)
 
     def _look(self, embedding: Embedding, prompts: Prompts, view: NetworkView) -> Result:
         box = None if prompts.box is None else tuple(view.box_to_view(prompts.box))
@@ -133,6 +138,16 @@ def _dots(prompts: Prompts, step_px: float) -> tuple[np.ndarray, np.ndarray]:
     lines = [(stroke.sampled_rc(step_px), int(stroke.is_positive)) for stroke in prompts.scribbles]
     points = np.concatenate([prompts.points_rc, *(line for line, _label in lines)])
     return points, np.concatenate([prompts.labels, *(np.full(len(line), label) for line, label in lines)])
+
+
+def _around_scribbles(prompts: Prompts) -> np.ndarray | None:
+    """r0, c0, r1, c1 around the scribbles on the object; None where they are too short to say how large it is."""
+    lines = [stroke.points_rc for stroke in prompts.scribbles if stroke.is_positive]
+    if not lines:
+        return None
+    points = np.concatenate(lines)
+    box = np.concatenate([points.min(axis=0), points.max(axis=0) + 1])
+    return box if _MARGIN * (box[2:] - box[:2]).max() > _LEAST_SIDE_PX else None
 
 
 def _focus(prompts: Prompts) -> np.ndarray | None:

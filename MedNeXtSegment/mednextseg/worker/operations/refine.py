@@ -6,6 +6,7 @@ from dataclasses import asdict
 from mednextseg.machine import resolve_device
 from mednextseg.refine import Prompts, load_prompter
 from mednextseg.refine.prompter import Prompter
+from mednextseg.refine.strokes import Stroke
 from mednextseg.worker.operations import Context, Operation, WorkerState, required
 from mednextseg.worker.protocol import UNKNOWN_EMBEDDING, ProtocolError
 
@@ -36,20 +37,20 @@ def predict_mask(parameters: dict, context: Context) -> dict:
 
     Args:
         parameters: "session" (a newer predict of the same session takes the place of a waiting one), "embedding" id; optional
-            "points_rc" [[row, column], ...] with "labels" [1 inside, 0 outside], "box" [r0, c0, r1, c1], "mask" array
-            (rows, columns) of an earlier probability; "after" id of the earlier answer on this slice that this one corrects,
-            "keep_as" id under which this answer can be corrected later.
+            "points_rc" [[row, column], ...] with "labels" [1 inside, 0 outside], "box" [r0, c0, r1, c1], "mask" array (rows,
+            columns) of an earlier probability, "strokes" [{"points_rc", "positive", "lasso"}, ...]; "after" id of the earlier
+            answer on this slice that this one corrects, "keep_as" id under which this answer can be corrected later.
         context: of the request.
     Returns:
         "probability" array (rows, columns), float32 in [0, 1]; "score" the network's own estimate of its quality, or None.
     """
-    optional = ["points_rc", "labels", "box", "mask", "after", "keep_as"]
+    optional = ["points_rc", "labels", "box", "mask", "after", "keep_as", "strokes"]
     values = required(parameters, ["session", "embedding"], optional)
-    _, embedding_id, points_rc, labels, box, mask, after, keep_as = values
+    _, embedding_id, points_rc, labels, box, mask, after, keep_as, strokes = values
     mask_rc = None if mask is None else context.arrays.take(mask)
     prompter, embedding = _kept(context.state.embeddings.get(embedding_id), f"encoded slice {embedding_id!r}")
     (state,) = (None,) if after is None else _kept(context.state.answers.get(after), f"earlier answer {after!r}")
-    prompts = Prompts(points_rc, labels, box, mask_rc)
+    prompts = Prompts(points_rc, labels, box, mask_rc, tuple(_stroke(values) for values in strokes or ()))
     result = prompter.predict(embedding, prompts, state, context.cancelled)
     if keep_as is not None:
         context.state.answers.put(keep_as, (result.state,))
@@ -73,6 +74,11 @@ def _kept(value: tuple | None, what: str) -> tuple:
     if value is None:
         raise ProtocolError(UNKNOWN_EMBEDDING, f"the worker does not have the {what}.")
     return value
+
+
+def _stroke(values: dict) -> Stroke:
+    points_rc, is_positive, is_lasso = required(values, ["points_rc", "positive", "lasso"])
+    return Stroke(points_rc, is_positive, is_lasso)
 
 
 def _pair(values: list) -> tuple[float, float]:

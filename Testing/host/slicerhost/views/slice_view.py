@@ -3,6 +3,7 @@
 import slicer
 import vtk
 
+from .layout import qMRMLLayoutManager
 from .view import View
 
 SLICE_DISPLAYABLE_MANAGERS = (
@@ -15,6 +16,14 @@ SLICE_DISPLAYABLE_MANAGERS = (
     "vtkMRMLMarkupsDisplayableManager",
     "vtkMRMLTransformsDisplayableManager2D",
 )
+
+
+_open_views: list["SliceView"] = []
+
+
+def layout_manager():
+    """slicer.app.layoutManager(): None while no slice view is open."""
+    return qMRMLLayoutManager(tuple(_open_views)) if _open_views else None
 
 
 class SliceView(View):
@@ -56,6 +65,7 @@ class SliceView(View):
         style.SetSliceLogic(self.logic)
         self._start_interaction(style, self.node)
         self.resize(*size)
+        _open_views.append(self)
 
     def resize(self, width: int, height: int) -> None:
         super().resize(width, height)
@@ -121,6 +131,7 @@ class SliceView(View):
         return self.xy_to_ras(x, y)
 
     def close(self) -> None:
+        _open_views.remove(self)
         self.logic.RemoveObserver(self._logic_tag)
         super().close()
         slicer.app.applicationLogic().GetSliceLogics().RemoveItem(self.logic)
