@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from mednextseg.errors import Cancelled
 from mednextseg.files import replacing, write_text
 
 _log = logging.getLogger(__name__)
@@ -37,11 +38,11 @@ class ResumableTraining:
             self._restore(self.folder / LAST_CHECKPOINT)
 
     def run(self) -> float:
-        """Train to the end of the schedule; returns the best validation score. SIGTERM and Ctrl-C save before they stop."""
+        """Train to the end of the schedule; returns the best validation score. SIGTERM, Ctrl-C and Cancelled save before they stop."""
         previous = signal.signal(signal.SIGTERM, _interrupt)
         try:
             self._train()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Cancelled):
             _log.info("stopped at step %d; the next run in %s goes on from there", self.step, self.folder)
             self._save(LAST_CHECKPOINT)
             raise

@@ -10,6 +10,7 @@ from pathlib import Path
 from mednextseg.files import write_text
 from mednextseg.json_values import json_list, json_object, listed, number, read_json, text, whole_number, yes_or_no
 from mednextseg.labels.label import Label
+from mednextseg.models.base_model import BaseModel
 from mednextseg.models.card_check import LARGEST_LABEL, check_card
 from mednextseg.models.normalization import Normalization
 from mednextseg.models.preparation import Step, steps_from
@@ -115,6 +116,7 @@ class ModelCard:
         needs_region: whether the model was only trained on boxes around its structure, so that a larger volume needs a region of interest.
         roi_hint: one sentence on the region that suits the model, else empty.
         region_from: another model, around whose structures this one looks; None for a model that looks wherever it is told to.
+        base: of an adapted model: which one it was made from.
         metrics, training_data, citation, weights_license, minimum_engine_version: for people, and for the report.
         extra: fields of newer cards, kept as they came.
     """
@@ -162,6 +164,7 @@ class ModelCard:
     needs_region: bool = False
     roi_hint: str = ""
     region_from: RegionSource | None = None
+    base: BaseModel | None = None
     metrics: tuple[dict, ...] = ()
     training_data: tuple[dict, ...] = ()
     citation: str = ""
@@ -244,6 +247,8 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
         values["totals"] = {name: tuple(json_list(parts, f"the total {name}")) for name, parts in totals.items()}
         if raw.get("region_from") is not None:
             values["region_from"] = RegionSource.from_dict(raw["region_from"])
+        if raw.get("base") is not None:
+            values["base"] = BaseModel.from_dict(raw["base"])
         for name in ("metrics", "training_data"):
             values[name] = tuple(json_object(entry, f"an entry of {name}") for entry in json_list(raw.get(name, ()), name))
         card = ModelCard(**values, extra={name: value for name, value in raw.items() if name not in known})

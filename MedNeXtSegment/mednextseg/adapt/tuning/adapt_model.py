@@ -1,0 +1,291 @@
+"""An adaptation from end to end: cases -> labels by name -> held-out cases measured before and after -> the gate -> a package."""
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
+from mednextseg.adapt.tuning.cases import LabeledVolume, OwnCase
+from mednextseg.adapt.tuning.examples import make_example
+from mednextseg.adapt.tuning.folder import PACKAGE, PLAN_FILE, REPORT_FILE, TABLE_FILE, agreed_plan, begin_plan, locked
+from mednextseg.adapt.tuning.folds import Fold, Folds, fold_cases
+from mednextseg.adapt.tuning.gate import GateOutcome, gate_table, judge
+from mednextseg.adapt.tuning.label_plan import LabelPlan, plan_labels
+from mednextseg.adapt.tuning.measure import measured
+from mednextseg.adapt.tuning.methods import method_named
+from mednextseg.adapt.tuning.options import DEFAULT_MINUTES, TuningOptions
+from mednextseg.adapt.tuning.packaging import Taught, free_version, write_adapted
+from mednextseg.adapt.tuning.progress import TuningProgress, TuningReport
+from mednextseg.adapt.tuning.trainer import TuningTrainer, seconds_per_step
+from mednextseg.evaluate.case import CaseResult
+from mednextseg.files import write_text
+from mednextseg.json_values import listed
+from mednextseg.models.loaded_model import LoadedModel, load_model
+from mednextseg.models.model_card import CARD_FILE, ModelCard, read_card
+from mednextseg.models.new_head import head_tensors, with_classes
+from mednextseg.models.weights import network_from_state_dict, read_safetensors
+
+_BATCH_SIZE = 2
+_CURVE_POINTS, _SAVES = 20, 10
+_BEFORE = "before"
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What came out.
+
+    Attributes:
+        package: folder of the new model.
+        card: of it.
+        gate: whether it may take the base's place, and the table.
+        explanation: how the figures came about.
+        steps: of each training.
+        notes: sentences on labels and cases.
+    """
+
+    package: Path
+    card: ModelCard
+    gate: GateOutcome
+    explanation: str
+    steps: int
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict:
+        """JSON-ready values."""
+        return {
+            "package": str(self.package),
+            "model": self.card.id,
+            "version": self.card.version,
+            "steps": self.steps,
+            "explanation": self.explanation,
+            "notes": list(self.notes),
+            **self.gate.to_dict(),
+        }
+
+
+def adapt_model(
+    base: LoadedModel,
+    cases: Sequence[OwnCase],
+    folder: Path,
+    options: TuningOptions | None = None,
+    device: str = "cpu",
+    report: TuningReport = lambda progress: None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Adaptation:
+    """Teach a model a few cases, and measure whether it got better on cases that it did not learn from.
+
+    The same call in the same folder goes on where an earlier one was stopped, and returns at once where that was finished.
+
+    Args:
+        base: one network of volumes; channels, grid, spacing, intensities and patch stay its own.
+        cases: at least two.
+        folder: for checkpoints, curves, results and the package.
+        options: method, budget, names.
+        device: a torch device name.
+        report: called with a TuningProgress after each step and between the stages.
+        cancelled: asked after each step and each window; True stops, and the checkpoint is saved.
+    Raises:
+        ValueError, OSError, RuntimeError: in one sentence, for a base, cases, labels or a folder that cannot be used.
+        Cancelled: where the caller stopped.
+    """
+    check_base(base)
+    with locked(folder) as place:
+        return _Run(base, cases, place, options or TuningOptions(), device, TuningProgress(report, cancelled)).result()
+
+
+def check_base(base: LoadedModel) -> None:
+    """Raise ValueError, in one sentence, for a model that cannot be adapted."""
+    card = base.card
+    problem = None
+    if card.task != "segment":
+        problem = "does not segment volumes"
+    elif card.parts or len(card.weights_sha256) > 1 or card.previous_labels:
+        problem = "consists of several networks"
+    elif card.slice_by_slice:
+        problem = "works slice by slice"
+    elif card.activation != "softmax":
+        problem = "has labels that may overlap"
+    if problem:
+        raise ValueError(f"the model {card.id} {problem} and cannot be adapted; choose one network of volumes.")
+
+
+class _Run:
+    """The stages of one adaptation, each of which finds what an earlier run has left."""
+
+    def __init__(
+        self,
+        base: LoadedModel,
+        cases: Sequence[OwnCase],
+        folder: Path,
+        options: TuningOptions,
+        device: str,
+        progress: TuningProgress,
+    ) -> None:
+        self.base, self.folder, self.options, self.device, self.progress = base, folder, options, device, progress
+        self.names = [case.name for case in cases]
+        if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
+            raise ValueError(f"two cases have the name {listed(twice)}; rename one of them.")
+        self.method = method_named(options.method)
+        self.folds: Folds = fold_cases(self.names, options.held_out)
+        self.volumes: dict[str, LabeledVolume] = {}
+        for case in cases:
+            progress.stage(f"reading {case.name}")
+            self.volumes[case.name] = case.opened()
+        self._check_copies()
+        tables = [[label.name for label in volume.segmentation.labels] for volume in self.volumes.values()]
+        self.labels: LabelPlan = plan_labels(base.card, tables, options.same)
+        self.examples = {name: make_example(name, volume, self.labels, base.card) for name, volume in self.volumes.items()}
+        self._check_drawn()
+
+    def result(self) -> Adaptation:
+        self._settle_steps()
+        after = [result for number, fold in enumerate(self.folds.parts) for result in self._measured_fold(number, fold)]
+        before = [self._before(result.case) for result in after]
+        gate = judge(before, after, self.labels.new_names, self.options.tolerated_loss)
+        network = self._trained("result", Fold(self.folds.final, ()))
+        self.progress.stage("writing the model")
+        package = self.folder / PACKAGE
+        card = write_adapted(network, self.base, self.labels, self._taught(self.folds.final, gate), package)
+        found = Adaptation(package, card, gate, self.folds.explanation, self.steps, self.labels.notes)
+        write_text(self.folder / REPORT_FILE, json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        write_text(self.folder / TABLE_FILE, f"{gate.verdict}\n\n{gate_table(gate)}\n\n{self.folds.explanation}\n")
+        return found
+
+    def _check_copies(self) -> None:
+        seen: dict[str, str] = {}
+        for name, volume in self.volumes.items():
+            other = seen.setdefault(volume.digest(), name)
+            if other != name:
+                raise ValueError(
+                    f"the cases {listed([other, name])} are the same; remove one, or the figures would be of a known case."
+                )
+
+    def _check_drawn(self) -> None:
+        """Every label has to be drawn where a training can learn it."""
+        for fold in (*self.folds.parts, Fold(self.folds.final, ())):
+            drawn = {int(v) for name in fold.training for v in set(self.examples[name].classes_kji.ravel().tolist())}
+            for number, label in enumerate(self.labels.labels, start=1):
+                if number not in drawn:
+                    without = f" once {listed(fold.held_out)} is kept for the figures" if fold.held_out else ""
+                    raise ValueError(
+                        f"the label {listed([label.name])} is empty in every case{without}; draw it in more cases, or leave it out."
+                    )
+
+    def _settle_steps(self) -> None:
+        """Find or write the plan of the folder; minutes become steps by timing a few on this machine."""
+        card = self.base.card
+        asked = {
+            "base": {"id": card.id, "version": card.version, "weights_sha256": list(card.weights_sha256)},
+            "method": self.method.name,
+            "seed": self.options.seed,
+            "labels": self.labels.targets,
+            "cases": {name: volume.digest() for name, volume in self.volumes.items()},
+            "held out": [list(fold.held_out) for fold in self.folds.parts],
+            "minutes": self.options.minutes if self.options.steps or self.options.minutes else DEFAULT_MINUTES,
+            "steps": self.options.steps,
+        }
+        begun = agreed_plan(self.folder, asked)
+        if begun["steps"] is None:
+            self.progress.stage("timing a few steps")
+            seconds = seconds_per_step(
+                lambda network, folder: self._trainer(network, self.folds.parts[0], folder, 1), self._start
+            )
+            trainings = len(self.folds.parts) + (not self.folds.final_is_measured)
+            begun["steps"] = max(1, int(60 * begun["minutes"] / (seconds * trainings)))
+        if not (self.folder / PLAN_FILE).is_file():
+            begin_plan(self.folder, begun)
+        self.steps: int = begun["steps"]
+        self.progress.begin(self.steps, len(self.folds.parts) + (not self.folds.final_is_measured))
+
+    @cached_property
+    def _start(self) -> nn.Module:
+        """The base's network with the labels of the result, as the method trains it."""
+        torch.manual_seed(self.options.seed)
+        network = network_from_state_dict(
+            read_safetensors(self.base.folder / self.base.card.weights_files[0]), self.base.card.architecture
+        )
+        network.deep_supervision = False
+        head_tensors(network.config)
+        return self.method.build(with_classes(network, self.labels.class_sources))
+
+    def _trainer(self, network: nn.Module, fold: Fold, folder: Path, steps: int) -> TuningTrainer:
+        return TuningTrainer(
+            network,
+            self.method,
+            [self.examples[name] for name in fold.training],
+            [self.examples[name] for name in fold.held_out],
+            self._recipe(steps),
+            folder,
+            self.device,
+            self.progress.step,
+        )
+
+    def _recipe(self, steps: int) -> MedNeXtRecipe:
+        card = self.base.card
+        return MedNeXtRecipe(
+            id=card.id,
+            title=card.title,
+            patch_size_kji=tuple(card.patch_size_kji),
+            mirror_axes_kji=tuple(card.mirror_axes_kji),
+            batch_size=_BATCH_SIZE,
+            max_steps=steps,
+            learning_rate=self.method.learning_rate,
+            warmup_steps=min(50, max(1, steps // 10)),
+            ema_decay=min(0.998, max(0.0, 1 - 10 / steps)),  # an average over the last tenth or so
+            validate_every=max(1, steps // _CURVE_POINTS),
+            save_every=max(1, steps // _SAVES),
+            seed=self.options.seed,
+        )
+
+    def _trained(self, name: str, fold: Fold) -> nn.Module:
+        """The network of one training; the result's is that of the measured part where that is the same."""
+        folder = self.folder / (self._part_name(0) if name == "result" and self.folds.final_is_measured else name)
+        trainer = self._trainer(copy.deepcopy(self._start), fold, folder, self.steps)
+        self.progress.training(name)
+        trainer.run()
+        return trainer.result
+
+    def _measured_fold(self, number: int, fold: Fold) -> list[CaseResult]:
+        """Results of the held-out cases by a training without them; what it made is deleted once they are there."""
+        files = [self._result_file(self._part_name(number), name) for name in fold.held_out]
+        package = self.folder / self._part_name(number) / PACKAGE
+        if not all(file.is_file() for file in files):
+            network = self._trained(self._part_name(number), fold)
+            write_adapted(network, self.base, self.labels, self._taught(fold.training, None), package)
+        else:
+            self.progress.skip_training()
+        results = []
+        for name, file in zip(fold.held_out, files, strict=True):
+            self.progress.stage(f"measuring {name}")
+            model = load_model(package) if not file.is_file() else self.base
+            results.append(measured(model, self.volumes[name], name, self.labels, file, self.device, self.progress.cancelled))
+        if not self.folds.final_is_measured:
+            for left in (self.folder / self._part_name(number)).glob("*.pt"):
+                left.unlink()
+        shutil.rmtree(package, ignore_errors=True)
+        return results
+
+    def _before(self, name: str) -> CaseResult:
+        self.progress.stage(f"measuring {name} with {self.base.card.id}")
+        file = self._result_file(_BEFORE, name)
+        return measured(self.base, self.volumes[name], name, self.labels, file, self.device, self.progress.cancelled)
+
+    def _result_file(self, part: str, name: str) -> Path:
+        """Numbered: names of cases need not be names of files."""
+        return self.folder / part / f"case_{self.names.index(name):03d}.json"
+
+    def _part_name(self, number: int) -> str:
+        return f"part_{number + 1}"
+
+    def _taught(self, cases: Sequence[str], gate: GateOutcome | None) -> Taught:
+        model_id = self.options.model_id or f"{self.base.card.id}-adapted"
+        package = self.folder / PACKAGE
+        version = read_card(package).version if (package / CARD_FILE).is_file() else free_version(model_id)
+        return Taught(model_id, version, self.method, self.steps, cases, self.folds.explanation, gate)

@@ -1,0 +1,12 @@
+"""Full fine-tuning: every weight goes on learning from where the base stopped."""
+
+from torch import nn
+
+from mednextseg.adapt.tuning.methods.method import TuningMethod
+
+
+def _trained(network: nn.Module) -> frozenset[str]:
+    return frozenset(name for name, _ in network.named_parameters())
+
+
+METHOD = TuningMethod("all", "the whole network", 1e-3, lambda network: network, _trained)

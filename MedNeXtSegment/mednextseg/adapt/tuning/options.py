@@ -1,0 +1,47 @@
+"""What an adaptation is asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mednextseg.adapt.tuning.gate import TOLERATED_LOSS
+from mednextseg.adapt.tuning.methods import method_named
+from mednextseg.json_values import number, whole_number
+
+DEFAULT_MINUTES = 10.0
+_MOST_MINUTES = 60 * 24 * 30
+
+
+@dataclass(frozen=True)
+class TuningOptions:
+    """What an adaptation is asked for beside the base and the cases.
+
+    Attributes:
+        method: name of what is trained.
+        minutes: of training in all, from which the steps are worked out on this machine; None with `steps`.
+        steps: of each training; None with `minutes`.
+        same: label of the cases -> label of the result, where the two have different names; two with one name are joined.
+        held_out: names of the cases to measure on; None lets them be chosen.
+        seed: of everything random.
+        tolerated_loss: of Dice, for the gate.
+        model_id: of the result; None for the base's with -adapted.
+    """
+
+    method: str = "all"
+    minutes: float | None = None
+    steps: int | None = None
+    same: Mapping[str, str] = field(default_factory=dict)
+    held_out: tuple[str, ...] | None = None
+    seed: int = 0
+    tolerated_loss: float = TOLERATED_LOSS
+    model_id: str | None = None
+
+    def __post_init__(self) -> None:
+        method_named(self.method)
+        if self.minutes is not None and self.steps is not None:
+            raise ValueError("give minutes or steps, not both: one follows from the other.")
+        if self.minutes is not None and not 0 < number(self.minutes, "the minutes") <= _MOST_MINUTES:
+            raise ValueError(f"the minutes must be more than 0 and at most {_MOST_MINUTES}, got {self.minutes:g}.")
+        if self.steps is not None:
+            whole_number(self.steps, "the steps", 1, 10_000_000)
+        whole_number(self.seed, "the seed", 0)
+        number(self.tolerated_loss, "the tolerated loss of Dice", low=0)

@@ -1,0 +1,143 @@
+"""`mednextseg adapt`: teach an installed model a few labeled cases, and say by held-out cases whether it got better.
+
+The same command resumes an adaptation that was stopped.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mednextseg.adapt.tuning.adapt_model import Adaptation
+    from mednextseg.adapt.tuning.progress import TuningState
+
+
+def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    """Register the command."""
+    parser = commands.add_parser("adapt", parents=[common], help="teach a model your cases", description=__doc__)
+    parser.add_argument("--model", required=True, help="the base: a model id (see `mednextseg models list`) or folder")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        type=Path,
+        help="folder with imagesTr and labelsTr (dataset.json names plain labels), or with CASE.nii.gz beside CASE.seg.nrrd",
+    )
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, help="folder for checkpoints, curves, report and the new model"
+    )
+    parser.add_argument(
+        "--method", default="all", help="what is trained: all (the whole network) or head (the last layer only)"
+    )
+    parser.add_argument("--minutes", type=float, help="of training in all (10 where neither minutes nor steps are given)")
+    parser.add_argument("--steps", type=int, help="of each training, instead of minutes")
+    parser.add_argument(
+        "--same",
+        action="append",
+        default=[],
+        metavar="CASES=MODEL",
+        help="a label of the cases that has another name in the model; may be repeated, and two with one name are joined",
+    )
+    parser.add_argument("--held-out", help="comma-separated cases to measure on (else those of splits_final.json, or a choice)")
+    parser.add_argument("--tolerated-loss", type=float, default=0.01, help="of Dice that the gate lets a label lose")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+    parser.add_argument("--id", help="of the new model (else the base's with -adapted)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    parser.add_argument("--install", action="store_true", help="install the new model where the gate accepts it")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Adapt, print the verdict and the table, and install where that is asked for."""
+    from mednextseg.adapt.tuning.adapt_model import adapt_model  # noqa: PLC0415
+    from mednextseg.adapt.tuning.cases import cases_in_folder  # noqa: PLC0415
+    from mednextseg.adapt.tuning.options import TuningOptions  # noqa: PLC0415
+    from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
+    from mednextseg.machine import resolve_device  # noqa: PLC0415
+    from mednextseg.models.loaded_model import load_model  # noqa: PLC0415
+
+    keep_freed_memory()
+    base = load_model(options.model)
+    found = cases_in_folder(options.dataset, len(base.card.channels))
+    held_out = None if options.held_out is None else tuple(name.strip() for name in options.held_out.split(","))
+    wanted = TuningOptions(
+        method=options.method,
+        minutes=options.minutes,
+        steps=options.steps,
+        same=_pairs(options.same),
+        held_out=found.held_out if held_out is None else held_out,
+        seed=options.seed,
+        tolerated_loss=options.tolerated_loss,
+        model_id=options.id,
+    )
+    with _Console(options.json) as console:
+        outcome = adapt_model(base, found.cases, options.output, wanted, resolve_device(options.device), console.show)
+    installed = _install(outcome) if options.install else None
+    if options.json:
+        print(json.dumps({**outcome.to_dict(), "installed": None if installed is None else str(installed)}))
+    else:
+        _print(outcome, installed)
+    return 0
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        theirs, sign, ours = text.partition("=")
+        if not (sign and theirs.strip() and ours.strip()):
+            raise ValueError(f"--same needs a label of the cases and one of the model, as CASES=MODEL, got {text!r}.")
+        pairs[theirs.strip()] = ours.strip()
+    return pairs
+
+
+def _install(outcome: "Adaptation") -> Path | None:
+    """Put an accepted model into the library; its license is the base's, which was accepted there. A candidate stays where it is."""
+    from mednextseg.models.install.installation import install  # noqa: PLC0415
+
+    if not outcome.gate.accepted:
+        print("mednextseg: a candidate is not installed; it stays in its folder.", file=sys.stderr)
+        return None
+    return install(outcome.package, accept_license=True)
+
+
+def _print(outcome: "Adaptation", installed: Path | None) -> None:
+    from mednextseg.adapt.tuning.gate import gate_table  # noqa: PLC0415
+
+    for note in outcome.notes:
+        print(note)
+    print(outcome.gate.verdict)
+    for reason in outcome.gate.reasons:
+        print(reason)
+    print(gate_table(outcome.gate))
+    print(f"{len(outcome.gate.cases)} cases, {outcome.explanation}; {outcome.steps} steps each training.")
+    print(
+        f"{outcome.card.id} {outcome.card.version} in {outcome.package}" if installed is None else f"installed in {installed}"
+    )
+
+
+class _Console:
+    """A bar over all steps on a terminal, and a line for each training elsewhere; on standard error."""
+
+    def __init__(self, quiet: bool) -> None:
+        from tqdm import tqdm  # noqa: PLC0415
+
+        self._quiet, self._stage = quiet, ""
+        self._bar = tqdm(total=100, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {postfix}", disable=quiet or None)
+
+    def __enter__(self) -> "_Console":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def show(self, state: "TuningState") -> None:
+        """Take one report."""
+        if not self._bar.disable:
+            self._bar.set_description_str(state.stage, refresh=False)
+            self._bar.n = round(100 * state.fraction)
+            left = "" if state.seconds_left is None else f", {state.seconds_left / 60:.1f} minutes left"
+            self._bar.set_postfix_str("" if state.loss is None else f"loss {state.loss:.3f}{left}")
+        elif not self._quiet and state.stage != self._stage:
+            print(state.stage, file=sys.stderr, flush=True)
+        self._stage = state.stage

@@ -1,0 +1,31 @@
+"""Which model an adapted one was made from: by id, and by the hashes of its weights, which cannot be mistaken. Standard library only."""
+
+import re
+from dataclasses import dataclass, fields
+
+from mednextseg.json_values import json_list, json_object, listed, text
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A card's `base`."""
+
+    id: str
+    version: str
+    weights_sha256: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        text(self.id, "id of base")
+        text(self.version, "version of base")
+        digests = [text(digest, "a SHA-256 of base") for digest in json_list(self.weights_sha256, "weights_sha256 of base")]
+        if not digests or not all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests):
+            raise ValueError("weights_sha256 of base must list the SHA-256 of each weights file")
+
+    @classmethod
+    def from_dict(cls, raw: object) -> "BaseModel":
+        """From JSON values; ValueError for other fields or values."""
+        raw = json_object(raw, "base")
+        names = [field.name for field in fields(cls)]
+        if sorted(raw) != sorted(names):
+            raise ValueError(f"base must have the fields {listed(names)}, got {listed(raw) or 'none'}")
+        return cls(raw["id"], raw["version"], tuple(json_list(raw["weights_sha256"], "weights_sha256 of base")))

@@ -1,0 +1,53 @@
+"""The same network with other labels: every tensor but those of the class outputs is kept, and known classes keep their outputs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from mednextseg.models.families import NetworkConfig, build_network
+from mednextseg.networks.monai_network import MonaiConfig
+
+
+def head_tensors(config: NetworkConfig) -> dict[str, int]:
+    """Names of the tensors that the number of classes decides on (at every depth), and their axis of classes.
+
+    Raises:
+        ValueError: for a network of MONAI, whose outputs cannot be told from its arguments.
+    """
+    if isinstance(config, MonaiConfig):
+        raise ValueError(f"the {config.network} is a network of MONAI, whose labels cannot be changed; choose another model.")
+    with torch.device("meta"):
+        own = build_network(config).state_dict()
+        wider = build_network(replace(config, num_classes=config.num_classes + 1)).state_dict()
+    return {name: _differing_axis(own[name], wider[name]) for name in own if own[name].shape != wider[name].shape}
+
+
+def with_classes(network: nn.Module, sources: Sequence[int | None]) -> nn.Module:
+    """A copy of a network whose class n is the class sources[n] of the network, or a new one, randomly initialized, for None.
+
+    Args:
+        network: of a family with `config`; not changed.
+        sources: one for each class of the result, background first.
+    Raises:
+        ValueError: as `head_tensors`.
+    """
+    axes = head_tensors(network.config)
+    result = build_network(replace(network.config, num_classes=len(sources)))
+    known = [n for n, source in enumerate(sources) if source is not None]
+    taken = [source for source in sources if source is not None]
+    with torch.no_grad():
+        old = network.state_dict()
+        for name, tensor in result.state_dict().items():
+            if name in axes:
+                tensor.index_copy_(axes[name], torch.tensor(known), old[name].index_select(axes[name], torch.tensor(taken)))
+            else:
+                tensor.copy_(old[name])
+    if hasattr(network, "deep_supervision"):
+        result.deep_supervision = network.deep_supervision
+    return result
+
+
+def _differing_axis(own: Tensor, wider: Tensor) -> int:
+    return next(axis for axis, (a, b) in enumerate(zip(own.shape, wider.shape, strict=True)) if a != b)
