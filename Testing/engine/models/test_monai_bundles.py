@@ -28,6 +28,7 @@ NEAREST = {**INVERT, "nearest_interp": True}
 SIGMOID = {"_target_": "Activationsd", "keys": "pred", "sigmoid": True}
 THRESHOLD = {**ARGMAX, "argmax": False, "threshold": 0.5}
 LARGEST = {"_target_": "KeepLargestConnectedComponentd", "keys": "pred", "applied_labels": [1, 2]}
+SLICES = {**UNET, "spatial_dims": 2}
 TUMOR = ("tumor core", "whole tumor", "enhancing tumor")
 WHOLE_BODY = {
     "mode": "gaussian",
@@ -61,6 +62,24 @@ PIPELINES = {
         "names": ("tumor",),
         "after": (SIGMOID, INVERT, THRESHOLD),
     },
+    "slices across the first axis, as stored": {
+        "before": (STANDARDIZE,),
+        "network": SLICES,
+        "inferer": {"_target_": "SliceInferer", "roi_size": [16, 8], "mode": "gaussian"},
+        "after": (SOFTMAX, INVERT, ARGMAX),
+    },
+    "slices across the second axis": {
+        "before": (ORIENTATION, SPACING, RANGE, CROP),
+        "network": SLICES,
+        "inferer": {"_target_": "SliceInferer", "roi_size": [16, 8], "spatial_dim": 1},
+    },
+    "axial slices on their own spacing, outputs that overlap": {
+        "before": (ORIENTATION, {**SPACING, "pixdim": [1.5, 2.0, -1.0]}, RANGE),
+        "network": SLICES,
+        "names": TUMOR,
+        "inferer": {"_target_": "SliceInferer", "roi_size": [16, 24], "spatial_dim": 2, "overlap": 0.5},
+        "after": (SIGMOID, INVERT, THRESHOLD),
+    },
     "brain tumor, outputs that overlap": {"names": TUMOR, "after": (SIGMOID, INVERT, THRESHOLD)},
     "outputs that overlap, by the nearest voxel": {"names": TUMOR, "after": (SIGMOID, THRESHOLD, NEAREST)},
 }
@@ -87,7 +106,8 @@ def test_labels_and_probabilities_are_those_of_monai(name: str, tmp_path: Path) 
     slabs = predict_slabs(prepared.image_ckji, model.network_loaders("cpu"), model.num_outputs, sliding, WindowCount())
     values = torch.cat([part for _, part in slabs], dim=1)
     activate = torch.sigmoid if model.card.activation == "sigmoid" else lambda x: x.softmax(dim=0)
-    assert torch.allclose(activate(values), activate(torch.from_numpy(logits)), atol=1e-4)
+    across = options.get("inferer", {}).get("spatial_dim", 0)  # our K, where slices are looked at
+    assert torch.allclose(activate(values), activate(torch.from_numpy(np.moveaxis(logits, across + 1, 1))), atol=1e-4)
 
 
 def test_a_bundle_imports_at_every_level(tmp_path: Path) -> None:
@@ -149,7 +169,11 @@ def test_clean_up_of_outputs_that_overlap_counts_channels(
         ({"after": (SOFTMAX, {"_target_": "FillHolesd", "keys": "pred"})}, "FillHolesd, which is not known"),
         ({"after": (SOFTMAX, INVERT, {"_target_": "AsDiscreted", "keys": "pred", "threshold": 0.7})}, "only the threshold 0.5"),
         ({"inferer": {"mode": "$@mode"}}, "which has no equal here"),
-        ({"inferer": {"_target_": "SliceInferer", "roi_size": [16, 16]}}, "single slices"),
+        ({"inferer": {"_target_": "SliceInferer", "roi_size": [16, 16]}}, "works on volumes .3D., so its card needs"),
+        ({"inferer": {"_target_": "SliceInferer", "roi_size": [16, 16], "spatial_dim": 3}}, "spatial_dim is 3; an axis"),
+        ({"inferer": {"_target_": "SliceInferer"}}, "of slices two"),
+        ({"inferer": {"roi_size": [16, 16]}}, "of volumes needs three numbers"),
+        ({"network": SLICES}, "works on single slices"),
         ({"inferer": {"roi_size": [15, 16, 16]}}, r"window.* of \(15, 16, 16\).*check roi_size"),
         ({"names": ("background", "liver")}, "3 outputs but its description 1 labels"),
         ({"network_def": {"_target_": "DiNTS"}}, "'DiNTS', which is not known"),

@@ -46,9 +46,10 @@ def checked_channels(volume: np.ndarray, geometry: Geometry, card: ModelCard) ->
 def warnings_for(volume_ckji: np.ndarray, geometry: Geometry, card: ModelCard) -> list[str]:
     """Sentences for the user where the input is far from what the card says; an empty list where nothing stands out."""
     found = []
-    given_mm, trained_mm = geometry.spacing_kji_mm, card.spacing_kji_mm or geometry.spacing_kji_mm
+    given_mm = geometry.spacing_kji_mm
     if card.slice_by_slice:  # whatever lies between its slices
-        given_mm, trained_mm = [given_mm[axis] for axis in network_axes_kji(geometry, card)[1:]], trained_mm[1:]
+        given_mm = [given_mm[axis] for axis in network_axes_kji(geometry, card)[1:]]
+    trained_mm = given_mm if card.spacing_kji_mm is None else card.spacing_kji_mm[-len(given_mm) :]
     for spacing, wanted in zip(sorted(given_mm), sorted(trained_mm), strict=True):
         if not _TOO_FINE <= spacing / wanted <= _TOO_COARSE:
             consequence = "small structures may be missed" if spacing > wanted else "check that it is in millimeters"

@@ -108,7 +108,7 @@ def activation_bytes(config: NetworkConfig, sliding: SlidingWindow) -> int:
     """
     voxels, batch = prod(sliding.patch_kji), sliding.batch_size
     if isinstance(config, MonaiConfig):
-        return int(_ONEDNN_COPIES * batch * _monai_window_bytes(config, sliding.patch_kji))
+        return int(_ONEDNN_COPIES * batch * _monai_window_bytes(config, sliding.patch_kji[-config.dims :]))
     if not isinstance(config, MedNeXtConfig):
         return _FLOAT_BYTES * 12 * config.widths[0] * voxels * batch
     if sliding.device == "cpu" and config.dims == 3 and not config.global_response_norm:
@@ -119,8 +119,8 @@ def activation_bytes(config: NetworkConfig, sliding: SlidingWindow) -> int:
 
 
 @lru_cache(maxsize=16)
-def _monai_window_bytes(config: MonaiConfig, patch_kji: tuple[int, ...]) -> int:
-    return peak_forward_bytes(lambda: build_network(config), (1, config.in_channels, *patch_kji))
+def _monai_window_bytes(config: MonaiConfig, patch: tuple[int, ...]) -> int:
+    return peak_forward_bytes(lambda: build_network(config), (1, config.in_channels, *patch))
 
 
 def available_bytes() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from mednextseg.json_values import json_object, listed, read_json_object, shown
 from mednextseg.models.importers.monai.config import BundleConfig, transforms_of
 from mednextseg.models.importers.monai.finishing import FoundFinish, read_finish
-from mednextseg.models.importers.monai.network import read_network, window_fields
+from mednextseg.models.importers.monai.network import axes_kji, read_network, window_fields
 from mednextseg.models.importers.monai.preparation import read_preparation
 from mednextseg.models.importers.naming import channel_fields, label_fields, slug
 from mednextseg.models.importers.package import UNKNOWN_LICENSE, Draft
@@ -34,7 +34,9 @@ def read_monai_bundle(path: Path) -> Draft:
     config_file, metadata = _config_file(root, path), read_json_object(root / "configs" / _METADATA)
     config = BundleConfig(config_file)
     architecture = read_network(_entry(config, "network", "network_def"))
-    preparation = read_preparation(transforms_of(_needed(config, "preprocessing"), "preprocessing"))
+    inferer = _needed(config, "inferer")
+    windows, axes = window_fields(inferer), axes_kji(inferer)
+    preparation = read_preparation(transforms_of(_needed(config, "preprocessing"), "preprocessing")).along(axes)
     if not preparation.steps:
         raise ValueError(
             "the bundle neither resamples images nor scales their intensities; import its weights with a card of your own."
@@ -53,10 +55,10 @@ def read_monai_bundle(path: Path) -> Draft:
             "labels": [label_fields(value, name) for value, name in labels],
             "orientation": preparation.orientation,
             "reorient_only": preparation.orientation is not None,
-            "axis_order_kji": [2, 1, 0],
+            "axis_order_kji": [2 - axis for axis in axes],
             "spacing_kji_mm": preparation.spacing,
             "preparation": [vars(step) for step in preparation.steps],
-            **window_fields(_needed(config, "inferer")),
+            **windows,
             **_finish_fields(finish, dict(labels)),
             "weights_license": str(metadata.get("license", UNKNOWN_LICENSE)),
             "citation": "; ".join(str(text) for text in metadata.get("references") or []),

@@ -8,6 +8,7 @@ from mednextseg.models.importers.monai.config import arguments_of, is_unreadable
 from mednextseg.networks.monai_network import MONAI_NETWORKS, monai_class_name
 
 _WINDOWS = ("SlidingWindowInferer", "SlidingWindowInfererAdapt")
+_SLICES = "SliceInferer"
 # Of speed and memory alone.
 _WITHOUT_EFFECT = (
     "_target_", "sw_batch_size", "device", "sw_device", "progress", "cache_roi_weight_map", "cpu_thresh", "buffer_steps", "buffer_dim",
@@ -47,15 +48,13 @@ def window_fields(entry: object) -> dict[str, Any]:
     """
     arguments = arguments_of(entry, "inferer")
     name = arguments["_target_"].rpartition(".")[2]
-    if name == "SliceInferer":
+    if name not in (*_WINDOWS, _SLICES):
         raise ValueError(
-            "the bundle's network works on single slices (SliceInferer); only networks of volumes can be imported."
+            f"the bundle's inferer is {shown(arguments['_target_'])}, which is not known; known ones: {listed((*_WINDOWS, _SLICES))}."
         )
-    if name not in _WINDOWS:
-        raise ValueError(
-            f"the bundle's inferer is {shown(arguments['_target_'])}, which is not known; known ones: {listed(_WINDOWS)}."
-        )
-    known = ("roi_size", "overlap", "mode", "padding_mode", "cval", "sigma_scale", "with_coord")
+    by_slices = name == _SLICES
+    known = ("spatial_dim",) if by_slices else ()
+    known += ("roi_size", "overlap", "mode", "padding_mode", "cval", "sigma_scale", "with_coord")
     if unknown := [key for key in arguments if key not in (*known, *_WITHOUT_EFFECT)]:
         raise ValueError(f"the bundle's inferer has the argument {shown(unknown[0])}, which is not known.")
     for key, usual in (("cval", 0), ("sigma_scale", 0.125), ("with_coord", False)):
@@ -66,7 +65,8 @@ def window_fields(entry: object) -> dict[str, Any]:
         if not isinstance(value, str) or value not in allowed:
             raise ValueError(f"the bundle's inferer has {key} = {shown(value)}, which has no equal here.")
     return {
-        "patch_size_kji": _patch(arguments.get("roi_size")),
+        "patch_size_kji": [1, *_sizes(arguments.get("roi_size"), 2)] if by_slices else _sizes(arguments.get("roi_size"), 3),
+        "slice_by_slice": by_slices,
         "overlap": _overlap(arguments),
         "window_layout": "dense",
         "window_weights": _WEIGHTS[mode],
@@ -74,14 +74,29 @@ def window_fields(entry: object) -> dict[str, Any]:
     }
 
 
-def _patch(value: object) -> list[int]:
-    sizes = value if isinstance(value, list) else [value] * 3
+def axes_kji(entry: object) -> tuple[int, int, int]:
+    """Which axes of MONAI's images are our K, J and I: in their order, but a network of slices looks across K."""
+    arguments = arguments_of(entry, "inferer")
+    if arguments["_target_"].rpartition(".")[2] != _SLICES:
+        return 0, 1, 2
+    across = arguments.get("spatial_dim", 0)
+    if isinstance(across, bool) or across not in (0, 1, 2):
+        raise ValueError(f"the inferer's spatial_dim is {shown(across)}; an axis of the image, 0, 1 or 2, is needed.")
+    along_rows, along_columns = (axis for axis in range(3) if axis != across)
+    return across, along_rows, along_columns
+
+
+def _sizes(value: object, count: int) -> list[int]:
+    sizes = value if isinstance(value, list) else [value] * count
     if any(isinstance(n, bool) or not isinstance(n, int | float) or n != int(n) or n < 1 for n in sizes):
         raise ValueError(
             f"the inferer's roi_size is {shown(value)} where whole numbers from 1 on are needed; expressions are not evaluated."
         )
-    if len(sizes) != 3:
-        raise ValueError(f"the inferer's roi_size is {shown(value)}; only networks of volumes (three numbers) can be imported.")
+    if len(sizes) != count:
+        raise ValueError(
+            f"the inferer's roi_size is {shown(value)}; a network of volumes needs three numbers, and one of slices two and MONAI's "
+            f"{_SLICES}."
+        )
     return [int(n) for n in sizes]
 
 

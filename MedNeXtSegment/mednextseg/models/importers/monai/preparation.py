@@ -3,8 +3,8 @@
 MONAI's tensors have the axes of an image in the order I, J, K where ours have K, J, I: the first axis of its network is our K.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mednextseg.json_values import shown
@@ -33,6 +33,7 @@ _INTERPOLATION = {
     1: "linear",
 }
 _SINGLE = ("float", "float32")  # "$torch.float32"
+_ALL_SPACINGS = (0.0, 1e6)
 # Arguments that change nothing about a single image in float32.
 _IGNORED = ("_target_", "keys", "allow_missing_keys", "lazy", "dtype", "image_only", "meta_keys", "meta_key_postfix", "start_coord_key",
             "end_coord_key", "ensure_same_shape", "recompute_affine")  # fmt: skip
@@ -47,8 +48,23 @@ class FoundPreparation:
 
     @property
     def spacing(self) -> list[float] | None:
-        """Of the network's grid; None where images keep their own."""
-        return next((list(step.spacing_kji_mm) for step in self.steps if isinstance(step, Resample)), None)
+        """Of the network's grid; None where images keep their own, along one axis or along all."""
+        step = next((step for step in self.steps if isinstance(step, Resample)), None)
+        if step is None or any(pair == _ALL_SPACINGS for pair in step.kept_kji_mm or ()):
+            return None
+        return list(step.spacing_kji_mm)
+
+    def along(self, axes_kji: Sequence[int]) -> "FoundPreparation":
+        """The same for a network whose K, J and I are these axes of MONAI's images."""
+        letters_kji = None if self.orientation is None else [self.orientation[::-1][axis] for axis in axes_kji]
+        orientation = None if letters_kji is None else "".join(letters_kji)[::-1]
+        return FoundPreparation(orientation, [_turned(step, axes_kji) for step in self.steps])
+
+
+def _turned(step: Step, axes_kji: Sequence[int]) -> Step:
+    """A step with what it says of axes in another order."""
+    names = [name for name in ("spacing_kji_mm", "kept_kji_mm", "margin_kji") if getattr(step, name, None) is not None]
+    return replace(step, **{name: tuple(getattr(step, name)[axis] for axis in axes_kji) for name in names})
 
 
 def read_preparation(transforms: list[dict[str, Any]]) -> FoundPreparation:
@@ -128,11 +144,15 @@ def _resample(name: str, arguments: dict[str, Any], image_keys: set[str]) -> Ste
     if isinstance(mode, bool) or mode not in _INTERPOLATION:
         raise ValueError(f"the bundle resamples with the mode {shown(mode)}; only bilinear and nearest have an equal here.")
     pixdim = _three(given["pixdim"], "Spacingd's pixdim")
-    kept = None
+    # What is not positive stands for the image's own.
+    always = [p <= 0 for p in pixdim]
+    pixdim = [1.0 if own else p for own, p in zip(always, pixdim, strict=True)]
+    kept = tuple(_ALL_SPACINGS if own else (p, p) for own, p in zip(always, pixdim, strict=True)) if any(always) else None
     if given["min_pixdim"] is not None or given["max_pixdim"] is not None:
         low = pixdim if given["min_pixdim"] is None else _three(given["min_pixdim"], "Spacingd's min_pixdim")
         high = pixdim if given["max_pixdim"] is None else _three(given["max_pixdim"], "Spacingd's max_pixdim")
-        kept = tuple((min(a, p), max(b, p)) for a, b, p in zip(low, high, pixdim, strict=True))
+        ranges = [(min(a, p), max(b, p)) for a, b, p in zip(low, high, pixdim, strict=True)]
+        kept = tuple(_ALL_SPACINGS if own else pair for own, pair in zip(always, ranges, strict=True))
     return Resample(tuple(pixdim), _INTERPOLATION[mode], kept, str(arguments.get("dtype")).rpartition(".")[2] in _SINGLE)
 
 
