@@ -9,11 +9,10 @@ import tempfile
 from pathlib import Path
 
 import slicerhost
-from slicerhost.views.screenshot import four_up_picture
-
 from mednextseg import load_model, segment
 from mednextseg.segmentation_io import write_segmentation
 from mednextseg.volume_io import read_volume
+from slicerhost.views.screenshot import four_up_picture
 
 
 def main() -> None:
