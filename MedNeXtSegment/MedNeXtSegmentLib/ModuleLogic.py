@@ -43,21 +43,31 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         self.history = EditHistory()
         self.autoSegment = SegmentLogic(self.engine, self.history)
         self.refine = RefineLogic(self.worker, self.history)
-        self.evaluation = self.review = self.library = None
+        self.evaluation = self.review = self.library = self._adaptation = None
         if self.worker is not None:
             self.evaluation, self.review = EvaluateLogic(self.worker), ReviewLogic(self.worker)
             self.library = ModelsLogic(self.worker)
 
-    def _newWorker(self):
+    def _newWorker(self, isMain: bool = True):
         from MedNeXtSegmentLib import Settings
         from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient  # needs Qt
 
         return WorkerClient(
             Settings.workerProgram(),
             environment=Settings.workerEnvironment(),
-            onReady=lambda hello: self._tellListeners("onWorkerReady", hello),
+            onReady=(lambda hello: self._tellListeners("onWorkerReady", hello)) if isMain else None,
             onLog=lambda text: self._tellListeners("onWorkerLog", text),
         )
+
+    @property
+    def adaptation(self):
+        """The AdaptLogic, made when it is first asked for; None without a worker. It has a worker of its own, so that runs and clicks
+        need not wait for a training."""
+        from MedNeXtSegmentLib.Adapt.AdaptLogic import AdaptLogic
+
+        if self._adaptation is None and self.worker is not None:
+            self._adaptation = AdaptLogic(self._newWorker(isMain=False))
+        return self._adaptation
 
     def getParameterNode(self) -> MedNeXtSegmentParameterNode:
         """The panel's parameters, saved with the scene."""
@@ -71,6 +81,8 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
             for logic in (self.evaluation, self.review, self.library):
                 logic.close()
             self.worker.stop()
+        if self._adaptation is not None:
+            self._adaptation.close()
 
     def _tellListeners(self, method: str, argument) -> None:
         for listener in list(self.workerListeners):
@@ -190,6 +202,48 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         run = self._withWorker(self.review).review(job, count, progressCallback, finishedCallback)
         if waitForCompletion:
             self.review.wait(run)
+        return run
+
+    def adapt(
+        self,
+        model: str,
+        cases: Sequence[tuple],
+        method: str = "all",
+        minutes: float | None = None,
+        folder=None,
+        waitForCompletion: bool = True,
+        progressCallback: Callable | None = None,
+        finishedCallback: Callable | None = None,
+        **options,
+    ):
+        """Teach a model cases of the scene, and measure it before and after on cases that it did not learn from.
+
+        >>> run = logic.adapt("hippocampus-mr", [(volume1, segmentation1), (volume2, segmentation2)], minutes=20)
+        >>> print(run.table, run.isAccepted, run.package)
+
+        Segments are matched with the model's labels by name. The same call goes on where an earlier one was stopped.
+
+        Args:
+            model: id of an installed model, or the folder of one.
+            cases: at least two (volume node, segmentation node); for a model of several channels a list of volume nodes.
+            method: "all" trains the whole network, "head" its last layer.
+            minutes: of training in all; 10 where neither they nor `steps` are given.
+            folder: for checkpoints, curves, report and package; None for one in the module's home folder.
+            waitForCompletion: return only when it is over; the event loop keeps running.
+            progressCallback: called with the run: progress.phase, progress.fraction, progress.seconds_left.
+            finishedCallback: called once with the run, when it is over.
+            options: steps, same, held_out, tolerated_loss, seed, model_id, device (mednextseg.adapt.tuning.options.TuningOptions).
+        Returns:
+            A MedNeXtSegmentLib.Adapt.AdaptRun.AdaptRun: outcome, table, isAccepted, package, error, isFinished, cancel().
+        Raises:
+            ValueError: for cases or a model that cannot be used, in one sentence; nothing was started.
+            RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled; a later call goes on with it.
+        """
+        wanted = {"method": method, **options, **({} if minutes is None else {"minutes": minutes})}
+        logic = self._withWorker(self.adaptation)
+        run = logic.adapt(model, cases, wanted, folder, progressCallback, finishedCallback)
+        if waitForCompletion:
+            logic.wait(run)
         return run
 
     def exportDicomSeg(self, segmentationNode, path) -> None:

@@ -9,6 +9,7 @@ from types import ModuleType
 
 HOME_VARIABLE = "MEDNEXTSEG_HOME"
 _MINIMUM_CORES_TO_SPARE_ONE = 4
+_LOW_PRIORITY, _BELOW_NORMAL_PRIORITY_CLASS = 10, 0x4000  # of Unix, of Windows
 
 
 def import_torch() -> tuple[ModuleType | None, str]:
@@ -84,6 +85,17 @@ def peak_memory_mb() -> float | None:
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return None
+
+
+def lower_priority() -> None:
+    """Let this process give way to others from now on; done once, it stays so. Does nothing where the system has no such thing."""
+    if hasattr(os, "nice") and os.nice(0) < _LOW_PRIORITY:
+        os.nice(_LOW_PRIORITY - os.nice(0))
+    elif sys.platform == "win32":
+        import ctypes  # noqa: PLC0415  (with these names on Windows only)
+
+        kernel = ctypes.windll.kernel32
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), _BELOW_NORMAL_PRIORITY_CLASS)
 
 
 def _cores() -> int:

@@ -41,6 +41,28 @@ def _is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and all(_is_text(item) for item in value)
 
 
+def _is_list_of_cases(value: object) -> bool:
+    """Each with a name, a matrix for each channel, and a name with a matrix or null for each segment."""
+    matrix = _numbers(4, 4)
+
+    def is_segment(entry: object) -> bool:
+        return (
+            isinstance(entry, dict)
+            and _is_text(entry.get("name"))
+            and (entry.get("ijk_to_ras") is None or matrix(entry["ijk_to_ras"]))
+        )
+
+    return isinstance(value, list) and all(
+        isinstance(case, dict)
+        and _is_text(case.get("name"))
+        and isinstance(case.get("images"), list)
+        and all(matrix(entry) for entry in case["images"])
+        and isinstance(case.get("segments"), list)
+        and all(is_segment(entry) for entry in case["segments"])
+        for case in value
+    )
+
+
 def _is_list_of_labels(value: object) -> bool:
     return isinstance(value, list) and all(_is_text(item) or item in (0, 1) for item in value)
 
@@ -68,12 +90,14 @@ def _is_shape(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(type(n) is int and 0 < n < 2**31 for n in value)
 
 
-_TEXTS = "volume model session embedding prompter device family panel path url sha256 target name after keep_as".split()
+_TEXTS = "volume model session embedding prompter device family panel path url sha256 target name after keep_as method model_id".split()
 _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(_TEXTS, (_is_text, "text")),
     **dict.fromkeys(("array", "image", "mask", "reference", "prediction"), (_is_array, "an array's file, shape and dtype")),
-    **dict.fromkeys(("roi", "recipe"), (_is_object, "an object")),
+    **dict.fromkeys(("roi", "recipe", "same"), (_is_object, "an object")),
     "volumes": (_is_list_of_text, "a list of ids"),
+    "held_out": (_is_list_of_text, "a list of names"),
+    "cases": (_is_list_of_cases, "a list of cases with name, images and segments"),
     "labels": (_is_list_of_labels, "a list of names, or of 0 and 1"),
     "shape_kji": (_is_shape, "three positive whole numbers"),
     **dict.fromkeys(
@@ -85,5 +109,5 @@ _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(("positive", "lasso"), (lambda value: isinstance(value, bool), "true or false")),
     "box": (_numbers(4), "four finite numbers"),
     **dict.fromkeys(("references", "predictions"), (_numbers(_ANY, 4, 4), "a list of 4x4 matrices of finite numbers")),
-    **dict.fromkeys(("count", "gap_mm"), (_numbers(), "a finite number")),
+    **dict.fromkeys(("count", "gap_mm", "minutes", "steps", "seed", "tolerated_loss"), (_numbers(), "a finite number")),
 }

@@ -1,0 +1,97 @@
+"""Cases of the scene teach a model. No widgets; a worker of its own computes, at low priority."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+from mednextseg.machine import home_folder
+from mednextseg.models.library import find_model
+from mednextseg.models.model_card import ModelCard, read_card
+from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
+from MedNeXtSegmentLib.Scene.Segmentations import maskAndGeometryOfSegments
+from MedNeXtSegmentLib.Scene.Volumes import channelsOf
+from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
+
+
+class AdaptLogic(WorkerRunLogic):
+    """Starts adaptations, so that Slicer stays responsive and one can be stopped and gone on with.
+
+    Args:
+        worker: its own, which ends with it.
+    """
+
+    def close(self) -> None:
+        """End what runs, its checkpoint aside, and the worker."""
+        super().close()
+        self._worker.stop()
+
+    def adapt(
+        self,
+        model: str,
+        cases: Sequence[tuple],
+        options: dict | None = None,
+        folder: str | Path | None = None,
+        progressCallback: Callable[[AdaptRun], None] | None = None,
+        finishedCallback: Callable[[AdaptRun], None] | None = None,
+    ) -> AdaptRun:
+        """Start.
+
+        Args:
+            model: id or folder of the base.
+            cases: (volume node, or a list of one for each channel; segmentation node) of each case.
+            options: "method", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device".
+            folder: of the adaptation; None for one that the same cases find again.
+            progressCallback: called with the run after each report.
+            finishedCallback: called once, with the run, when it is over.
+        Raises:
+            ValueError: for nodes or a model that cannot be used, in one sentence; nothing was started.
+            RuntimeError: where the disk has no room for a volume.
+        """
+        card = read_card(find_model(model))
+        if len(cases) < 2:
+            raise ValueError(_("Give two cases at the least, better five: one alone cannot be learned from and tested on."))
+        described, arrays, nodes = [], {}, []
+        for number, (volumes, segmentationNode) in enumerate(cases):
+            volumeNodes = list(volumes) if isinstance(volumes, list | tuple) else [volumes]
+            if segmentationNode is None:
+                raise ValueError(_("Case {number} has no segmentation; choose one.").format(number=number + 1))
+            case, own = _sentCase(number, volumeNodes, segmentationNode, card)
+            described.append(case)
+            arrays.update(own)
+            nodes += [*volumeNodes, segmentationNode]
+        place = Path(folder) if folder is not None else _usualFolder(card, [case["name"] for case in described])
+        run = AdaptRun(self._worker, nodes, place, progressCallback, finishedCallback)
+        parameters = {"model": model, "target": str(place), "cases": described, **arrays, **(options or {})}
+        self._begin(run, "adapt", parameters, lambda value: self._deliver(run, value))
+        return run
+
+    def _deliver(self, run: AdaptRun, value: dict) -> None:
+        run.outcome = value
+        self._end(run)
+
+
+def _sentCase(number: int, volumeNodes: list, segmentationNode, card: ModelCard) -> tuple[dict, dict]:
+    """A case as the operation "adapt" wants it, and its arrays."""
+    arrays, segments = {}, []
+    channels = channelsOf(volumeNodes, card)
+    for channel, (array_kji, _geometry) in enumerate(channels):
+        arrays[f"image_{number}_{channel}"] = array_kji
+    segmentation = segmentationNode.GetSegmentation()
+    for index in range(segmentation.GetNumberOfSegments()):
+        segmentId = segmentation.GetNthSegmentID(index)
+        mask = maskAndGeometryOfSegments(segmentationNode, [segmentId])
+        matrix = None if mask is None else mask[1].ijk_to_ras.tolist()
+        segments.append({"name": segmentation.GetSegment(segmentId).GetName(), "ijk_to_ras": matrix})
+        if mask is not None:
+            arrays[f"segment_{number}_{index}"] = mask[0]
+    if not segments:
+        raise ValueError(_("{name} has no segments; draw one at the least.").format(name=repr(segmentationNode.GetName())))
+    matrices = [geometry.ijk_to_ras.tolist() for _array, geometry in channels]
+    return {"name": volumeNodes[0].GetName(), "images": matrices, "segments": segments}, arrays
+
+
+def _usualFolder(card: ModelCard, names: list[str]) -> Path:
+    """The same for the same model and cases, also after a restart."""
+    return home_folder() / "adapted" / f"{card.id}-{zlib.crc32(repr(names).encode()):08x}"

@@ -1,0 +1,1 @@
+"""Adapt: a model learns the cases of the scene."""

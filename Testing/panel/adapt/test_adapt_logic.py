@@ -1,0 +1,81 @@
+"""Cases of the scene teach a model, with a real worker process and a tiny network."""
+
+import json
+
+import numpy as np
+import pytest
+import slicer
+from tiny_models import ball, step_network, write_package
+
+from mednextseg.models.model_card import read_card
+from mednextseg.worker import protocol
+from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, setSegmentMask
+from MedNeXtSegmentLib.Scene.Volumes import placementOf
+
+SHAPE = (16, 16, 32)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return write_package(tmp_path_factory.mktemp("adapt") / "bright", step_network((1.0,)), ("Ball",))
+
+
+@pytest.fixture
+def logic(host, worker, clean_panel):
+    from MedNeXtSegmentLib.Adapt.AdaptLogic import AdaptLogic
+
+    logic = AdaptLogic(worker)
+    yield logic
+    logic.close()
+
+
+@pytest.fixture
+def cases(clean_panel) -> list:
+    """Three volumes of a ball each, and what was drawn: the ball, and a lamp that is in none of them."""
+    made, rng = [], np.random.default_rng(0)
+    for number in range(3):
+        mask = ball(SHAPE, rng.uniform((6, 6, 12), (9, 9, 18)), (4, 4, 5))
+        volume = slicer.util.addVolumeFromArray(
+            (100 * mask + rng.normal(0, 5, SHAPE)).astype(np.float32), name=f"Scan {number}"
+        )
+        node = newSegmentationFor(volume, f"drawn {number}")
+        setSegmentMask(mask, placementOf(volume), node, node.GetSegmentation().AddEmptySegment("", "ball"))
+        made.append((volume, node))
+    return made
+
+
+def test_cases_of_the_scene_teach_a_model(logic, base, cases, tmp_path) -> None:
+    phases = []
+    options = {"method": "head", "steps": 1, "held_out": ["Scan 2"]}
+    run = logic.adapt(str(base), cases, options, tmp_path / "run", lambda run: phases.append(run.progress.phase))
+    logic.wait(run)
+    assert run.outcome["cases"] == ["Scan 2"] and "Dice before" in run.table
+    assert run.isAccepted == (run.outcome["verdict"] == "accepted")
+    assert any("step 1 of 1, loss" in phase for phase in phases)
+    card = read_card(run.package)
+    assert card.base.id == "bright" and [label.name for label in card.labels] == ["Ball"]
+    assert json.loads((tmp_path / "run" / "plan.json").read_text())["steps"] == 1
+
+
+def test_a_cancelled_adaptation_keeps_its_checkpoint(logic, base, cases, tmp_path) -> None:
+    def cancelOnce(run) -> None:
+        if "step 1 of" in run.progress.phase:
+            run.cancel()
+
+    options = {"method": "head", "steps": 500, "held_out": ["Scan 2"]}
+    run = logic.adapt(str(base), cases, options, tmp_path / "run", cancelOnce)
+    with pytest.raises(RuntimeError):
+        logic.wait(run)
+    assert run.error.code == protocol.CANCELLED and run.outcome is None
+    assert (tmp_path / "run" / "part_1" / "last.pt").is_file() and not (tmp_path / "run" / "in_use").exists()
+
+
+def test_what_cannot_be_learned_is_said(logic, base, cases, tmp_path) -> None:
+    with pytest.raises(ValueError, match="Give two cases"):
+        logic.adapt(str(base), cases[:1])
+    with pytest.raises(ValueError, match="Case 2 has no segmentation"):
+        logic.adapt(str(base), [cases[0], (cases[1][0], None)])
+    cases[1][1].GetSegmentation().AddEmptySegment("", "lamp")
+    run = logic.adapt(str(base), cases, {"steps": 1}, tmp_path / "run")
+    with pytest.raises(RuntimeError, match="the label lamp is empty in every case"):
+        logic.wait(run)
