@@ -29,6 +29,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=MedNeXtSegment $(BIN)/lint-imports
+	$(BIN)/mypy
 
 # A process for each core: most tests are one thread's work. TEST_PROCESSES=0 runs all in one process.
 TEST_PROCESSES ?= auto

@@ -47,7 +47,7 @@ class Geometry:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Geometry) and self.matches(other, tolerance_mm=0.0)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment] # how Python says "not hashable"
 
     def matches(self, other: "Geometry", tolerance_mm: float = 1e-3) -> bool:
         """Whether both grids have the same shape and no voxel center differs by more than `tolerance_mm`."""
@@ -136,7 +136,8 @@ class Geometry:
         """The grid of `array[start:stop]` along K, J, I; start may be negative and stop beyond the end (padding)."""
         matrix = self.ijk_to_ras.copy()
         matrix[:3, 3] = self.ras_from_ijk(np.asarray(start_kji, dtype=float)[::-1])
-        return Geometry(tuple(int(b) - int(a) for a, b in zip(start_kji, stop_kji, strict=True)), matrix)
+        slices, rows, columns = (int(stop) - int(start) for start, stop in zip(start_kji, stop_kji, strict=True))
+        return Geometry((slices, rows, columns), matrix)
 
     def transformed(self, ras_to_ras: np.ndarray) -> "Geometry":
         """The grid moved by a 4x4 RAS-to-RAS transform, such as the parent transform of a Slicer node."""
@@ -157,24 +158,25 @@ class AxisMap:
         flips_kji: which axes of the permuted array are reversed.
     """
 
-    order_kji: tuple[int, int, int]
-    flips_kji: tuple[bool, bool, bool]
+    order_kji: tuple[int, ...]
+    flips_kji: tuple[bool, ...]
 
     def apply(self, array: np.ndarray) -> np.ndarray:
         """Turn the last three (KJI) axes; a view, no copy."""
         lead = array.ndim - 3
         turned = array.transpose(*range(lead), *(lead + axis for axis in self.order_kji))
-        return np.flip(turned, [lead + axis for axis in range(3) if self.flips_kji[axis]])
+        return np.flip(turned, tuple(lead + axis for axis in range(3) if self.flips_kji[axis]))
 
     def invert(self, array: np.ndarray) -> np.ndarray:
         """Undo `apply`; a view, no copy."""
         lead = array.ndim - 3
-        unflipped = np.flip(array, [lead + axis for axis in range(3) if self.flips_kji[axis]])
+        unflipped = np.flip(array, tuple(lead + axis for axis in range(3) if self.flips_kji[axis]))
         return unflipped.transpose(*range(lead), *(lead + axis for axis in np.argsort(self.order_kji)))
 
     def apply_geometry(self, geometry: Geometry) -> Geometry:
         """The geometry of `apply(array)` for an array that lies at `geometry`."""
-        shape = tuple(geometry.shape_kji[axis] for axis in self.order_kji)
+        slices, rows, columns = (geometry.shape_kji[axis] for axis in self.order_kji)
+        shape = (slices, rows, columns)
         old_from_new = np.eye(4)
         old_from_new[:3, :3] = 0
         for new_kji, old_kji in enumerate(self.order_kji):

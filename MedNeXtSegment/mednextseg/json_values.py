@@ -60,16 +60,16 @@ def yes_or_no(value: object, what: str) -> bool:
     return value
 
 
-def number(value: object, what: str, low: float = -math.inf) -> float:
+def number(value: Any, what: str, low: float = -math.inf) -> float:
     """The value where it is a finite number of at least `low`; text and truth values are none."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= _LARGEST  # false for NaN
-    if not is_number or value < low:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not low <= value or not abs(value) <= _LARGEST:  # NaN is neither
         least = "" if low == -math.inf else f" of at least {low:g}"
         raise ValueError(f"{what} must be a number{least}, got {shown(value)}.")
     return float(value)
 
 
-def whole_number(value: object, what: str, low: int, high: int | None = None) -> int:
+def whole_number(value: Any, what: str, low: int, high: int | None = None) -> int:
     """The value where it is a whole number from `low` to `high`; 2.0 is one, text and truth values are none."""
     is_whole = isinstance(value, Integral) or (isinstance(value, Real) and float(value).is_integer())
     if isinstance(value, bool) or not is_whole or value < low or (high is not None and value > high):

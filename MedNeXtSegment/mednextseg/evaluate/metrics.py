@@ -7,7 +7,7 @@ Rules for empty labels:
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from scipy import ndimage
@@ -75,7 +75,7 @@ def evaluate_pair(
     Raises:
         ValueError: for grids that differ, spacing that is not three positive numbers, or a label without a tolerance.
     """
-    labels = labels if isinstance(labels, Mapping) else {value: value for value in labels}
+    labels = labels if isinstance(labels, Mapping) else _named_by_themselves(labels)
     prediction_labels = labels if prediction_labels is None else prediction_labels
     _check(reference, prediction, spacing, labels, prediction_labels)
     tolerances = _tolerance_by_name(labels, tolerances_mm)
@@ -163,8 +163,12 @@ def _labeled_slices(mask: np.ndarray, axis: int) -> tuple[slice, ...]:
     return (*(slice(None),) * axis, slice(int(labeled[0]), int(labeled[-1]) + 1))
 
 
+def _named_by_themselves(values: Sequence[int]) -> Mapping[Any, LabelValues]:
+    return {value: value for value in values}
+
+
 def _mask(labelmap: np.ndarray, values: LabelValues) -> np.ndarray:
-    return labelmap == values if np.isscalar(values) else np.isin(labelmap, list(values))
+    return labelmap == values if np.isscalar(values) else np.isin(labelmap, np.atleast_1d(values))
 
 
 def _tolerance_by_name(names: Collection[str], tolerances_mm: Mapping[str, float] | float) -> dict[str, float]:

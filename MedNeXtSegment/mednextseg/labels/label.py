@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+Code = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class Label:
@@ -16,4 +18,4 @@ class Label:
     value: int
     name: str
     color: tuple[int, int, int]
-    terminology: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    terminology: dict[str, Code] = field(default_factory=dict)

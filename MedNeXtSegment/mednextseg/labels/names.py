@@ -195,11 +195,11 @@ def names_in(text: str, known: Collection[str]) -> list[str]:
     # From the end: the way to divide what follows that has the fewest unknown names, then the fewest names.
     ways: list[tuple[int, int, list[str]]] = [(0, 0, [])]
     for start in range(len(parts) - 1, -1, -1):
-        names = ((",".join(parts[start:stop]).strip(), ways[len(parts) - stop]) for stop in range(start + 1, len(parts) + 1))
+        choices = ((",".join(parts[start:stop]).strip(), ways[len(parts) - stop]) for stop in range(start + 1, len(parts) + 1))
         ways.append(
             min(
                 (unknown + (name not in known), count + 1, [name, *rest])
-                for name, (unknown, count, rest) in names
+                for name, (unknown, count, rest) in choices
                 if name in known or "," not in name
             )
         )

@@ -4,7 +4,7 @@ An entry is context~category~type~typeModifier~regionContext~region~regionModifi
 vtkSlicerTerminologiesModuleLogic::SerializeTerminologyEntry). Standard library only.
 """
 
-from mednextseg.labels.label import Label
+from mednextseg.labels.label import Code, Label
 
 _CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGION_CONTEXT = "Anatomic codes - DICOM master list"
@@ -25,5 +25,9 @@ def label_from_entry(value: int, name: str, color: tuple[int, int, int], entry: 
     """A label whose codes are read from a serialized entry; parts that are missing or empty are left out."""
     parts = entry.split("~")
     codes = dict(zip(_ROLES, parts[1:4] + parts[5:7], strict=False))
-    terminology = {role: tuple(code.split("^")) for role, code in codes.items() if code.strip("^") and code.count("^") == 2}
+    terminology: dict[str, Code] = {}
+    for role, code in codes.items():
+        if code.strip("^") and code.count("^") == 2:
+            scheme, identifier, meaning = code.split("^")
+            terminology[role] = (scheme, identifier, meaning)
     return Label(value, name, color, terminology)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -53,7 +54,7 @@ class LoadedModel:
 
     def network_loaders(self, device: str, precision: str = "fp32") -> list[Callable[[], Callable[[Tensor], Tensor]]]:
         """One loader for each weights file (fold); the fold loaded last stays in memory, the others are read again."""
-        return [lambda file=file: self._network(file, device, precision) for file in self.card.weights_files]
+        return [partial(self._network, file, device, precision) for file in self.card.weights_files]
 
     def forget_networks(self) -> None:
         """Free the memory of the network that was used last; it is read again when needed."""

@@ -6,6 +6,7 @@ Light on purpose (standard library only): Slicer's process reads cards too.
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from mednextseg.files import write_text
 from mednextseg.json_values import json_list, json_object, listed, number, read_json, text, whole_number, yes_or_no
@@ -232,7 +233,7 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
     if missing:
         raise ValueError(f"{source} lacks the field{'s' if len(missing) > 1 else ''} {listed(missing)}.")
     known = {f.name for f in fields(ModelCard)} - {"extra"}
-    values = {name: _frozen(value) for name, value in raw.items() if name in known}
+    values: dict[str, Any] = {name: _frozen(value) for name, value in raw.items() if name in known}
     try:
         values["channels"] = tuple(_channel(channel) for channel in json_list(raw["channels"], "channels"))
         values["labels"] = tuple(label_from_dict(label) for label in json_list(raw["labels"], "labels"))
@@ -279,7 +280,7 @@ def label_from_dict(raw: object) -> Label:
     if len(color) != 3:
         raise ValueError(f"the color of {name} must be red, green and blue, got {list(color)}")
     codes = json_object(raw.get("terminology", {}), f"the terminology of {name}")
-    terminology = {
+    terminology: dict[str, Any] = {
         role: tuple(text(part, f"{role} of {name}") for part in json_list(code, role)) for role, code in codes.items()
     }
     return Label(whole_number(raw["value"], f"the value of {name}", 1, LARGEST_LABEL), name, color, terminology)

@@ -14,7 +14,7 @@ from mednextseg.models.unet_names import FIRST_CONVOLUTIONS, unet_class_name
 from mednextseg.networks.plain_conv_unet import PlainConvUNetConfig, UNetConfig
 from mednextseg.networks.residual_encoder_unet import ResidualEncoderUNetConfig
 
-_CONFIGS: dict[str, type[UNetConfig]] = {
+_CONFIGS: dict[str, type[PlainConvUNetConfig] | type[ResidualEncoderUNetConfig]] = {
     "PlainConvUNet": PlainConvUNetConfig,
     "ResidualEncoderUNet": ResidualEncoderUNetConfig,
 }
@@ -28,7 +28,9 @@ _KNOWN = {
 _USUAL = {"block": "BasicBlockD", "pool": "conv", "pool_type": "conv"}
 
 
-def unet_config_of(tensors: Mapping[str, Tensor], architecture: Mapping[str, Any] | None) -> UNetConfig:
+def unet_config_of(
+    tensors: Mapping[str, Tensor], architecture: Mapping[str, Any] | None
+) -> PlainConvUNetConfig | ResidualEncoderUNetConfig:
     """The configuration of a U-Net: channels and classes from its tensors, the rest from what describes it.
 
     Args:

@@ -75,7 +75,7 @@ def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapp
         ValueError: where the tensors belong to no known family or do not fit together.
     """
     tensors = without_wrapper_prefix(state_dict)
-    if is_monai_architecture(architecture):
+    if architecture is not None and is_monai_architecture(architecture):
         return monai_network_from(tensors, architecture).eval()
     is_monai = is_monai_mednext(tensors)
     if is_monai:
@@ -148,7 +148,7 @@ def stu_net_config_of(tensors: Mapping[str, Tensor], pool_sizes_kji: Sequence[Se
         ValueError: where a stage is missing.
     """
     first = [f"conv_blocks_context.{stage}.0.conv1.weight" for stage in range(STAGES)]
-    pools = {} if pool_sizes_kji is None else {"pool_sizes_kji": tuple(tuple(pool) for pool in pool_sizes_kji)}
+    pools: dict[str, Any] = {} if pool_sizes_kji is None else {"pool_sizes_kji": tuple(tuple(pool) for pool in pool_sizes_kji)}
     return STUNetConfig(
         in_channels=_shape(tensors, first[0])[1],
         num_classes=_shape(tensors, f"seg_outputs.{STAGES - 2}.weight")[0],

@@ -13,6 +13,7 @@ divisible by 16.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,8 @@ class MedNeXtConfig:
     """Everything that determines the tensors of a MedNeXt.
 
     Stages are counted along the data flow: 0-3 encoder, 4 bottleneck, 5-8 decoder (5 is the coarsest).
-    `down_ratios[i]` is the expansion of down block i: officially that of stage i + 1; MONAI's MedNeXt uses that of stage i.
+    `down_ratios[i]` is the expansion of down block i: officially that of stage i + 1 (also where none are given); MONAI's MedNeXt uses
+    that of stage i.
     """
 
     in_channels: int
@@ -38,7 +40,7 @@ class MedNeXtConfig:
     kernel_size: int = 3
     expansion_ratios: tuple[int, ...] = (2,) * 9
     block_counts: tuple[int, ...] = (2,) * 9
-    down_ratios: tuple[int, ...] | None = None
+    down_ratios: tuple[int, ...] = ()
     base_channels: int = 32
     deep_supervision: bool = False
     dims: int = 3
@@ -53,11 +55,11 @@ class MedNeXtConfig:
             raise ValueError(f"MedNeXt needs an odd kernel size such as 3 or 5, got {self.kernel_size}.")
         if len(self.expansion_ratios) != 9 or len(self.block_counts) != 9:
             raise ValueError("MedNeXt has 9 stages: give 9 expansion ratios and 9 block counts.")
-        if self.down_ratios is None:
+        if not self.down_ratios:
             object.__setattr__(self, "down_ratios", tuple(self.expansion_ratios[1:5]))
 
 
-VARIANTS: dict[str, dict[str, tuple[int, ...]]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "S": {"expansion_ratios": (2,) * 9, "block_counts": (2,) * 9},
     "B": {"expansion_ratios": _SYMMETRIC_B, "block_counts": (2,) * 9},
     "M": {"expansion_ratios": _SYMMETRIC_B, "block_counts": (3, 4, 4, 4, 4, 4, 4, 4, 3)},

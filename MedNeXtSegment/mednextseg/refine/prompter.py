@@ -128,8 +128,9 @@ def scaled_to_display(image_rc: np.ndarray, display_range: tuple[float, float] |
     if not finite.any():
         raise ValueError("the slice holds no finite intensity; nothing can be segmented there.")
     if display_range is None or not np.isfinite(display_range).all():  # a display of infinite intensities says nothing
-        display_range = np.percentile(image[finite], (0.5, 99.5))
-    low, high = display_range
+        low, high = np.percentile(image[finite], (0.5, 99.5))
+    else:
+        low, high = display_range
     if high <= low:
         low, high = float(image[finite].min()), float(image[finite].max())
     image = np.where(finite, image, low)

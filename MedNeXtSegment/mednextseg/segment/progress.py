@@ -84,4 +84,5 @@ class SharedProgress:
         self._fraction = max(self._fraction, start + progress.fraction * (stop - start))
         spent = time.monotonic() - self._started
         seconds_left = spent * (1 - self._fraction) / self._fraction if self._fraction > 0 else None
-        self._callback(Progress(phase or progress.phase, self._fraction, seconds_left))
+        if self._callback is not None:
+            self._callback(Progress(phase or progress.phase, self._fraction, seconds_left))

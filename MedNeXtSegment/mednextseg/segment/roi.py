@@ -21,7 +21,7 @@ class RegionOfInterest:
         ValueError: for a box without volume or with bounds that are not finite.
     """
 
-    bounds_mm: tuple[float, float, float, float, float, float]
+    bounds_mm: tuple[float, ...]
     box_to_ras: np.ndarray = field(default_factory=lambda: np.eye(4))
 
     def __post_init__(self) -> None:
