@@ -102,4 +102,5 @@ ACTIONS: dict[str, dict[str, Callable[[object], object]]] = {
     "discard": {},
     "propagate": {"slices_ahead": _count, "slices_back": _count},
     "propagate_between": {},
+    "whole_object": {},
 }

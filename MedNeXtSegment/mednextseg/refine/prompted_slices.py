@@ -1,16 +1,18 @@
 """Prompts in RAS on any plane, and the answers to them as a preview."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mednextseg.geometry import Geometry
 from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.prompter import Cancel, Prompter, Result
 from mednextseg.refine.slices.encoded_slices import EncodedSlices
-from mednextseg.refine.slices.slice_plane import SlicePlane, is_same_plane
+from mednextseg.refine.slices.slice_plane import SlicePlane, has_same_grid, is_same_plane, is_same_slice
 from mednextseg.refine.slices.slice_sampling import sample_slice
 from mednextseg.refine.slices.slice_session import SliceSession
 from mednextseg.refine.strokes import Stroke, check_stroke
-from mednextseg.refine.undo_states import ActiveSlice, Step
+from mednextseg.refine.undo_states import ActiveSlice, Step, as_corrected
 from mednextseg.refine.undoable_preview import UndoablePreview
 from mednextseg.refine.volume_edges import check_box, check_drawn, check_inside
 from mednextseg.refine.volume_stamp import VolumeStamp
@@ -53,6 +55,7 @@ class PromptedSlices(UndoablePreview):
         """
         point = [float(x) for x in point_ras]
         check_inside(self.volume_geometry, np.array(point), "the point")
+        plane = self._slice_of_object(plane)
         session, accepted = self._session_on(plane)
         point_rc = plane.rc_from_ras(np.array(point))
         result = session.add_point(point_rc, positive, cancel) if is_answered else session.keep_point(point_rc, positive)
@@ -64,6 +67,7 @@ class PromptedSlices(UndoablePreview):
     def add_box(self, corners_ras: np.ndarray, plane: SlicePlane, cancel: Cancel | None = None) -> Result:
         """A box by two opposite corners (2, 3) in RAS mm on a plane."""
         corners = np.asarray(corners_ras, float).reshape(2, 3).tolist()
+        plane = self._slice_of_object(plane)
         check_box(self.volume_geometry, plane, np.array(corners))
         session, accepted = self._session_on(plane)
         result = session.set_box(plane.box_from_ras(np.array(corners)), cancel)
@@ -110,9 +114,11 @@ class PromptedSlices(UndoablePreview):
     ) -> Result:
         points = np.array(points_ras, float).reshape(-1, 3)
         check_stroke(points, kind == "lasso")
-        check_drawn(self.volume_geometry, plane, points, kind)
+        plane = self._slice_of_object(plane)
+        stroke = Stroke(plane.rc_from_ras(points), positive, kind == "lasso")
+        check_drawn(self.volume_geometry, plane, points, stroke)
         session, accepted = self._session_on(plane)
-        result = session.add_stroke(Stroke(plane.rc_from_ras(points), positive, kind == "lasso"), cancel)
+        result = session.add_stroke(stroke, cancel)
         self._finish(session, plane, accepted)
         self.journal.record(kind, points_ras_mm=points.tolist(), positive=bool(positive), plane=plane.to_dict())
         return result
@@ -124,16 +130,37 @@ class PromptedSlices(UndoablePreview):
         self._finish(session, active.plane, None)
         self.journal.record(action, **details)
 
+    def _slice_of_object(self, plane: SlicePlane) -> SlicePlane:
+        """Of the slices of a whole object the one nearest to a plane parallel to them; other planes as they are."""
+        active = self._active
+        if active is None or not active.is_whole or not has_same_grid(active.plane, plane):
+            return plane
+        steps = round(float(active.plane.distance_mm(plane.origin_ras)) / active.plane.thickness_mm)
+        return active.plane if steps == 0 else active.plane.shifted(steps * active.plane.thickness_mm)
+
     def _session_on(self, plane: SlicePlane) -> tuple[SliceSession, Step | None]:
         """The session of a plane, and the acceptance of the other plane that a prompt here implies."""
         if self._active is not None and is_same_plane(self._active.plane, plane):
             return self._restored(self._active), None
+        if self._active is not None and self._active.is_whole and has_same_grid(self._active.plane, plane):
+            return self._session_in_object(self._active, plane), None
         accepted = self._accepting(self._active) if self._active is not None else None
         changed = () if accepted is None else accepted.changed
         self._invert(changed)
         start = sample_slice(self.segment_kji, self.segment_geometry, plane, outside=0.0)
         self._invert(reversed(changed))  # it happens when the prompt is answered
         return SliceSession(self.prompter, self._slices.on(plane), start), accepted
+
+    def _session_in_object(self, active: ActiveSlice, plane: SlicePlane) -> SliceSession:
+        """The session of another slice of a whole object, from what the preview has there."""
+        for item in active.corrected:
+            if is_same_slice(item.plane, plane):
+                return self._restored(item)
+        found = (item.probability for item in active.propagated if is_same_slice(item.plane, plane))
+        start = next(found, None)
+        if start is None:
+            start = sample_slice(self.segment_kji, self.segment_geometry, plane, outside=0.0)
+        return SliceSession(self.prompter, self._slices.on(plane), start)
 
     def _restored(self, active: ActiveSlice) -> SliceSession:
         session = SliceSession(self.prompter, self._slices.on(active.plane), active.session.start_mask)
@@ -143,4 +170,9 @@ class PromptedSlices(UndoablePreview):
     def _finish(self, session: SliceSession, plane: SlicePlane, accepted: Step | None) -> None:
         hand, changed = (self._hand, ()) if accepted is None else (accepted.after[1], accepted.changed)
         after = ActiveSlice(plane, session, session.state)
+        active = self._active
+        if active is not None and accepted is None and active.is_whole:
+            others = [item for item in (*active.corrected, as_corrected(active)) if not is_same_slice(item.plane, plane)]
+            left = tuple(item for item in active.propagated if not is_same_slice(item.plane, plane))
+            after = replace(after, propagated=left, corrected=tuple(others), is_whole=True)
         self._push(Step((self._active, self._hand), (after, hand), changed))

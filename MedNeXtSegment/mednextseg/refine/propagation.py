@@ -42,6 +42,12 @@ class PropagatedSlice:
     probability: np.ndarray
     score: float
 
+    @property
+    def confidence(self) -> float:
+        """How sure this slice is, in [0, 1]: the score; where there is none, the mean probability of the mask."""
+        mask = self.probability > 0.5
+        return self.score if np.isfinite(self.score) else float(self.probability[mask].mean()) if mask.any() else 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class Propagation:
@@ -131,8 +137,11 @@ def propagate_between(
     if not same_grid or not np.allclose(plane.normal_ras, other_plane.normal_ras, atol=1e-6):
         raise ValueError("the two slices are not parallel slices of one grid; correct both in the same slice view.")
     direction = 1 if distance > 0 else -1
-    ahead = propagate(prompter, encode, plane, mask, steps - 1, direction, cancel=cancel).slices
-    back = propagate(prompter, encode, other_plane, other_mask, steps - 1, -direction, cancel=cancel).slices
+    ends = ((plane, mask, direction), (other_plane, other_mask, -direction))
+    ahead, back = (  # an end without the object has nothing to carry on
+        propagate(prompter, encode, start, start_mask, steps - 1, way, cancel=cancel).slices if (start_mask > 0.5).any() else ()
+        for start, start_mask, way in ends
+    )
     result = []
     for step in range(1, steps):
         parts = []

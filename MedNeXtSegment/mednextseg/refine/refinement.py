@@ -1,19 +1,22 @@
 """A segment being corrected in any plane: prompts in RAS, a preview, undo over everything, and the journal of it all."""
 
+from dataclasses import replace
 from functools import partial
 
 from mednextseg.refine.prompted_slices import PromptedSlices
 from mednextseg.refine.prompter import Cancel
-from mednextseg.refine.propagation import StoppingRules, propagate, propagate_between
+from mednextseg.refine.propagation import PropagatedSlice, StoppingRules, propagate, propagate_between
 from mednextseg.refine.undo_states import ActiveSlice, Step, last_parallel, made_by_hand
 from mednextseg.refine.volume_edges import cuts
+from mednextseg.refine.whole_object import whole_object
 
 
 class Refinement(PromptedSlices):
     """Correct one segment of one volume.
 
-    Prompts on a plane make a preview there; `accept` writes it into the segment. A prompt on another plane accepts the one
-    before. Every action can be undone, accepted ones included, by restoring what was saved.
+    Prompts on a plane make a preview there; `accept` writes it into the segment. A prompt on another plane accepts the one before,
+    but for the slices of a whole object, which a prompt corrects. Every action can be undone, accepted ones included, by restoring
+    what was saved.
 
     Args:
         volume_kji, volume_geometry: the image, and its grid in the world, parent transforms included.
@@ -39,8 +42,7 @@ class Refinement(PromptedSlices):
             propagate(*start, count, direction, rules=rules, cancel=cancel, **common)
             for count, direction in ((slices_ahead, 1), (slices_back, -1))
         )
-        after = ActiveSlice(active.plane, active.session, active.state, ahead.slices + back.slices)
-        self._push(Step((self._active, self._hand), (after, self._hand)))
+        self._show(replace(active, propagated=ahead.slices + back.slices))
         self.journal.record("propagate", slices_ahead=int(slices_ahead), slices_back=int(slices_back))
         return ahead.ended, back.ended
 
@@ -54,7 +56,34 @@ class Refinement(PromptedSlices):
         other = last_parallel(self._hand, active.plane)
         first = (other.plane, other.probability)
         slices = propagate_between(self.prompter, self._slices.on, first, (active.plane, active.probability), cancel)
-        after = ActiveSlice(active.plane, active.session, active.state, slices)
-        self._push(Step((self._active, self._hand), (after, self._hand)))
+        self._show(replace(active, propagated=slices))
         self.journal.record("propagate_between")
         return len(slices)
+
+    def whole_object(self, cancel: Cancel | None = None) -> tuple[str, str]:
+        """Carry the slice worked on in both directions until the object ends by itself, as a preview.
+
+        From now on a prompt on a parallel slice corrects the object there; called again, it goes on from that slice in both directions,
+        up to the next corrected ones.
+
+        Returns:
+            Why it ended ahead and back; empty where a corrected slice lies in that direction.
+        """
+        active = self._needed_active()
+        if not active.corrected and not (active.probability > 0.5).any():
+            raise ValueError("there is nothing to carry on: the slice's mask is empty; segment it first.")
+        kept, is_inside = partial(made_by_hand, self._hand), partial(cuts, self.volume_geometry)
+        slices, ended = whole_object(self.prompter, self._slices.on, active, kept, is_inside, cancel)
+        self._show(replace(active, propagated=slices, is_whole=True))
+        self.journal.record("whole_object")
+        return ended
+
+    def preview_slices(self) -> list[PropagatedSlice]:
+        """The slices filled in for the preview, along the normal; `confidence` says how sure each is."""
+        if self._active is None:
+            return []
+        plane = self._active.plane
+        return sorted(self._active.propagated, key=lambda item: float(plane.distance_mm(item.plane.origin_ras)))
+
+    def _show(self, after: ActiveSlice) -> None:
+        self._push(Step((self._active, self._hand), (after, self._hand)))

@@ -15,12 +15,21 @@ _MAXIMUM_BYTES = 256 << 20  # masks of 3000 x 3000 pixels take 36 MB each
 
 @dataclass(frozen=True, eq=False)
 class ActiveSlice:
-    """The slice with prompts on it, not accepted yet, and what was propagated from it."""
+    """The slice with prompts on it, not accepted yet, and what was propagated from it.
+
+    Attributes:
+        plane, session, state: the slice, and the prompts on it.
+        propagated: other slices, filled in.
+        corrected: slices of a whole object that were worked on before this one, each without slices of its own.
+        is_whole: whether the preview is that of a whole object: a prompt on another of its slices corrects it.
+    """
 
     plane: SlicePlane
     session: SliceSession
     state: SliceState
     propagated: tuple[PropagatedSlice, ...] = ()
+    corrected: tuple["ActiveSlice", ...] = ()
+    is_whole: bool = False
 
     @property
     def probability(self) -> np.ndarray:
@@ -29,6 +38,11 @@ class ActiveSlice:
             return self.state.result.probability
         start = self.session.start_mask
         return np.zeros(self.plane.shape_rc, np.float32) if start is None else start
+
+
+def as_corrected(active: ActiveSlice) -> ActiveSlice:
+    """A slice without what belongs to the object that it is part of."""
+    return ActiveSlice(active.plane, active.session, active.state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +89,9 @@ class Step:
         for active, hand in (self.before, self.after):
             arrays += [item.probability for item in hand]
             if active is not None:
-                arrays += [active.probability, active.session.embedding.image_rc, *(p.probability for p in active.propagated)]
+                arrays += [p.probability for p in active.propagated]
+                for item in (active, *active.corrected):
+                    arrays += [item.probability, item.session.embedding.image_rc]
         return {id(array): array for array in arrays}
 
 

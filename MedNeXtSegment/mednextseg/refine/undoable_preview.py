@@ -69,24 +69,31 @@ class UndoablePreview:
         return self._active.probability if self._active else None
 
     def preview(self) -> list[SliceEdit]:
-        """What `accept` would write: the active slice and those propagated from it."""
+        """What `accept` would write: the active slice, those corrected before it, and those propagated; earlier ones win."""
         if self._active is None:
             return []
-        active, propagated = self._active, [(item.probability, item.plane, False) for item in self._active.propagated]
-        return edits_of([(active.probability, active.plane, True), *propagated], self.segment_geometry, self._box)
+        propagated = [(item.probability, item.plane, False) for item in self._active.propagated]
+        return edits_of([*self._worked_on(), *propagated], self.segment_geometry, self._box)
+
+    def _worked_on(self) -> list[tuple[np.ndarray, SlicePlane, bool]]:
+        slices = [] if self._active is None else [self._active, *reversed(self._active.corrected)]
+        return [(item.probability, item.plane, True) for item in slices]
 
     def preview_segment(self) -> np.ndarray:
         """(K, J, I) bool: the segment with the preview in it; a copy."""
         segment = self.segment_kji.copy()
-        for edit in reversed(self.preview()):  # the active slice last: what the user did wins
+        for edit in reversed(self.preview()):  # the active slice last: what the user did last wins
             edit.apply(segment)
         return segment
 
     def changes_on_slice(self) -> np.ndarray:
-        """Ascending flat indices of the voxels of `segment_kji` that the active slice would change, without what was propagated."""
-        slices = [] if self._active is None else [(self._active.probability, self._active.plane, True)]
-        edits = edits_of(slices, self.segment_geometry, self._box)
-        return edits[0].changes(self.segment_kji) if edits else np.zeros(0, np.int64)
+        """Ascending flat indices of the voxels of `segment_kji` that the slices worked on would change, without what was propagated."""
+        edits = edits_of(self._worked_on(), self.segment_geometry, self._box)
+        if len(edits) < 2:
+            return edits[0].changes(self.segment_kji) if edits else np.zeros(0, np.int64)
+        voxels, first = np.unique(np.concatenate([edit.voxels for edit in edits]), return_index=True)
+        mask = np.concatenate([edit.mask for edit in edits])[first]
+        return voxels[self.segment_kji.reshape(-1)[voxels] != mask]
 
     def take_changed(self) -> list[np.ndarray]:
         """Flat indices of the voxels of `segment_kji` that actions changed since the last call; some may have changed back."""
@@ -129,7 +136,7 @@ class UndoablePreview:
             changed.append(edit.changes(self.segment_kji))
             edit.apply(self.segment_kji)
         self._invert(reversed(changed))
-        hand = (*self._hand, HandSlice(active.plane, active.probability))
+        hand = (*self._hand, *(HandSlice(item.plane, item.probability) for item in (*active.corrected, active)))
         return Step((self._active, self._hand), (None, hand), tuple(changed))
 
     def _push(self, step: Step) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 
 from mednextseg.geometry import Geometry
 from mednextseg.refine.slices.slice_plane import SlicePlane
+from mednextseg.refine.strokes import Stroke
 
 
 def check_inside(geometry: Geometry, points_ras: np.ndarray, name: str) -> None:
@@ -19,11 +20,12 @@ def check_box(geometry: Geometry, plane: SlicePlane, corners_ras: np.ndarray) ->
     check_inside(geometry, corners_ras, "a corner of the box")
 
 
-def check_drawn(geometry: Geometry, plane: SlicePlane, points_ras: np.ndarray, kind: str) -> None:
-    """Raise ValueError where a stroke of (N, 3) points lies beside the volume as a whole, or not on the plane."""
+def check_drawn(geometry: Geometry, plane: SlicePlane, points_ras: np.ndarray, stroke: Stroke) -> None:
+    """Raise ValueError where a stroke through (N, 3) points lies beside the volume as a whole, or not on the plane."""
+    kind = "lasso" if stroke.is_lasso else "scribble"
     if np.abs(plane.distance_mm(points_ras)).max() > plane.thickness_mm / 2 + 1e-6:
         raise ValueError(f"the points of the {kind} are not on one slice; draw it in one slice view.")
-    if not _are_inside(geometry, points_ras).any():
+    if not _are_inside(geometry, points_ras).any() and not stroke.pixels(plane.shape_rc).any():
         raise ValueError(f"the {kind} lies beside the volume; draw it on the volume.")
 
 

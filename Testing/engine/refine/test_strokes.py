@@ -163,6 +163,8 @@ def test_strokes_beside_the_volume_or_through_slices_are_refused_and_those_over_
     assert not case.refinement.can_undo
     case.scribble([[20, 22], [-4, 22]])
     assert case.mask[20, 22]
+    case.lasso([[-3, -3], [-3, 50], [50, 50], [50, -3]], positive=False)  # around everything
+    assert not case.mask.any()
 
 
 def test_prompters_are_asked_directly_too():

@@ -212,3 +212,17 @@ def is_same_plane(plane: SlicePlane, other: SlicePlane) -> bool:
 def is_parallel(plane: SlicePlane, other: SlicePlane) -> bool:
     """Whether two planes have the same normal."""
     return bool(np.allclose(plane.normal_ras, other.normal_ras, atol=1e-6))
+
+
+def has_same_grid(plane: SlicePlane, other: SlicePlane) -> bool:
+    """Whether one plane is the other, moved along the normal."""
+    moved = plane.shifted(float(plane.distance_mm(other.origin_ras)))
+    is_alike = plane.shape_rc == other.shape_rc and np.allclose(plane.spacing_rc_mm, other.spacing_rc_mm, rtol=1e-6)
+    directions = ("row_direction_ras", "col_direction_ras")
+    is_alike &= all(np.allclose(getattr(plane, name), getattr(other, name), atol=1e-6) for name in directions)
+    return is_alike and bool(np.allclose(moved.origin_ras, other.origin_ras, atol=1e-3))
+
+
+def is_same_slice(plane: SlicePlane, other: SlicePlane) -> bool:
+    """Whether two planes of one grid lie less than half a slice apart."""
+    return has_same_grid(plane, other) and abs(float(plane.distance_mm(other.origin_ras))) < plane.thickness_mm / 2
