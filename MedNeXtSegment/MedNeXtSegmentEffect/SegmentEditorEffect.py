@@ -37,6 +37,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             "<html>Correct the selected segment by points, strokes and boxes in any slice view; a network follows. "
             "<b>Point +</b>: the object is here. <b>Point −</b>: it is not. <b>Box</b>: two opposite corners around it. "
             "<b>Scribble</b>: a line along the object, or beside it. <b>Lasso</b>: around what belongs to it, or around what does not. "
+            "<b>Whole object</b> carries a slice on until the object ends; correct any of its slices and press again. "
             "<b>Propagate</b> carries a slice on to its neighbors, <b>Accept</b> keeps that. "
             "Masking and Undo are the Segment Editor's own.</html>"
         )

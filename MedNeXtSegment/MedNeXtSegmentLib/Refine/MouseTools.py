@@ -29,6 +29,7 @@ class MouseTools:
         clicks: where clicks and strokes come from.
         marks: shows what is being drawn.
         act: does something in a RefineSession, which it starts where there is none.
+        prompt: the same for what a click or a stroke says.
         say: shows one sentence.
         whyNot: says in one sentence why nothing can be edited now; empty where it can.
         update: shows what there is.
@@ -44,12 +45,14 @@ class MouseTools:
         clicks: ClickSource,
         marks: ClickMarks,
         act: Callable[[Callable], None],
+        prompt: Callable[[Callable], None],
         say: Callable[[str], None],
         whyNot: Callable[[], str],
         update: Callable[[], None],
     ) -> None:
         self._ui, self._clicks, self._marks = ui, clicks, marks
-        self._act, self._say, self._whyNot, self._update = act, say, whyNot, update
+        self._act, self._prompt = act, prompt
+        self._say, self._whyNot, self._update = say, whyNot, update
         self.name = ""
         self.corner: np.ndarray | None = None
         for name in MOUSE_TOOLS:
@@ -101,9 +104,9 @@ class MouseTools:
         if whyNot:
             self._say(whyNot)
         elif isLasso:
-            self._act(lambda session: session.addLasso(pointsRAS, isPositive, view))
+            self._prompt(lambda session: session.addLasso(pointsRAS, isPositive, view))
         else:
-            self._act(lambda session: session.addScribble(pointsRAS, isPositive, view))
+            self._prompt(lambda session: session.addScribble(pointsRAS, isPositive, view))
         self._marks.showDrawn(None)
 
     def _onClick(self, tool: str, pointRAS: np.ndarray, view) -> None:
@@ -115,11 +118,11 @@ class MouseTools:
         elif tool == "eraseButton":
             self._act(lambda session: session.erasePrompt(pointRAS, view))
         elif tool != "boxButton":
-            self._act(lambda session: session.addPoint(pointRAS, tool == "pointPlusButton", view))
+            self._prompt(lambda session: session.addPoint(pointRAS, tool == "pointPlusButton", view))
         elif self.corner is None:
             self.corner = pointRAS
             self._say(self.hint())
             self._update()
         else:
             corners, self.corner = np.stack([self.corner, pointRAS]), None
-            self._act(lambda session: session.addBox(corners, view))
+            self._prompt(lambda session: session.addBox(corners, view))

@@ -104,6 +104,10 @@ class QueuedSession:
         node's own RAS; the same object until the next action. None where nothing was propagated."""
         return self._edited.preview()
 
+    def previewSlices(self) -> list[tuple[np.ndarray, float]]:
+        """The slices that were filled in and wait for `accept`, along the normal: (3,) middle in mm, world, and confidence in [0, 1]."""
+        return [(item.center_ras, item.confidence) for item in self._edited.refinement.preview_slices()]
+
     def cancel(self) -> None:
         """Stop a propagation that is running; it then raises PromptCancelledError. What waits is dropped."""
         self._isCancelled = True
@@ -168,7 +172,7 @@ class QueuedSession:
             getattr(self, action)()
         elif action == "window":  # not an action of the user's: nothing is written and nothing can be undone
             do_entry(self._edited.refinement, entry)
-        elif action in ("propagate", "propagate_between"):
+        elif action in ("propagate", "propagate_between", "whole_object"):
             self._performPropagation(lambda refinement, cancel: do_entry(refinement, entry, cancel))
         else:
             self._perform(lambda refinement: do_entry(refinement, entry))

@@ -109,8 +109,17 @@ class RefineSession(QueuedSession):
 
         self._performPropagation(fill)
 
+    def wholeObject(self) -> tuple[str, str]:
+        """Carry the slice on in both directions until the object ends by itself, as a preview; otherwise as `propagate`.
+
+        Until it is accepted, a prompt on one of its slices corrects it there; called again, it goes on from that slice in both
+        directions, up to the next slices that were worked on.
+        """
+        self._performPropagation(lambda refinement, cancel: refinement.whole_object(cancel))
+        return self.propagationEnded
+
     def accept(self) -> None:
-        """Write the preview; the slice counts as made by hand from now on and propagation does not change it."""
+        """Write the preview; slices worked on count as made by hand from now on and propagation does not change them."""
         self._perform(lambda refinement: refinement.accept())
 
     def discard(self) -> None:

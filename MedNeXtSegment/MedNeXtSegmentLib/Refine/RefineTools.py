@@ -18,6 +18,7 @@ from MedNeXtSegmentLib.Refine.SlicePlanes import directionNames
 from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS, toolShortcuts
 from MedNeXtSegmentLib.Scene.SegmentationObserver import SegmentationObserver
 from MedNeXtSegmentLib.Scene.Segmentations import isShown
+from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
 
 _IDLE_MS = 300  # without an action, before neighboring slices are encoded
 
@@ -50,6 +51,7 @@ class RefineTools:
         # Undo, redo and edits of the segment by somebody else are followed at once.
         events = slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SegmentRemoved
         self._observer = SegmentationObserver(events, self._onSegmentation)
+        self._doubtful = -1  # which slice by doubt was shown last
         self._isUpdating = self._isStarting = False
         self._shownMissing = ""
         self._waiting: list[Callable] = []
@@ -61,8 +63,12 @@ class RefineTools:
         for name in hidden:
             getattr(self.ui, name).setVisible(False)
         self.shortcuts = toolShortcuts(self.ui, hidden + keyless)
-        self._mouse = MouseTools(self.ui, clicks, self.marks, self._act, self._showStatus, self._whyNotNow, self.update)
-        self.ui.propagateButton.clicked.connect(lambda *_args: self._onPropagate())
+        self._mouse = MouseTools(
+            self.ui, clicks, self.marks, self._act, self._prompt, self._showStatus, self._whyNotNow, self.update
+        )
+        self.ui.propagateButton.clicked.connect(lambda *_args: self._carryOn(self._propagate))
+        self.ui.wholeObjectButton.clicked.connect(lambda *_args: self._carryOn(lambda session: session.wholeObject()))
+        self.ui.doubtfulButton.clicked.connect(lambda *_args: self._goToDoubtful())
         actions = {
             self.ui.fillBetweenButton: lambda session: session.propagateBetween(),
             self.ui.acceptButton: lambda session: session.accept(),
@@ -152,7 +158,8 @@ class RefineTools:
         for button in (self.ui.acceptButton, self.ui.fillBetweenButton):
             button.enabled = plane is not None and not isPropagating
         self.ui.eraseButton.enabled = plane is not None
-        self.ui.propagateButton.enabled = plane is not None
+        self.ui.propagateButton.enabled = self.ui.wholeObjectButton.enabled = plane is not None
+        self.ui.doubtfulButton.enabled = plane is not None and not isPropagating and bool(session.previewSlices())
         self.ui.propagateButton.setText((_("Stop") if isPropagating else _("Propagate")) + f" ({KEYS['propagateButton']})")
         self.ui.undoButton.enabled = session is not None and session.canUndo
         self.ui.redoButton.enabled = session is not None and session.canRedo
@@ -192,11 +199,29 @@ class RefineTools:
             return ""
         return _("The segment is hidden, so nothing was changed; show it first.")
 
-    def _onPropagate(self) -> None:
+    def _carryOn(self, action: Callable) -> None:
+        """Have a slice carried on to others; where that is being done, stop it."""
         if self.session is not None and self.session.isPropagating:
             self.session.cancel()
         else:
-            self._act(lambda session: session.propagate(self.ui.slicesAheadSpinBox.value, self.ui.slicesBackSpinBox.value))
+            self._act(action)
+
+    def _propagate(self, session) -> None:
+        session.propagate(self.ui.slicesAheadSpinBox.value, self.ui.slicesBackSpinBox.value)
+
+    def _prompt(self, action: Callable) -> None:
+        """Do what a click or a stroke says, and carry it on where the user wants that each time."""
+        isCarriedOn = self.ui.wholeObjectCheckBox.checked
+        self._act(lambda session: (action(session), session.wholeObject()) if isCarriedOn else action(session))
+
+    def _goToDoubtful(self) -> None:
+        """Show the least sure slice of the preview, or the next one after that."""
+        slices = sorted(self.session.previewSlices(), key=lambda item: item[1])
+        self._doubtful = (self._doubtful + 1) % len(slices)
+        centerRAS, confidence = slices[self._doubtful]
+        jumpSlicesTo(centerRAS)
+        text = _("Slice {number} of {count} by doubt: confidence {confidence:.2f}. Correct it, then press Whole object again.")
+        self._showStatus(text.format(number=self._doubtful + 1, count=len(slices), confidence=confidence))
 
     def _act(self, action: Callable) -> None:
         """Do something in the session of the target, started where there is none; errors become the status line."""
@@ -208,6 +233,7 @@ class RefineTools:
                 self._startSession()
             while self._waiting and self.session is not None:
                 self._showStatus("")
+                self._doubtful = -1
                 self._waiting.pop(0)(self.session)
                 self._showStatus(self._mouse.hint())
                 self._showPropagation()
@@ -235,10 +261,15 @@ class RefineTools:
             return
         ahead, back = session.propagationEnded
         text = _("Preview in yellow: Accept writes it, Undo drops it.")
+        confidences = [confidence for _center, confidence in session.previewSlices()]
+        if confidences:
+            counted = _("{count} slices, confidence {least:.2f} to {most:.2f}.")
+            text += " " + counted.format(count=len(confidences), least=min(confidences), most=max(confidences))
         if ahead or back:
             towards = directionNames(session.activePlane)
             ends = _("Why it ended, {first}: {why1}; {second}: {why2}.")
-            text += " " + ends.format(first=towards[0], why1=ahead, second=towards[1], why2=back)
+            why = [reason or _("up to a corrected slice") for reason in (ahead, back)]
+            text += " " + ends.format(first=towards[0], why1=why[0], second=towards[1], why2=why[1])
         self._showStatus(text)
 
     def _showNotice(self) -> None:

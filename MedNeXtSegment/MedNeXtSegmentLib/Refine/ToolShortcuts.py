@@ -17,6 +17,8 @@ KEYS = {
     "lassoMinusButton": "K",
     "boxButton": "C",
     "eraseButton": "X",
+    "wholeObjectButton": "O",
+    "doubtfulButton": "U",
     "propagateButton": "M",
     "fillBetweenButton": "J",
     "acceptButton": "A",

@@ -48,6 +48,12 @@ class PropagatedSlice:
         mask = self.probability > 0.5
         return self.score if np.isfinite(self.score) else float(self.probability[mask].mean()) if mask.any() else 0.0
 
+    @property
+    def center_ras(self) -> np.ndarray:
+        """(3,) RAS mm: the middle of the mask; of the slice where there is none."""
+        places = np.argwhere(self.probability > 0.5)
+        return self.plane.ras_from_rc(places.mean(axis=0) if len(places) else (np.array(self.plane.shape_rc) - 1) / 2)
+
 
 @dataclass(frozen=True, eq=False)
 class Propagation:
