@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import ball
 
+from mednextseg.adapt.tuning.displacement import displacement, doubts
 from mednextseg.adapt.tuning.folds import fold_cases
 from mednextseg.adapt.tuning.gate import gate_table, judge
 from mednextseg.adapt.tuning.label_plan import plan_labels
@@ -118,6 +120,32 @@ def test_the_gate_holds_a_model_that_gains_nothing_and_a_new_label_that_is_not_f
     outcome = judge(results({"a": [0, 0]}), results({"a": [2, 3]}), new_labels=["a"])
     assert not outcome.accepted and "below a Dice of 0.5" in outcome.reasons[0]
     assert judge(results({"a": [0, 0]}), results({"a": [8, 7]}), new_labels=["a"]).accepted
+
+
+def segmented(center_kji: tuple[int, int, int], names: tuple[str, ...] = ("Organ",), spacing_mm: float = 2.0) -> Segmentation:
+    labelmap_kji = ball((30, 40, 50), center_kji, (8, 6, 7)).astype(np.uint8)
+    labels = tuple(Label(value, name, (0, 0, 0)) for value, name in enumerate(names, start=1))
+    return Segmentation(labelmap_kji, Geometry(labelmap_kji.shape, np.diag([spacing_mm] * 3 + [1.0])), labels)
+
+
+@pytest.mark.parametrize("moved_kji", [(0, 6, 8), (-5, 0, 0), (4, -9, 3)])
+def test_what_was_drawn_beside_the_structure_is_found_out(moved_kji: tuple[int, int, int]) -> None:
+    true, drawn = segmented((15, 20, 25)), segmented(tuple(np.array((15, 20, 25)) + moved_kji), ("organ",))
+    found = displacement(drawn, true)
+    assert found.distance_mm == pytest.approx(2 * np.linalg.norm(moved_kji)) and found.dice_there == pytest.approx(1, abs=1e-4)
+    assert found.is_found and "beside what the base finds" in doubts([found, found, None])[0]
+    outcome = judge(results({"a": [5]}), results({"a": [9]}), doubts=doubts([found]))
+    assert not outcome.accepted
+
+
+def test_a_base_that_errs_otherwise_is_no_proof_of_a_displacement() -> None:
+    true = segmented((15, 20, 25))
+    assert not displacement(true, true).is_found
+    rough = Segmentation(ball((30, 40, 50), (15, 22, 25), (3, 3, 3)).astype(np.uint8), true.geometry, true.labels)
+    assert not displacement(true, rough).is_found  # small, but inside
+    assert displacement(segmented((15, 20, 25), ("other",)), true) is None
+    moved = displacement(segmented((15, 29, 25)), true)
+    assert doubts([displacement(true, true), displacement(true, true), moved]) == [] == doubts([None])
 
 
 def test_budgets_are_checked() -> None:

@@ -13,12 +13,13 @@ from torch import nn
 
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.tuning.cases import LabeledVolume, OwnCase
+from mednextseg.adapt.tuning.displacement import doubts
 from mednextseg.adapt.tuning.examples import make_example
 from mednextseg.adapt.tuning.folder import PACKAGE, PLAN_FILE, REPORT_FILE, TABLE_FILE, agreed_plan, begin_plan, locked
 from mednextseg.adapt.tuning.folds import Fold, Folds, fold_cases
 from mednextseg.adapt.tuning.gate import GateOutcome, gate_table, judge
 from mednextseg.adapt.tuning.label_plan import LabelPlan, plan_labels
-from mednextseg.adapt.tuning.measure import measured
+from mednextseg.adapt.tuning.measure import Measured, measured
 from mednextseg.adapt.tuning.methods import method_named
 from mednextseg.adapt.tuning.options import DEFAULT_MINUTES, TuningOptions
 from mednextseg.adapt.tuning.packaging import Taught, free_version, write_adapted
@@ -148,7 +149,9 @@ class _Run:
         self._settle_steps()
         after = [result for number, fold in enumerate(self.folds.parts) for result in self._measured_fold(number, fold)]
         before = [self._before(result.case) for result in after]
-        gate = judge(before, after, self.labels.new_names, self.options.tolerated_loss)
+        questions = doubts([found.displacement for found in before])
+        results = [found.result for found in before]
+        gate = judge(results, after, self.labels.new_names, self.options.tolerated_loss, questions)
         network = self._trained("result", Fold(self.folds.final, ()))
         self.progress.stage("writing the model")
         package = self.folder / PACKAGE
@@ -265,14 +268,15 @@ class _Run:
         for name, file in zip(fold.held_out, files, strict=True):
             self.progress.stage(f"measuring {name}")
             model = load_model(package) if not file.is_file() else self.base
-            results.append(measured(model, self.volumes[name], name, self.labels, file, self.device, self.progress.cancelled))
+            found = measured(model, self.volumes[name], name, self.labels, file, self.device, self.progress.cancelled)
+            results.append(found.result)
         if not self.folds.final_is_measured:
             for left in (self.folder / self._part_name(number)).glob("*.pt"):
                 left.unlink()
         shutil.rmtree(package, ignore_errors=True)
         return results
 
-    def _before(self, name: str) -> CaseResult:
+    def _before(self, name: str) -> Measured:
         self.progress.stage(f"measuring {name} with {self.base.card.id}")
         file = self._result_file(_BEFORE, name)
         return measured(self.base, self.volumes[name], name, self.labels, file, self.device, self.progress.cancelled)

@@ -1,7 +1,7 @@
 """The gate: before and after on cases that nothing was learned from; a model that got worse anywhere is only a candidate."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from mednextseg.evaluate.case import CaseResult
 from mednextseg.evaluate.report.summary import LOWER_IS_BETTER, Mean, bootstrap_mean, label_names, metric_table
@@ -45,7 +45,6 @@ class GateOutcome:
     reasons: tuple[str, ...]
     rows: tuple[GateRow, ...]
     cases: tuple[str, ...]
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def verdict(self) -> str:
@@ -62,6 +61,7 @@ def judge(
     after: Sequence[CaseResult],
     new_labels: Collection[str] = (),
     tolerated_loss: float = TOLERATED_LOSS,
+    doubts: Sequence[str] = (),
 ) -> GateOutcome:
     """Compare two models on the same cases.
 
@@ -71,6 +71,7 @@ def judge(
     Args:
         before, after: results of the same cases, in the same order.
         new_labels: names of the labels that the base does not have.
+        doubts: sentences on the cases themselves, any of which holds the model back.
     Raises:
         ValueError: where the cases differ, or nothing was compared.
     """
@@ -81,7 +82,7 @@ def judge(
         raise ValueError("no label could be compared on the held-out cases; hold out cases in which structures are drawn.")
     rows = [_row(name, [name], name in new_labels, before, after) for name in names]
     mean = _row("mean", names, False, before, after)
-    reasons = _reasons(rows, mean, tolerated_loss)
+    reasons = [*_reasons(rows, mean, tolerated_loss), *doubts]
     shown = (*rows, mean) if len(rows) > 1 else tuple(rows)
     return GateOutcome(not reasons, tuple(reasons), shown, tuple(result.case for result in after))
 

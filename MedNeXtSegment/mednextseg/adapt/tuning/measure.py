@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mednextseg.adapt.tuning.cases import LabeledVolume
+from mednextseg.adapt.tuning.displacement import Displacement, displacement
 from mednextseg.adapt.tuning.examples import region_of_case
 from mednextseg.adapt.tuning.label_plan import LabelPlan
 from mednextseg.evaluate.case import CaseResult, evaluate_case
@@ -16,6 +18,25 @@ from mednextseg.segment.find_and_segment import find_and_segment
 from mednextseg.segmentation_io import Segmentation
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on one case: the figures, and whether what was drawn lies elsewhere than what was found (None: unknown)."""
+
+    result: CaseResult
+    displacement: Displacement | None
+
+    def to_dict(self) -> dict:
+        """JSON-ready values."""
+        moved = None if self.displacement is None else asdict(self.displacement)
+        return {"result": self.result.to_dict(), "displacement": moved}
+
+    @classmethod
+    def from_dict(cls, raw: dict) -> "Measured":
+        """The inverse of `to_dict`."""
+        moved = None if raw["displacement"] is None else Displacement(**raw["displacement"])
+        return cls(CaseResult.from_dict(raw["result"]), moved)
+
+
 def measured(
     model: LoadedModel,
     case: LabeledVolume,
@@ -24,23 +45,24 @@ def measured(
     file: Path,
     device: str = "cpu",
     cancelled: Callable[[], bool] | None = None,
-) -> CaseResult:
+) -> Measured:
     """The result of one case, from the JSON file where that is there already, else measured and kept there.
 
     The model runs with its card's settings; in an image that is too large for a model of small regions, in the region around what was
     drawn, which is the same before and after.
     """
     if file.is_file():
-        return CaseResult.from_dict(read_json_object(file))
+        return Measured.from_dict(read_json_object(file))
     reference = plan.named(case.segmentation)
     roi = region_of_case(case, model.card)
     labelmap_kji, report = find_and_segment(
         case.volume, case.geometry, model, roi=roi, device=device, cancelled=cancelled, whole=roi is None
     )
-    result = evaluate_case(name, reference, Segmentation(labelmap_kji, case.geometry, _table(report.labels, reference)))
+    prediction = Segmentation(labelmap_kji, case.geometry, _table(report.labels, reference))
+    found = Measured(evaluate_case(name, reference, prediction), displacement(reference, prediction))
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(result.to_dict()))
-    return result
+    write_text(file, json.dumps(found.to_dict()))
+    return found
 
 
 def _table(predicted: Sequence, reference: Segmentation) -> tuple:
