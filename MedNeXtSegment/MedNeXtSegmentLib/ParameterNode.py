@@ -19,6 +19,7 @@ class MedNeXtSegmentParameterNode:
         outputSegmentation: None makes a new one on Apply.
         device: "auto" or the id of a device ("cpu", "cuda:0", "mps"); a scene from another machine may name one that is missing here.
         useCardOverlap: take the overlap of neighboring windows from the model card rather than from `overlap`.
+        budget: share of the windows to look at; 1 looks at every window.
         tta: average over mirrored copies of the volume.
         ensemble: average over all the networks of the model, where it has more than one.
         useCardCleanUp: clean up as the model card says rather than as the three parameters below.
@@ -43,6 +44,7 @@ class MedNeXtSegmentParameterNode:
     device: str = "auto"
     useCardOverlap: bool = True
     overlap: Annotated[float, WithinRange(0.0, 0.9)] = 0.5
+    budget: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
     tta: bool = False
     ensemble: bool = True
     useCardCleanUp: bool = True
@@ -76,6 +78,8 @@ def recipeOf(parameterNode: MedNeXtSegmentParameterNode, labelNames: list[str]) 
         labelNames: all labels of the model, to which the clean-up applies.
     """
     recipe: dict = {"tta": parameterNode.tta}
+    if parameterNode.budget < 1:
+        recipe["budget"] = parameterNode.budget
     if not parameterNode.ensemble:
         recipe["ensemble"] = False
     if not parameterNode.useCardOverlap:

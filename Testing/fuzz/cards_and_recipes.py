@@ -11,6 +11,7 @@ from fuzz.outcomes import WRONG, must, must_equal, refusing
 
 _RECIPE = {
     "overlap": 0.5, "tta": False, "tta_views": ["k"], "ensemble": True, "batch_size": 1, "window_policy": "full", "precision": "fp32",
+    "budget": 1.0, "margin_mm": 10.0, "air_below": {},
     "normalization": {"MR": {"scheme": "none", "lower": 0.0, "upper": 0.0, "mean": 0.0, "std": 1.0, "masked": False}},
     "component_rules": [{"labels": ["middle", "bright"], "connectivity": "corners", "keep_from_mm3": 0.0}],
     "postprocessing": {"middle": {"keep_largest": False, "min_volume_mm3": 0.0, "fill_holes": False}},

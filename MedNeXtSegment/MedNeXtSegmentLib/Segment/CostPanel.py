@@ -1,5 +1,7 @@
 """The line below the model card: how long a run will take on this computer, and how much memory."""
 
+from collections.abc import Callable
+
 import qt
 from slicer.i18n import tr as _
 
@@ -21,10 +23,11 @@ class CostPanel:
     Args:
         label: QLabel.
         worker: WorkerClient; None where nothing runs in a worker: the line stays empty.
+        onPlan: called with the worker's plan and the seconds a pass that are known; with None and None where there is no plan.
     """
 
-    def __init__(self, label, worker) -> None:
-        self._label, self._worker = label, worker
+    def __init__(self, label, worker, onPlan: Callable[[dict | None, float | None], None]) -> None:
+        self._label, self._worker, self._onPlan = label, worker, onPlan
         self._wanted: dict | None = None
         self._asked: dict | None = None
         self._timer = qt.QTimer()
@@ -41,6 +44,7 @@ class CostPanel:
         if self._wanted is None:
             self._asked = None
             self._show("")
+            self._onPlan(None, None)
         elif self._wanted != self._asked:
             self._timer.start()
 
@@ -74,6 +78,7 @@ class CostPanel:
             device=plan["device"], time=time or _("time known after the first run"), memory=memory, free=free
         )
         self._show(text)
+        self._onPlan(plan, float(pace) if pace else None)
 
     def _onError(self, error) -> None:
         # Whatever is wrong is said when it matters: by the input checks, or by the run. After `close` the label may be gone.

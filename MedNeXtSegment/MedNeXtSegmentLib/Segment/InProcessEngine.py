@@ -81,4 +81,5 @@ class InProcessEngine:
             lambda: self._isCancelled,
             parameters["whole"],
         )
-        return {"labelmap": labelmap_kji, "report": report.to_dict()}
+        answer = {"labelmap": labelmap_kji, "report": report.to_dict()}
+        return answer | ({"skip_map": report.skip_map_kji(geometry)} if report.has_skipped else {})

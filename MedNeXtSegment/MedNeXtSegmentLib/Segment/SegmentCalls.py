@@ -43,7 +43,8 @@ class SegmentCalls:
             model: id of an installed model, or the folder of one.
             roiNode: vtkMRMLMarkupsROINode (rotated ones too): label only inside; None for the whole volume.
             labels: names of the labels to keep; None for all.
-            recipe: as in mednextseg.segment.recipe.SegmentRecipe, for instance {"tta": True, "overlap": 0.5}.
+            recipe: as in mednextseg.segment.recipe.SegmentRecipe, for instance {"tta": True, "overlap": 0.5}, or {"budget": 0.4} to look
+                at fewer windows.
             segmentationNode: vtkMRMLSegmentationNode to write into; None makes one beside the volume.
             device: "auto", "cpu", "cuda:N" or "mps".
             waitForCompletion: return only when the run is over; the event loop keeps running.
@@ -62,6 +63,20 @@ class SegmentCalls:
             return run
         self.autoSegment.wait(run)
         return run.segmentationNode
+
+    def showSkipMap(self, run):
+        """Show what a finished run with a budget did not look at, or less often than a run over every window.
+
+        >>> logic.segment(volumeNode, model="hippocampus-mr", recipe={"budget": 0.4}, finishedCallback=logic.showSkipMap)
+
+        Args:
+            run: the SegmentRun, which callbacks get and `segment` returns where it does not wait.
+        Returns:
+            A vtkMRMLSegmentationNode of its own; None where every window was looked at.
+        Raises:
+            ValueError: where the volume was removed.
+        """
+        return self.autoSegment.showSkipMap(run)
 
     def segmentBatch(
         self, volumeNodes: Sequence, model: str, waitForCompletion: bool = True, finishedCallback=None, **arguments

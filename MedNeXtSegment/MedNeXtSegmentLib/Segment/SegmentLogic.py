@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 
-import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -14,11 +13,12 @@ from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import ModelCard, label_from_dict
 from mednextseg.segment.prepare.input_check import warnings_for
 from mednextseg.segment.prepare.region_check import check_region, coarse_card, finds_own_region
+from mednextseg.segment.skip_labels import SKIP_LABELS
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Scene.Representations import needLabelmaps
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, writeLabelsToSegmentation
-from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, channelsOf, linearTransformToWorld, placementOf
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, channelsOf, linearTransformToWorld
 from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
 from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 from MedNeXtSegmentLib.Worker.RunFailure import RunFailure, runCancelled
@@ -74,9 +74,8 @@ class SegmentLogic(WorkerRunLogic):
             raise ValueError(" ".join([text.format(model=job.card.id), self.missingCoarseModel(job.card)]).rstrip())
         parameters = {**sent, "labels": None if job.labels is None else names}
         run = SegmentRun(self._worker, job, progressCallback, finishedCallback)
-        placement = placementOf(run.volumeNode)
         logging.info("MedNeXtSegment: %s on %s", run.card.id, run.volumeNode.GetName())
-        self._begin(run, "segment", parameters, lambda value: self._deliver(run, placement, value))
+        self._begin(run, "segment", parameters, lambda value: self._deliver(run, value))
         return run
 
     def regionsFor(self, volumeNode, card: ModelCard) -> Regions:
@@ -113,7 +112,30 @@ class SegmentLogic(WorkerRunLogic):
             found += warnings_for(volume_kji[None], geometry, replace(card, channels=(channel,)))
         return list(dict.fromkeys(found))
 
-    def _deliver(self, run: SegmentRun, placement: np.ndarray, value: dict) -> None:
+    def showSkipMap(self, run: SegmentRun):
+        """Show what a finished run did not look at, or less often, as a segmentation of its own beside the volume.
+
+        Returns:
+            The vtkMRMLSegmentationNode; the one of before where it is still there, None where every window was looked at.
+        Raises:
+            ValueError: where the volume was removed.
+        """
+        if run.skipMap_kji is None:
+            return None
+        if run.skipMapNode is not None and slicer.mrmlScene.IsNodePresent(run.skipMapNode):
+            run.skipMapNode.SetDisplayVisibility(True)
+            return run.skipMapNode
+        if not slicer.mrmlScene.IsNodePresent(run.volumeNode):
+            raise ValueError(
+                _("The volume of this run was removed, so there is nothing to show its skipped windows on; load it again.")
+            )
+        name = slicer.mrmlScene.GenerateUniqueName(_("{volume} skipped windows").format(volume=run.volumeNode.GetName()))
+        run.skipMapNode = newSegmentationFor(run.volumeNode, name)
+        geometry = Geometry(run.skipMap_kji.shape, linearTransformToWorld(run.volumeNode) @ run.placement)
+        writeLabelsToSegmentation(run.skipMap_kji, geometry, run.skipMapNode, list(SKIP_LABELS))
+        return run.skipMapNode
+
+    def _deliver(self, run: SegmentRun, value: dict) -> None:
         """Write the result where the volume is now: it may have been moved by its transform during the run."""
         if run.isCancelRequested:
             self._end(run, runCancelled())
@@ -121,7 +143,7 @@ class SegmentLogic(WorkerRunLogic):
         isNew, labelmap_kji = run.segmentationNode is None, value["labelmap"]
         labels = [label_from_dict(raw) for raw in value["report"]["labels"]]
         try:
-            geometry = Geometry(labelmap_kji.shape[-3:], linearTransformToWorld(run.volumeNode) @ placement)
+            geometry = Geometry(labelmap_kji.shape[-3:], linearTransformToWorld(run.volumeNode) @ run.placement)
             if isNew:
                 name = _("{volume} segmentation").format(volume=run.volumeNode.GetName())
                 run.segmentationNode = newSegmentationFor(run.volumeNode, slicer.mrmlScene.GenerateUniqueName(name))
@@ -133,6 +155,6 @@ class SegmentLogic(WorkerRunLogic):
                 run.segmentationNode = None
             self._end(run, RunFailure(protocol.FAILED, str(error)))
             return
-        run.labels, run.report = labels, value["report"]
+        run.labels, run.report, run.skipMap_kji = labels, value["report"], value.get("skip_map")
         run.segmentationNode.SetAttribute(REPORT_ATTRIBUTE, json.dumps(run.report))
         self._end(run)

@@ -10,6 +10,7 @@ from mednextseg.worker import protocol
 from MedNeXtSegmentLib.ParameterNode import labelNamesOf, recipeOf
 from MedNeXtSegmentLib.Scene.Segmentations import otherGridNotice
 from MedNeXtSegmentLib.Segment.AdvancedPanel import AdvancedPanel
+from MedNeXtSegmentLib.Segment.BudgetPanel import BudgetPanel
 from MedNeXtSegmentLib.Segment.CostPanel import CostPanel
 from MedNeXtSegmentLib.Segment.InputsPanel import MAXIMUM_CHANNELS, InputsPanel
 from MedNeXtSegmentLib.Segment.ModelPanel import ModelPanel
@@ -39,8 +40,10 @@ class SegmentPanel(NodePanel):
         self.advanced = AdvancedPanel(self.ui)
         self.runPanel = RunPanel(self.ui, self.apply, self.cancel)
         self.results = ResultsPanel(self.ui, logic.history)
-        self.cost = CostPanel(self.ui.costLabel, logic.worker)
+        self.budget = BudgetPanel(self.ui, self.showSkipped)
+        self.cost = CostPanel(self.ui.costLabel, logic.worker, self.budget.showPlan)
         self.run: SegmentRun | None = None
+        self._lastRun: SegmentRun | None = None
         self._seenVolume = None
         self._seenModel = ""
         self._statusIsOf: tuple = ()
@@ -94,6 +97,7 @@ class SegmentPanel(NodePanel):
         if self._statusIsOf and self._parameterNode.inputVolume is not None and self._statusIsOf != self._choices():
             self._statusIsOf = ()
             self.runPanel.showStatus("")
+            self._showLast(None)
         if isOtherVolume and not self.runPanel.isRunning:
             self._sayOfGrid()
         self.model.update()
@@ -114,6 +118,7 @@ class SegmentPanel(NodePanel):
         """Start a run with the parameters."""
         self.runPanel.setRunning(True)
         self.runPanel.showStatus(_("Starting..."))
+        self._showLast(None)
         try:
             self.run = self._logic.autoSegment.segment(self.job(), self._onProgress, self._onFinished)
         except (ValueError, RuntimeError) as error:
@@ -125,6 +130,16 @@ class SegmentPanel(NodePanel):
         """Stop the run."""
         if self.run is not None:
             self.run.cancel()
+
+    def showSkipped(self) -> None:
+        """Show what the last run did not look at."""
+        if self._lastRun is not None:
+            with slicer.util.tryWithErrorDisplay(_("The skipped windows cannot be shown.")):
+                self._logic.autoSegment.showSkipMap(self._lastRun)
+
+    def _showLast(self, run: SegmentRun | None) -> None:
+        self._lastRun = run
+        self.budget.showRun(run)
 
     def _onProgress(self, run: SegmentRun) -> None:
         self.runPanel.showProgress(run.progress)
@@ -143,6 +158,7 @@ class SegmentPanel(NodePanel):
             self.runPanel.appendLog(line)
         self._chooseOutput(run)
         self.results.show(run)
+        self._showLast(run)
         self.cost.learn(run)
         phases = "\n".join(f"{phaseText(name)}: {spent:.1f} s" for name, spent in run.report["seconds_by_phase"].items())
         self._showEnd(" ".join([done, *run.report.get("notes", [])]), phases)

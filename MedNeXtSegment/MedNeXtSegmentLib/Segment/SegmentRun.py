@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from mednextseg.labels.label import Label
+from MedNeXtSegmentLib.Scene.Volumes import placementOf
 from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
 from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
@@ -17,6 +20,9 @@ class SegmentRun(WorkerRun):
         labels: what was written; empty before the end.
         segmentationNode: the output; for a new segmentation None until it is there.
         report: of the engine (SegmentReport as JSON values), once finished.
+        skipMap_kji: what was not looked at, or less often, on the volume's grid: uint8 numbers of SKIP_LABELS; None where every window was.
+        skipMapNode: the segmentation that shows it, once somebody wanted to see it.
+        placement: 4x4 from the volume's voxels to its own RAS, as it was when the run began.
         progress, error, isFinished: see WorkerRun.
     """
 
@@ -31,5 +37,8 @@ class SegmentRun(WorkerRun):
         self.volumeNode, self.segmentationNode = job.volumeNodes[0], job.segmentationNode
         self.labels: list[Label] = []
         self.report: dict = {}
+        self.skipMap_kji: np.ndarray | None = None
+        self.skipMapNode = None
+        self.placement: np.ndarray = placementOf(self.volumeNode)
         nodes = [node for node in (self.volumeNode, self.segmentationNode) if node is not None]
         super().__init__(worker, nodes, onProgress, onFinished)

@@ -46,6 +46,12 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     )
     parser.add_argument("--tta", action="store_true", help="average over the mirror images the model allows (slower)")
     parser.add_argument(
+        "--budget",
+        type=float,
+        help="share of the windows to look at, from 0 to 1; windows near what a first look finds are looked at in any case",
+    )
+    parser.add_argument("--skip-map", type=Path, metavar="FILE", help="write what was not looked at, or less often, as labels")
+    parser.add_argument(
         "--review",
         type=int,
         default=0,
@@ -68,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     is_file = (names_segmentation(options.output) or names_dicom_seg(options.output)) and not options.output.is_dir()
     is_folder = len(options.inputs) == 1 and not is_file and is_folder_of_cases(options.inputs[0])
     if is_folder:
+        if options.skip_map is not None:
+            raise ValueError("--skip-map is for one case and the input is a folder of cases; leave it out, or name one image.")
         make_folder(options.output)
         return _run_folder(options, load_model(options.model))
     output = case_output(options.output, options.inputs, options.time_point)
@@ -84,6 +92,8 @@ def _run_case(options: argparse.Namespace, model: "LoadedModel", output: "CaseOu
     from mednextseg.cases.channels import read_channels  # noqa: PLC0415
     from mednextseg.cases.sform_axes import seen_by  # noqa: PLC0415
     from mednextseg.segment.find_and_segment import find_and_segment  # noqa: PLC0415
+    from mednextseg.segment.skip_labels import SKIP_LABELS  # noqa: PLC0415
+    from mednextseg.segmentation_io import check_output, write_segmentation  # noqa: PLC0415
 
     recipe, names, roi, notes = _recipe(options), _names(options, model), _roi(options.roi), []
     start = time.perf_counter()
@@ -92,6 +102,8 @@ def _run_case(options: argparse.Namespace, model: "LoadedModel", output: "CaseOu
     key = _run_key(options, model, output.inputs)
     output.check(geometry, model.card.labels, model.card)
     seen, roi = seen_by(model.card, output.inputs[0], geometry, roi, notes.append)
+    if options.skip_map is not None:
+        check_output(options.skip_map, (*output.inputs, output.path), geometry)
     read_seconds = time.perf_counter() - start
     with ConsoleProgress(output.path.name, quiet=options.json) as progress:
         labelmap_kji, report = find_and_segment(
@@ -100,6 +112,8 @@ def _run_case(options: argparse.Namespace, model: "LoadedModel", output: "CaseOu
     report.notes = [*notes, *report.notes]
     start = time.perf_counter()
     output.write(labelmap_kji, geometry, report.labels, model.card, key)
+    if options.skip_map is not None:
+        write_segmentation(options.skip_map, report.skip_map_kji(geometry), geometry, SKIP_LABELS)
     write_seconds = time.perf_counter() - start
     report.seconds_by_phase = {"read": round(read_seconds, 3), **report.seconds_by_phase, "write": round(write_seconds, 3)}
     for line in (*report.warnings, *report.notes):
@@ -166,6 +180,8 @@ def _recipe(options: argparse.Namespace) -> "SegmentRecipe":
     from mednextseg.segment.recipe import SegmentRecipe  # noqa: PLC0415
 
     recipe = SegmentRecipe.from_json(options.recipe) if options.recipe else SegmentRecipe()
+    if options.budget is not None:
+        recipe = replace(recipe, budget=options.budget)
     return replace(recipe, tta=True) if options.tta else recipe
 
 
@@ -196,5 +212,8 @@ def _print_summary(output: Path, report: dict, totals: dict) -> None:
         asymmetry = "" if row.asymmetry_percent is None else f"   left - right {row.asymmetry_percent:+6.1f} %"
         print(f"{row.name:30s} {row.volume_ml:10.2f} ml{asymmetry}")
     print_review(report.get("review", []))
-    seconds = sum(report["seconds_by_phase"].values())
+    seconds, windows = sum(report["seconds_by_phase"].values()), report["windows"]
+    if windows["skip"] or windows["crop"]:
+        looked_at = windows["full"] + windows["crop"]
+        print(f"{looked_at} of {looked_at + windows['skip']} windows looked at ({windows['crop']} of them in part).")
     print(f"{output} written in {seconds:.1f} s on {report['device']}.")

@@ -14,9 +14,9 @@ from torch import Tensor
 from mednextseg.geometry import Geometry
 from mednextseg.machine import resolve_device
 from mednextseg.models.loaded_model import LoadedModel, load_model
-from mednextseg.segment.auto_segmenter import sliding_window_for
 from mednextseg.segment.find_and_segment import find_regions
 from mednextseg.segment.fine_runs import labels_by_side
+from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.prepare.input_check import checked_channels
 from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.prepare.region_check import check_region, finds_own_region
@@ -80,7 +80,7 @@ def predict_review_slices(
 
     Args:
         volume, geometry, model, roi, device, whole, open_model: as for `find_and_segment`.
-        recipe: of the run to review; mirrored views are averaged whatever it says about them.
+        recipe: of the run to review; mirrored views are averaged and every window is looked at, whatever it says about them.
         progress: called with the done fraction; may raise to stop.
     Returns:
         Most uncertain first, by the names of the segments that such a run makes.
@@ -91,7 +91,7 @@ def predict_review_slices(
         raise ValueError(
             f"{model.card.id} is several models in one; slices in doubt can only be found for one, so take one of its parts."
         )
-    recipe, card = replace(recipe or SegmentRecipe(), tta=True), model.card
+    recipe, card = replace(recipe or SegmentRecipe(), tta=True, budget=1.0, window_policy=None), model.card
     if not finds_own_region(geometry, card, roi, whole):
         check_region(geometry, card, roi, whole)
         return _sorted(_predicted(volume, geometry, model, roi, recipe, device, progress))

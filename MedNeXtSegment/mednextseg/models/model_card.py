@@ -22,11 +22,17 @@ CARD_FILE, WEIGHTS_FILE, LICENSE_FILE = "card.json", "weights.safetensors", "LIC
 
 @dataclass(frozen=True)
 class Channel:
-    """One input image: its name ("T1", "FLAIR", "CT"), modality ("MR", "CT", ...) and intensity scaling."""
+    """One input image.
+
+    Attributes:
+        name: such as "T1", "FLAIR", "CT"; modality: "MR", "CT", ...; normalization: how intensities are scaled.
+        air_below: stored intensity below which a voxel is air and never has a label; None where there is no such intensity.
+    """
 
     name: str
     modality: str
     normalization: Normalization
+    air_below: float | None = None
 
 
 @dataclass(frozen=True)
@@ -267,7 +273,9 @@ _REQUIRED = frozenset(
 def _channel(raw: object) -> Channel:
     raw = json_object(raw, "a channel")
     name, modality = text(raw["name"], "a channel's name"), text(raw["modality"], "a channel's modality")
-    return Channel(name, modality, Normalization(**json_object(raw["normalization"], f"the normalization of {name}")))
+    normalization = Normalization(**json_object(raw["normalization"], f"the normalization of {name}"))
+    air_below = None if raw.get("air_below") is None else number(raw["air_below"], f"air_below of {name}")
+    return Channel(name, modality, normalization, air_below)
 
 
 def label_from_dict(raw: object) -> Label:

@@ -12,12 +12,13 @@ from mednextseg.geometry import Geometry
 from mednextseg.json_values import listed
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.model_card import ModelCard
-from mednextseg.segment.auto_segmenter import SegmentReport, segment
+from mednextseg.segment.auto_segmenter import segment
 from mednextseg.segment.fine_runs import COARSE_PHASE, FineRuns, joined_report
 from mednextseg.segment.prepare.region_check import finds_own_region
 from mednextseg.segment.progress import Progress, SharedProgress
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
+from mednextseg.segment.segment_report import SegmentReport
 from mednextseg.segment.windows.coarse_to_fine import FoundRegion, regions_around, united
 
 # Of the whole wait; only the progress bar depends on it.

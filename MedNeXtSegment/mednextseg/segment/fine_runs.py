@@ -10,10 +10,11 @@ from mednextseg.labels.label import Label
 from mednextseg.labels.sides import on_sides
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard
-from mednextseg.segment.auto_segmenter import SegmentReport, segment, volumes_ml
+from mednextseg.segment.auto_segmenter import segment
 from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.progress import Progress, SharedProgress
 from mednextseg.segment.recipe import SegmentRecipe
+from mednextseg.segment.segment_report import SegmentReport, volumes_ml
 from mednextseg.segment.windows.coarse_to_fine import FoundRegion, faces_touched
 from mednextseg.segment.windows.sliding_window import WindowCount
 
@@ -149,6 +150,7 @@ def joined_report(runs: FineRuns, coarse: ModelCard, coarse_report: SegmentRepor
         for phase, spent in part.seconds_by_phase.items():
             seconds[phase] = round(seconds.get(phase, 0.0) + spent, 3)
     report.seconds_by_phase, report.windows = seconds, reduce(WindowCount.plus, [part.windows for part in all_reports])
+    report.looked_at = [place for part in runs.reports for place in part.looked_at]
     report.memory = max((part.memory for part in all_reports), key=lambda memory: memory.total)
     report.labels, report.volumes_ml = runs.labels, volumes_ml(runs.labelmap_kji, runs.labels, runs.geometry)
     report.regions = runs.regions

@@ -7,7 +7,7 @@ from mednextseg.json_values import json_list, json_object, listed, number, one_o
 from mednextseg.models.model_card import ComponentRule, ModelCard, Postprocessing
 from mednextseg.models.normalization import Normalization
 
-_WINDOW_POLICIES = ("full",)
+_WINDOW_POLICIES = ("full", "background", "coarse")
 _PRECISIONS = ("fp32", "bf16")
 
 
@@ -21,7 +21,11 @@ class SegmentRecipe:
         tta_views: names of the views beside the window itself, see mirrored_views.py; they may go beyond what the card allows.
         ensemble: average over all networks of a model that has several; False runs the first one only.
         batch_size: windows at once.
-        window_policy: "full" looks at every window.
+        budget: share of the windows to look at, in [0, 1]; 1 looks at all. Windows where structures are found are looked at all the same.
+        window_policy: "full" looks at every window, "background" at those that are not only air, "coarse" at those that a first look and
+            the budget choose; None for "coarse" with a budget below 1, else "full".
+        margin_mm: how far around what the first look found every window is looked at.
+        air_below: by channel name, the intensity below which a voxel is air; replaces the card's for the channels named.
         precision: "fp32", or "bf16" where the processor has it (faster, not exact).
         normalization: of intensities by channel name; replaces the card's for the channels named.
         component_rules: clean-up of several labels together, before that of single ones; () for none.
@@ -33,7 +37,10 @@ class SegmentRecipe:
     tta_views: tuple[str, ...] | None = None
     ensemble: bool = True
     batch_size: int = 1
-    window_policy: str = "full"
+    budget: float = 1.0
+    window_policy: str | None = None
+    margin_mm: float = 10.0
+    air_below: dict[str, float] = field(default_factory=dict)
     precision: str = "fp32"
     normalization: dict[str, Normalization] = field(default_factory=dict)
     component_rules: tuple[ComponentRule, ...] | None = None
@@ -47,7 +54,17 @@ class SegmentRecipe:
         for view in self.tta_views or ():
             text(view, "a view of the recipe's tta_views")
         object.__setattr__(self, "batch_size", whole_number(self.batch_size, "the recipe's batch_size", 1))
-        one_of(self.window_policy, "the recipe's window_policy", _WINDOW_POLICIES)
+        if self.window_policy is not None:
+            one_of(self.window_policy, "the recipe's window_policy", _WINDOW_POLICIES)
+        if not 0 <= number(self.budget, "the recipe's budget") <= 1:
+            raise ValueError(f"the recipe's budget must be a share from 0 to 1, got {self.budget}.")
+        if self.budget < 1 and self.window_policy not in (None, "coarse"):
+            raise ValueError(
+                f'the recipe\'s window_policy "{self.window_policy}" has no use for a budget below 1; take "coarse", or leave it out.'
+            )
+        number(self.margin_mm, "the recipe's margin_mm", low=0)
+        for name, below in json_object(self.air_below, "the recipe's air_below").items():
+            number(below, f"the recipe's air_below of {name}")
         one_of(self.precision, "the recipe's precision", _PRECISIONS)
 
     @classmethod
@@ -94,19 +111,33 @@ class SegmentRecipe:
             ValueError: for a channel or label that the model lacks.
         """
         names = [channel.name for channel in card.channels]
-        unknown = set(self.normalization) - set(names)
-        if unknown:
-            raise ValueError(f"the recipe normalizes the channel {listed(sorted(unknown))}; the model has: {listed(names)}.")
+        for told, verb in ((self.normalization, "normalizes"), (self.air_below, "tells air_below of")):
+            if unknown := set(told) - set(names):
+                raise ValueError(f"the recipe {verb} the channel {listed(sorted(unknown))}; the model has: {listed(names)}.")
         if self.normalization and card.preparation:
             raise ValueError(
                 f"the model {card.id} prepares images in steps of its own, so a recipe cannot normalize them; leave normalization out."
             )
+        if self.window_policy == "background":
+            lacking = [c.name for c in card.channels if self.air_below.get(c.name, c.air_below) is None]
+            if lacking or card.preparation:
+                raise ValueError(
+                    f'the window policy "background" needs to know what is air, and nothing tells it of {listed(lacking or names)} of '
+                    f"{card.id}; give the recipe air_below, or leave window_policy out."
+                )
         rules = card.component_rules if self.component_rules is None else self.component_rules
         for name in (*self.postprocessing, *(name for rule in rules for name in rule.labels)):
             card.label_named(name)
         return replace(
             card,
-            channels=tuple(replace(c, normalization=self.normalization.get(c.name, c.normalization)) for c in card.channels),
+            channels=tuple(
+                replace(
+                    c,
+                    normalization=self.normalization.get(c.name, c.normalization),
+                    air_below=self.air_below.get(c.name, c.air_below),
+                )
+                for c in card.channels
+            ),
             component_rules=rules,
             postprocessing={**card.postprocessing, **self.postprocessing},
         )

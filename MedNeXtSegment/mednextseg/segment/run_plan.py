@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
 
 from mednextseg.geometry import Geometry
 from mednextseg.machine import resolve_device
 from mednextseg.models.loaded_model import LoadedModel, load_model
-from mednextseg.segment.auto_segmenter import sliding_window_for
+from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.prepare.preprocess import network_grid
 from mednextseg.segment.prepare.region_check import finds_own_region
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
+from mednextseg.segment.window_choice import policy_for
 from mednextseg.segment.windows.memory_plan import available_bytes, plan_memory, with_runners_that_fit
+
+_PASSES = ("forward_passes", "first_look_passes", "every_window_passes")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class RunPlan:
     """What is to be expected; a run may need less, because it cuts off margins of zeros or skips windows.
 
     Attributes:
-        forward_passes: of the network, views (TTA) and the members of an ensemble counted.
+        forward_passes: of the network with the recipe's budget, views (TTA) and the members of an ensemble counted; below a budget of 1
+            structures that are found need more.
+        first_look_passes, every_window_passes: the same with the budgets 0 and 1.
         memory_bytes: predicted peak of the process.
         available_bytes: what this machine has left now.
         device: where the run would take place.
@@ -29,6 +33,8 @@ class RunPlan:
     """
 
     forward_passes: int
+    first_look_passes: int
+    every_window_passes: int
     memory_bytes: int
     available_bytes: int
     device: str
@@ -56,9 +62,12 @@ def plan_run(
     source = model.card.region_from
     coarse = _plan_of_one(geometry, open_model(source.model), None, SegmentRecipe(), device)
     fine = _plan_of_one(geometry, model, _cube_in_the_middle(geometry, model), recipe, device)
-    passes = coarse.forward_passes + len(source.labels) * fine.forward_passes
+    regions = len(source.labels)
     return replace(
-        fine, forward_passes=passes, memory_bytes=max(coarse.memory_bytes, fine.memory_bytes), coarse_model=source.model
+        fine,
+        **{name: getattr(coarse, name) + regions * getattr(fine, name) for name in _PASSES},
+        memory_bytes=max(coarse.memory_bytes, fine.memory_bytes),
+        coarse_model=source.model,
     )
 
 
@@ -73,15 +82,20 @@ def _plan_of_one(
 ) -> RunPlan:
     if model.card.parts:
         plans = [_plan_of_one(geometry, part, roi, recipe, device) for part in model.parts]
-        passes, largest = sum(plan.forward_passes for plan in plans), max(plan.memory_bytes for plan in plans)
-        return RunPlan(passes, largest, available_bytes(), plans[-1].device)
+        passes = [sum(getattr(plan, name) for plan in plans) for name in _PASSES]
+        return RunPlan(*passes, max(plan.memory_bytes for plan in plans), available_bytes(), plans[-1].device)
     card = model.card
     sliding = sliding_window_for(card, recipe, resolve_device(device))
     grid = network_grid(geometry, card, roi)
-    padded = [max(n, p) for n, p in zip(grid.shape_kji, sliding.patch_kji, strict=True)]
-    windows = prod(len(sliding.policy.starts(n, p, sliding.overlap)) for n, p in zip(padded, sliding.patch_kji, strict=True))
+    policies = [
+        policy_for(card, replace(recipe, budget=budget, window_policy=None), model.network_config, grid.spacing_kji_mm)
+        for budget in (recipe.budget, 0.0, 1.0)
+    ]
+    sliding = replace(sliding, policy=policies[0])
+    windows = sliding.grid(grid.shape_kji)
     networks = len(card.weights_sha256) if recipe.ensemble else 1
     planned = partial(plan_memory, model.network_config, model.num_outputs, grid.shape_kji, geometry.shape_kji)
     memory = planned(with_runners_that_fit(sliding, planned))
-    passes = windows * networks * len(sliding.views)
-    return RunPlan(passes, memory.total, available_bytes(), sliding.device)
+    passes_a_window = networks * len(sliding.views)
+    passes = [policy.fewest(windows) * passes_a_window for policy in policies]
+    return RunPlan(*passes, memory.total, available_bytes(), sliding.device)

@@ -26,7 +26,7 @@ from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.networks.stu_net import STUNet, STUNetConfig
 from mednextseg.segment.prepare.preprocess import prepare
-from mednextseg.segment.windows.policy import FullPolicy
+from mednextseg.segment.windows.layout import WindowGrid
 from mednextseg.segmentation_io import Segmentation
 from mednextseg.volume_io import image_of, write_image
 
@@ -120,7 +120,7 @@ def test_every_window_is_seen_once_and_a_voxel_gets_the_features_of_its_own_wind
     torch.manual_seed(0)
     network = CountingMedNeXt(MedNeXtConfig(1, 2, block_counts=(1,) * 9, base_channels=4)).eval()
     image = np.random.default_rng(0).normal(size=(1, 16, 16, 96)).astype(np.float32)
-    windows = FullPolicy().plan(image, (16, 16, 32), 0.0)
+    windows = WindowGrid.laid(image.shape[1:], (16, 16, 32), 0.0).windows
     voxels = np.array([[3, 4, 5], [3, 4, 37], [3, 4, 69], [15, 15, 95], [0, 0, 0]])
     stages = sample_features(network, image, windows, (16, 16, 32), voxels)
     assert network.passes == len(windows) == 3

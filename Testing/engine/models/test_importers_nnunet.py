@@ -18,7 +18,7 @@ from mednextseg.models.library import installed_models, library_folder, sha256_o
 from mednextseg.models.loaded_model import load_model
 from mednextseg.models.pickles.restricted_unpickler import load_checkpoint, load_pickle
 from mednextseg.segment import auto_segmenter
-from mednextseg.segment.auto_segmenter import sliding_window_for
+from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.windows.sliding_window import WindowCount, predict_slabs

@@ -12,7 +12,8 @@ from monai_bundles import ARGMAX, INVERT, ORIENTATION, RANGE, SOFTMAX, SPACING, 
 from mednextseg.models.importers import import_model
 from mednextseg.models.loaded_model import load_model
 from mednextseg.models.preparation import steps_from
-from mednextseg.segment.auto_segmenter import segment, sliding_window_for
+from mednextseg.segment.auto_segmenter import segment
+from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.windows.sliding_window import WindowCount, predict_slabs

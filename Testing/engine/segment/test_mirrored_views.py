@@ -13,7 +13,7 @@ from tiny_models import tiny_mednext
 from mednextseg import segment
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.segment.auto_segmenter import sliding_window_for
+from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.windows.mirrored_views import MirroredView, mirror_views, named_view, views_for
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs

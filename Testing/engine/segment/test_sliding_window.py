@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 from tiny_models import tiny_mednext
 
 from mednextseg.segment.finish.label_reduction import LabelReduction
+from mednextseg.segment.windows.layout import window_starts
 from mednextseg.segment.windows.mirrored_views import mirror_views
-from mednextseg.segment.windows.policy import window_starts
 from mednextseg.segment.windows.running_sum import gaussian_weights
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 

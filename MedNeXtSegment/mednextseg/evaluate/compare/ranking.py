@@ -15,7 +15,7 @@ from mednextseg.segment.prepare.input_check import checked_channels
 from mednextseg.segment.prepare.prepared_volume import resample_labels
 from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.prepare.region_check import check_region
-from mednextseg.segment.windows.policy import FullPolicy, Window
+from mednextseg.segment.windows.layout import Window, WindowGrid
 from mednextseg.segment.windows.sliding_window import padded_to_patch
 from mednextseg.segmentation_io import Segmentation
 
@@ -75,7 +75,7 @@ def case_features(
     state = read_safetensors(model.folder / model.card.weights_files[0])
     network = network_from_state_dict(state, model.card.architecture).eval().to(device)
     network.deep_supervision = False
-    windows = FullPolicy().plan(padded_ckji, patch_kji, model.card.overlap)
+    windows = WindowGrid.laid(padded_ckji.shape[1:], patch_kji, model.card.overlap).windows
     every_kji = np.concatenate(list(chosen_kji.values()))
     stages = sample_features(network, padded_ckji, windows, patch_kji, every_kji, device)
     ends = np.cumsum([len(points) for points in chosen_kji.values()])

@@ -1,6 +1,6 @@
 """What the network gets to see of a volume, and the way back to the grid the volume came on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class PreparedVolume:
         lines_kji: where voxels of `crop_geometry` lie on the resampled grid, as (start, step) along each axis; None for grids that share
             their outer edges.
         single_precision: positions of nearest labels are counted in float32.
+        air_below: of each channel, in the intensities of the image: values below are air; None where the card does not tell.
     """
 
     image_ckji: np.ndarray
@@ -50,10 +51,15 @@ class PreparedVolume:
     seen: IndexBox | None = None
     lines_kji: tuple[tuple[float, float], ...] | None = None
     single_precision: bool = False
+    air_below: tuple[float, ...] | None = None
 
     @property
     def crop_geometry(self) -> Geometry:
         return self.turned.cropped(self.crop.start, self.crop.stop)
+
+    def without_image(self) -> "PreparedVolume":
+        """The way back alone, without the memory of the image."""
+        return replace(self, image_ckji=np.empty((0, *self.network_geometry.shape_kji), dtype=np.float32))
 
     def restore(self, labelmap_kji: np.ndarray) -> np.ndarray:
         """Labels on `crop_geometry` -> labels on `source`; voxels outside the crop are background. Same dtype."""

@@ -9,7 +9,7 @@ from scipy import ndimage
 from mednextseg.geometry import AxisMap, Geometry, axis_map
 from mednextseg.models.model_card import ModelCard
 from mednextseg.models.normalization import Normalization
-from mednextseg.segment.prepare.intensity import fit_scaling
+from mednextseg.segment.prepare.intensity import IntensityScaling, fit_scaling
 from mednextseg.segment.prepare.prepared_volume import IndexBox, PreparedVolume, resample_labels, whole
 from mednextseg.segment.prepare.previous_labels import label_channels
 from mednextseg.segment.prepare.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
@@ -51,11 +51,14 @@ def prepare(
     grid = _NetworkGrid(network_shape_kji(crop_geometry, card), _coarse_axis(crop_geometry, card))
     mask = _nonzero_mask(turned_ckji) if any(channel.normalization.masked for channel in card.channels) else None
     image_ckji = np.empty((len(card.channels) + len(card.previous_labels), *grid.shape_kji), dtype=np.float32)
+    air_below = []
     for source, stored, channel, image_kji in zip(volume_ckji, turned_ckji, card.channels, image_ckji, strict=False):
         # Rotating adds corners that no scanner saw: they must not count in mean and deviation.
         whole_source = source if rotated and measured == whole(turned) else None
         used = mask if channel.normalization.masked else None
-        _fill_channel(image_kji, stored, whole_source, used, region, measured, channel.normalization, card, grid)
+        scaling = _fill_channel(image_kji, stored, whole_source, used, region, measured, channel.normalization, card, grid)
+        if channel.air_below is not None:
+            air_below.append(float(scaling.apply(np.array([channel.air_below]))[0]))
     if card.previous_labels:
         seen_kji = resample_labels(previous_kji, geometry, turned) if rotated else turn.apply(previous_kji)
         nonzero_kji = _nonzero_mask(turned_ckji) if mask is None else mask
@@ -71,6 +74,7 @@ def prepare(
         rotated=rotated,
         crop=region,
         coarse_axis=grid.coarse_axis,
+        air_below=tuple(air_below) if len(air_below) == len(card.channels) else None,
     )
 
 
@@ -202,8 +206,12 @@ def _fill_channel(
     normalization: Normalization,
     card: ModelCard,
     grid: _NetworkGrid,
-) -> None:
-    """Write one channel, normalized and on the network's grid; its mean and deviation come from the box `measured`."""
+) -> IntensityScaling:
+    """Write one channel, normalized and on the network's grid; its mean and deviation come from the box `measured`.
+
+    Returns:
+        How it was normalized.
+    """
     seen = stored_kji[region.slices]
     statistics = stored_kji[measured.slices] if whole_source is None else whole_source
     statistics_mask = None if mask_kji is None or whole_source is not None else mask_kji[measured.slices]
@@ -215,10 +223,12 @@ def _fill_channel(
             return scaling.apply(seen[planes], None if inside is None else inside[planes])
 
         resize_planes(normalized, seen.shape, image_kji, grid.orders(3), card.clip_resampled)
-        return
+        return scaling
     resize_planes(lambda planes: seen[planes].astype(np.float32), seen.shape, image_kji, grid.orders(3), card.clip_resampled)
     if inside is not None:
         inside = resize(inside.astype(np.float32), grid.shape_kji, grid.orders(1)) >= 0.5
     if region == measured and whole_source is None:
         statistics, statistics_mask = image_kji, inside
-    image_kji[:] = fit_scaling(statistics, normalization, statistics_mask).apply(image_kji, inside)
+    scaling = fit_scaling(statistics, normalization, statistics_mask)
+    image_kji[:] = scaling.apply(image_kji, inside)
+    return scaling

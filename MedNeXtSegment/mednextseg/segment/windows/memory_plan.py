@@ -61,11 +61,12 @@ def plan_memory(
         network_shape_kji, source_shape_kji: grids of the network and of the input volume.
         sliding: the sliding window.
     """
-    padded = [max(n, p) for n, p in zip(network_shape_kji, sliding.patch_kji, strict=True)]
+    grid = sliding.grid(network_shape_kji)
+    padded = grid.shape_kji
     network_voxels, source_voxels = prod(network_shape_kji), prod(source_shape_kji)
     plane = padded[1] * padded[2]
     plane_bytes = _FLOAT_BYTES * num_outputs * plane
-    ring = sliding.patch_kji[0] + sliding.slices_at_once - 1
+    ring = sliding.patch_kji[0] + sliding.planes_ahead(grid)
     portion = min(max(plane_bytes, PORTION_BYTES), plane_bytes * ring)
     depth = 0 if sliding.sum_on == "disk" else ring
     # A window's class values; twice more where views are added up or turned into probabilities.
@@ -83,8 +84,8 @@ def plan_memory(
 
 def calls_at_once(padded_kji: Sequence[int], sliding: SlidingWindow) -> int:
     """Calls of the network that run at the same time: no more than there are windows and views."""
-    starts = (len(sliding.policy.starts(n, p, sliding.overlap)) for n, p in zip(padded_kji, sliding.patch_kji, strict=True))
-    return min(sliding.runners, -(-prod(starts) // sliding.batch_size) * len(sliding.views))
+    windows = sliding.grid(padded_kji).count
+    return min(sliding.runners, -(-windows // sliding.batch_size) * len(sliding.views))
 
 
 @lru_cache(maxsize=16)

@@ -1,76 +1,117 @@
-"""Which windows a run looks at: the plan of positions, and what to do with each of them."""
+"""Which windows of a volume the network looks at: a policy plans them in steps, and decides on each of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, Protocol
 
 import numpy as np
+from torch import Tensor
 
-Decision = Literal["skip", "full"]
+from mednextseg.segment.windows.air import AirRule
+from mednextseg.segment.windows.layout import Shape, Window, WindowGrid
 
 
 @dataclass(frozen=True)
-class Window:
-    """One placement of the patch on the padded network grid: start index along K, J, I."""
+class Crop:
+    """The part of a window that the network looks at: a box from `offset_kji` on within the window, `size_kji` voxels large."""
 
-    start_kji: tuple[int, int, int]
+    offset_kji: Shape
+    size_kji: Shape
+
+
+Decision = Literal["skip", "full"] | Crop
+Decided = tuple[Window, Decision]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Decisions that do not depend on each other.
+
+    Attributes:
+        decided: the windows with what is decided on them.
+        next_k: no window of a later step starts before this plane.
+    """
+
+    decided: Sequence[Decided]
+    next_k: int
+
+
+class WindowPlan(Protocol):
+    """The windows of one volume, each decided on once."""
+
+    def steps(self) -> Iterator[Step]:
+        """The steps in their order; the next one is asked for when the windows of the last one have been seen."""
+
+    def saw(self, window: Window, values: Tensor) -> None:
+        """Take note of the class values (C, K, J, I) of a window, or of its part that was looked at."""
 
 
 class WindowPolicy(Protocol):
-    """Plans the windows of a volume and decides on each; `FullPolicy` is the reference that all others are measured against."""
+    """`FullPolicy` is the reference that all others are measured against."""
 
     name: str
 
-    def starts(self, length: int, patch: int, overlap: float) -> list[int]:
-        """Start indices along one axis; `length` is at least `patch`."""
+    def plan(self, grid: WindowGrid, image_ckji: np.ndarray, rows_at_once: int, members: int) -> WindowPlan:
+        """Plan the windows of a volume.
 
-    def plan(self, image_ckji: np.ndarray, patch_kji: Sequence[int], overlap: float) -> list[Window]:
-        """Windows in the order of their K start, covering every voxel at least once."""
+        Args:
+            grid: all windows.
+            image_ckji: what the network looks at, padded.
+            rows_at_once: planes along K whose windows may come in one step where members of an ensemble take turns.
+            members: of the ensemble.
+        """
 
-    def decide(self, image_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) -> Decision:
-        """ "full" runs the network; "skip" leaves the window's share of the result background."""
+    def fewest(self, grid: WindowGrid) -> int:
+        """How many windows are looked at where nothing is found; planned before any voxel is there."""
+
+    def planes_ahead(self, grid: WindowGrid) -> int:
+        """How far along K windows may start behind a plane that a later window still touches."""
 
 
+@dataclass(frozen=True)
 class FullPolicy:
-    """Every window, evenly spread (nnU-Net's rule), none skipped."""
+    """Every window; those of only air are skipped where there is a rule for it (the policy "background").
 
-    name = "full"
-
-    def starts(self, length: int, patch: int, overlap: float) -> list[int]:
-        return window_starts(length, patch, overlap)
-
-    def plan(self, image_ckji: np.ndarray, patch_kji: Sequence[int], overlap: float) -> list[Window]:
-        starts = [self.starts(n, p, overlap) for n, p in zip(image_ckji.shape[1:], patch_kji, strict=True)]
-        return [Window((k, j, i)) for k in starts[0] for j in starts[1] for i in starts[2]]
-
-    def decide(self, image_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) -> Decision:
-        return "full"
-
-
-class DensePolicy(FullPolicy):
-    """Every window, in equal whole steps from the first voxel on, the last one moved back to the edge (MONAI's rule)."""
-
-    name = "dense"
-
-    def starts(self, length: int, patch: int, overlap: float) -> list[int]:
-        step = max(1, int(patch * (1 - overlap)))
-        count = 1 + max(0, -(-(length - patch) // step))
-        return [min(n * step, length - patch) for n in range(count)]
-
-
-# By the card's `window_layout`.
-POLICIES: dict[str, type[FullPolicy]] = {"even": FullPolicy, "dense": DensePolicy}
-
-
-def window_starts(length: int, patch: int, overlap: float) -> list[int]:
-    """Start indices along one axis: the fewest windows that overlap by at least `overlap`, evenly spread and rounded.
-
-    nnU-Net's rule (compute_steps_for_sliding_window); `length` is at least `patch`. Single slices cannot overlap: each is visited once.
+    Every window that holds a voxel which is no air is looked at, so the averages at these voxels are those of the full run, bit for bit.
     """
-    if patch == 1:
-        return list(range(length))
-    gaps = int(np.ceil((length - patch) / (patch * (1 - overlap))))
-    if gaps <= 0:
-        return [0]
-    step = (length - patch) / gaps
-    return [round(n * step) for n in range(gaps + 1)]
+
+    air: AirRule | None = None
+
+    @property
+    def name(self) -> str:
+        return "full" if self.air is None else "background"
+
+    def plan(self, grid: WindowGrid, image_ckji: np.ndarray, rows_at_once: int, members: int) -> "_RowPlan":
+        return _RowPlan(self.air, grid, image_ckji, None if members == 1 else rows_at_once)
+
+    def fewest(self, grid: WindowGrid) -> int:
+        return grid.count
+
+    def planes_ahead(self, grid: WindowGrid) -> int:
+        return 0
+
+
+@dataclass(frozen=True)
+class _RowPlan:
+    """Everything is decided before anything is seen: one step for all windows, or one for each `rows_at_once` planes of starts."""
+
+    air: AirRule | None
+    grid: WindowGrid
+    image_ckji: np.ndarray
+    rows_at_once: int | None
+
+    def steps(self) -> Iterator[Step]:
+        windows = self.grid.windows
+        rows = groupby(windows, lambda window: 0 if self.rows_at_once is None else window.start_kji[0] // self.rows_at_once)
+        for _, row in rows:
+            decided = [(window, self.decide(window)) for window in row]
+            yield Step(decided, decided[-1][0].start_kji[0] + 1)
+
+    def decide(self, window: Window) -> Decision:
+        """Air is skipped where there is a rule for it."""
+        is_air = self.air is not None and self.air.holds(self.image_ckji, window, self.grid.patch_kji)
+        return "skip" if is_air else "full"
+
+    def saw(self, window: Window, values: Tensor) -> None:
+        """Nothing depends on it."""

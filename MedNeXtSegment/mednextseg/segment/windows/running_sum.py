@@ -52,7 +52,7 @@ class RunningSum:
         shape_kji: of the volume; K may be any length.
         patch_kji: of the windows.
         sum_on: a torch device, or "disk" for a memory-mapped temporary file.
-        starts_at_once: along K, how many starts of windows lie between two calls of `finish_before`.
+        planes_ahead: how far behind the plane of the last `finish_before` windows may start that are added meanwhile.
         weights: of a window's voxels: "gaussian", "gaussian_centered" or "constant".
     """
 
@@ -62,10 +62,10 @@ class RunningSum:
         shape_kji: Sequence[int],
         patch_kji: tuple[int, int, int],
         sum_on: str,
-        starts_at_once: int = 1,
+        planes_ahead: int = 0,
         weights: str = "gaussian",
     ) -> None:
-        self._depth = patch_kji[0] + starts_at_once - 1
+        self._depth = patch_kji[0] + planes_ahead
         self._plane_shape = (num_outputs, *shape_kji[1:])  # K first: a plane is one piece of memory, and of the file
         self._plane_bytes = 4 * math.prod(self._plane_shape)
         self._device = "cpu" if sum_on == "disk" else sum_on
@@ -76,7 +76,6 @@ class RunningSum:
             self._file.truncate(self._depth * self._plane_bytes)
         self._weights = torch.zeros(self._depth, *shape_kji[1:], device=self._device)
         self._start = 0
-        self._patch = patch_kji
         self._window_weights = _WEIGHTS[weights](patch_kji).to(self._device)
 
     def __enter__(self) -> "RunningSum":
@@ -86,15 +85,21 @@ class RunningSum:
         if self._file is not None:
             self._file.close()
 
-    def add(self, start_kji: tuple[int, int, int], values: Tensor) -> None:
-        """Add the values (outputs, K, J, I) of a window, which begins at or after the planes that have left."""
-        k, j, i = start_kji
-        rows, columns = slice(j, j + self._patch[1]), slice(i, i + self._patch[2])
+    def add(self, start_kji: tuple[int, int, int], values: Tensor, offset_kji: tuple[int, int, int] = (0, 0, 0)) -> None:
+        """Add the values (outputs, K, J, I) of a window, or of a part of it from an offset on, with the weights they have in the window.
+
+        The window begins at or after the planes that have left.
+        """
         values = values.to(self._device, torch.float32).transpose(0, 1)
-        for planes, slots in self._pieces(k, k + self._patch[0]):
-            weights = self._window_weights[planes.start - k : planes.stop - k]
-            part = values[planes.start - k : planes.stop - k]
-            self._sums(slots)[:, :, rows, columns].addcmul_(part, weights[:, None])
+        size_kji = values.shape[0], *values.shape[2:]
+        k, j, i = (start + offset for start, offset in zip(start_kji, offset_kji, strict=True))
+        part = tuple(slice(offset, offset + n) for offset, n in zip(offset_kji, size_kji, strict=True))
+        rows, columns = slice(j, j + size_kji[1]), slice(i, i + size_kji[2])
+        window_weights = self._window_weights[part]
+        for planes, slots in self._pieces(k, k + size_kji[0]):
+            within = slice(planes.start - k, planes.stop - k)
+            weights = window_weights[within]
+            self._sums(slots)[:, :, rows, columns].addcmul_(values[within], weights[:, None])
             self._weights[slots, rows, columns] += weights
 
     def finish_before(self, k_stop: int) -> Iterator[tuple[int, Tensor]]:

@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from itertools import groupby, islice, product
+from itertools import accumulate, groupby, islice, product
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mednextseg.segment.windows.layout import Shape, WindowGrid
 from mednextseg.segment.windows.mirrored_views import MirroredView
-from mednextseg.segment.windows.policy import FullPolicy, Window, WindowPolicy
+from mednextseg.segment.windows.policy import Crop, Decided, FullPolicy, WindowPolicy
 from mednextseg.segment.windows.runners import WindowRunners
 from mednextseg.segment.windows.running_sum import RunningSum
 
@@ -41,7 +42,8 @@ class SlidingWindow:
         slices_at_once: consecutive starts along K whose windows are worked on together: 1, or more for windows one slice deep, so
             that the members of an ensemble take turns every few slices only.
         weights: of a window's voxels in the average: "gaussian", "gaussian_centered" or "constant".
-        policy: which windows there are.
+        layout: "even" or "dense", see layout.py.
+        policy: which of the windows are looked at.
     """
 
     patch_kji: tuple[int, int, int]
@@ -56,16 +58,30 @@ class SlidingWindow:
     sum_on: str = "cpu"
     slices_at_once: int = 1
     weights: str = "gaussian"
+    layout: str = "even"
     policy: WindowPolicy = field(default_factory=FullPolicy)
+
+    def grid(self, shape_kji: Sequence[int]) -> WindowGrid:
+        """The windows of a volume of this shape."""
+        return WindowGrid.laid(shape_kji, self.patch_kji, self.overlap, self.layout)
+
+    def planes_ahead(self, grid: WindowGrid) -> int:
+        """How far along K windows may start behind a plane that is still being added to."""
+        return self.slices_at_once - 1 + self.policy.planes_ahead(grid)
 
 
 @dataclass
 class WindowCount:
-    """What a run cost, filled in while it goes: windows by decision, forward passes of the network, and the seconds they took."""
+    """What a run cost, filled in while it goes: windows by decision, forward passes of the network, and the seconds they took.
+
+    `multiply_adds` are counted from shapes and not measured; they are 0 where nobody says what a pass costs.
+    """
 
     full: int = 0
+    crop: int = 0
     skip: int = 0
     forward_passes: int = 0
+    multiply_adds: int = 0
     network_seconds: float = 0.0
 
     def plus(self, other: "WindowCount") -> "WindowCount":
@@ -80,6 +96,8 @@ def predict_slabs(
     sliding: SlidingWindow,
     count: WindowCount,
     report: Callable[[float], None] = lambda fraction: None,
+    decisions: list[Decided] | None = None,
+    multiply_adds_of: Callable[[Shape], int] = lambda size_kji: 0,
 ) -> Iterator[tuple[int, Tensor]]:
     """Run the networks over a volume.
 
@@ -90,37 +108,42 @@ def predict_slabs(
         sliding: windows and averaging.
         count: receives the cost.
         report: called between windows with the done fraction; may raise to stop.
+        decisions: receives every window, on the padded grid, with what was decided on it.
+        multiply_adds_of: those of a forward pass of this size.
     Yields:
         (k, values): averaged logits or probabilities, float32 (num_outputs, planes, J, I) on the CPU, for the planes from k on, in order.
     """
     padded_ckji, offset_kji = padded_to_patch(image_ckji, sliding.patch_kji, sliding.padding)
-    windows = sliding.policy.plan(padded_ckji, sliding.patch_kji, sliding.overlap)
-    rows = [list(row) for _, row in groupby(windows, key=lambda window: window.start_kji[0] // sliding.slices_at_once)]
+    grid, members = sliding.grid(padded_ckji.shape[1:]), len(networks)
+    plan = sliding.policy.plan(grid, padded_ckji, sliding.slices_at_once, members)
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
-    done, total = 0, max(1, len(windows) * len(networks) * len(sliding.views))
+    done, total = 0, grid.count * members
     runners = WindowRunners(sliding.runners, lambda: report(done / total))
-    shape_kji, patch_kji, at_once = padded_ckji.shape[1:], sliding.patch_kji, sliding.slices_at_once
-    with RunningSum(num_outputs, shape_kji, patch_kji, sliding.sum_on, at_once, sliding.weights) as sums, runners:
-        # Members take turns row by row, so that one patch depth of sums does; a single network goes through all rows at once.
-        for together in [rows] if len(networks) == 1 else [[row] for row in rows]:
+    ahead = sliding.planes_ahead(grid)
+    with RunningSum(num_outputs, grid.shape_kji, sliding.patch_kji, sliding.sum_on, ahead, sliding.weights) as sums, runners:
+        # Members take turns step by step, so that little more than one patch depth of sums does.
+        for step in plan.steps():
+            if decisions is not None:
+                decisions += step.decided
+            batches = _batches(step.decided, sliding)
+            done += members * (len(step.decided) - sum(map(len, batches)))
             for load_network in networks:
                 start = time.perf_counter()
                 network = load_network()
                 count.network_seconds += time.perf_counter() - start
-                batches = _wanted(padded_ckji, together, sliding, count)
-                pairs = product(batches, sliding.views)
-                jobs = [partial(_values_of, padded_ckji, *pair, network, sliding) for pair in pairs]
+                jobs = [partial(_values_of, padded_ckji, *pair, network, sliding) for pair in product(batches, sliding.views)]
                 values = _averages(runners.in_order(jobs), len(sliding.views))
-                for batch, averages in zip(batches, values, strict=True):
-                    begun = batch if len(networks) == 1 else together[0]  # other members begin where their row does
-                    yield from _within(sums.finish_before(begun[0].start_kji[0]), offset_kji[0], image_ckji.shape[1], inside)
-                    for window, average in zip(batch, averages, strict=True):
-                        sums.add(window.start_kji, average)
-                    done += len(batch) * len(sliding.views)
-                    count.forward_passes += len(sliding.views)
+                finished_k = _untouched_from(batches, step.next_k, members)
+                for batch, averages, k in zip(batches, values, finished_k, strict=True):
+                    yield from _within(sums.finish_before(k), offset_kji[0], image_ckji.shape[1], inside)
+                    for (window, decision), average in zip(batch, averages, strict=True):
+                        sums.add(window.start_kji, average, _part(decision, sliding.patch_kji).offset_kji)
+                        plan.saw(window, average)
+                    done += len(batch)
+                _add_cost(count, step.decided, batches, sliding, multiply_adds_of)
         count.network_seconds += runners.seconds_waited
         report(1.0)
-        yield from _within(sums.finish_before(padded_ckji.shape[1]), offset_kji[0], image_ckji.shape[1], inside)
+        yield from _within(sums.finish_before(grid.shape_kji[0]), offset_kji[0], image_ckji.shape[1], inside)
 
 
 def padded_to_patch(image_ckji: np.ndarray, patch_kji: Sequence[int], padding: str) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -143,25 +166,51 @@ def _within(
             yield first - k_offset, values[:, first - k : last - k, inside[0], inside[1]]
 
 
-def _wanted(
-    padded_ckji: np.ndarray, rows: Sequence[Sequence[Window]], sliding: SlidingWindow, count: WindowCount
-) -> list[list[Window]]:
-    """The windows that the policy does not skip, in batches; a batch lies within a row, because whole rows leave the sums."""
+def _part(decision: str | Crop, patch_kji: Shape) -> Crop:
+    """What is looked at of a window that is not skipped."""
+    return decision if isinstance(decision, Crop) else Crop((0, 0, 0), patch_kji)
+
+
+def _batches(decided: Sequence[Decided], sliding: SlidingWindow) -> list[list[Decided]]:
+    """What is not skipped, in batches of one size; a batch lies within a row, because whole rows leave the sums."""
+    wanted = [(window, decision) for window, decision in decided if decision != "skip"]
+    alike = groupby(
+        wanted, lambda pair: (pair[0].start_kji[0] // sliding.slices_at_once, _part(pair[1], sliding.patch_kji).size_kji)
+    )
     batches = []
-    for row in rows:
-        decisions = [sliding.policy.decide(padded_ckji, window, sliding.patch_kji) for window in row]
-        wanted = [window for window, decision in zip(row, decisions, strict=True) if decision == "full"]
-        count.full += len(wanted)
-        count.skip += len(row) - len(wanted)
-        batches += [wanted[first : first + sliding.batch_size] for first in range(0, len(wanted), sliding.batch_size)]
+    for _, group in alike:
+        row = list(group)
+        batches += [row[first : first + sliding.batch_size] for first in range(0, len(row), sliding.batch_size)]
     return batches
 
 
+def _untouched_from(batches: Sequence[Sequence[Decided]], next_k: int, members: int) -> list[int]:
+    """For each batch the plane before which neither it nor anything after it adds; other members begin where the step does."""
+    firsts = [min(window.start_kji[0] for window, _ in batch) for batch in batches]
+    later = list(accumulate([next_k, *reversed(firsts)], min))[:0:-1]
+    return later if members == 1 else [min(later, default=0)] * len(batches)
+
+
+def _add_cost(
+    count: WindowCount,
+    decided: Sequence[Decided],
+    batches: Sequence[Sequence[Decided]],
+    sliding: SlidingWindow,
+    multiply_adds_of: Callable[[Shape], int],
+) -> None:
+    for _, decision in decided:
+        name = "crop" if isinstance(decision, Crop) else decision
+        setattr(count, name, getattr(count, name) + 1)
+    count.forward_passes += len(batches) * len(sliding.views)
+    sizes = [_part(decision, sliding.patch_kji).size_kji for batch in batches for _, decision in batch]
+    count.multiply_adds += len(sliding.views) * sum(map(multiply_adds_of, sizes))
+
+
 def _values_of(
-    padded_ckji: np.ndarray, batch: Sequence[Window], view: MirroredView, network: Network, sliding: SlidingWindow
+    padded_ckji: np.ndarray, batch: Sequence[Decided], view: MirroredView, network: Network, sliding: SlidingWindow
 ) -> Tensor:
     """(N, outputs, K, J, I): logits or probabilities of one view of the windows of a batch, turned back."""
-    patches = torch.stack([torch.from_numpy(_patch(padded_ckji, window, sliding.patch_kji)) for window in batch])
+    patches = torch.stack([torch.from_numpy(_patch(padded_ckji, decided, sliding.patch_kji)) for decided in batch])
     with torch.inference_mode():
         values = network(view.apply(patches.to(sliding.device)))
         if sliding.average == "probabilities":
@@ -169,9 +218,11 @@ def _values_of(
         return view.undo(values)
 
 
-def _patch(padded_ckji: np.ndarray, window: Window, patch_kji: Sequence[int]) -> np.ndarray:
-    part = tuple(slice(start, start + n) for start, n in zip(window.start_kji, patch_kji, strict=True))
-    return np.ascontiguousarray(padded_ckji[(slice(None), *part)])
+def _patch(padded_ckji: np.ndarray, decided: Decided, patch_kji: Shape) -> np.ndarray:
+    window, part = decided[0], _part(decided[1], patch_kji)
+    start_kji = [start + offset for start, offset in zip(window.start_kji, part.offset_kji, strict=True)]
+    box = tuple(slice(start, start + n) for start, n in zip(start_kji, part.size_kji, strict=True))
+    return np.ascontiguousarray(padded_ckji[(slice(None), *box)])
 
 
 def _averages(values_of_views: Iterator[Tensor], views: int) -> Iterator[Tensor]:

@@ -27,7 +27,7 @@ def segment_volume(parameters: dict, context: Context) -> dict:
         context: of the request.
     Returns:
         "labelmap" array (K, J, I) on the first volume's grid, or (layers, K, J, I) of labels that overlap; "labels" that it holds,
-        "report".
+        "report"; where windows were skipped "skip_map", uint8 (K, J, I) with the numbers of SKIP_LABELS.
     """
     names = ["roi", "labels", "recipe", "device", "whole"]
     volume_ids, model_name, roi, labels, recipe, device, whole = required(parameters, ["volumes", "model"], names)
@@ -50,7 +50,8 @@ def segment_volume(parameters: dict, context: Context) -> dict:
     )
     report.notes = [*notes, *report.notes]
     value = report.to_dict()
-    return {"labelmap": labelmap_kji, "labels": value["labels"], "report": value}
+    answer = {"labelmap": labelmap_kji, "labels": value["labels"], "report": value}
+    return answer | ({"skip_map": report.skip_map_kji(geometry)} if report.has_skipped else {})
 
 
 def plan_segment(parameters: dict, context: Context) -> dict:
@@ -61,7 +62,8 @@ def plan_segment(parameters: dict, context: Context) -> dict:
             volume, "model"; optional "roi", "recipe", "device", "whole" as for "segment".
         context: of the request.
     Returns:
-        The fields of RunPlan: "forward_passes", "memory_bytes", "available_bytes", "device".
+        The fields of RunPlan: "forward_passes", "first_look_passes", "every_window_passes", "memory_bytes", "available_bytes",
+        "device", "coarse_model".
     """
     names = ["panel", "shape_kji", "ijk_to_ras", "model"]
     values = required(parameters, names, ["roi", "recipe", "device", "whole"])

@@ -83,8 +83,21 @@ class ctkSliderWidget(QtWidgets.QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         self._spinBox = QtWidgets.QDoubleSpinBox(self)
         self._spinBox.setMaximum(99)  # the real widget's default range is 0 to 99
+        self._slider = QtWidgets.QSlider(QtCore.Qt.Orientation.Horizontal, self)
+        self._slider.setMaximum(1000)
+        layout.addWidget(self._slider)
         layout.addWidget(self._spinBox)
+        self._spinBox.valueChanged.connect(self._show)
         self._spinBox.valueChanged.connect(self.valueChanged)
+        self._slider.sliderMoved.connect(self._follow)
+
+    def _show(self, value):
+        extent = self._spinBox.maximum() - self._spinBox.minimum()
+        self._slider.setValue(round((value - self._spinBox.minimum()) / extent * 1000) if extent else 0)
+
+    def _follow(self, position):
+        extent = self._spinBox.maximum() - self._spinBox.minimum()
+        self._spinBox.setValue(self._spinBox.minimum() + position / 1000 * extent)
 
 
 class ctkPathLineEdit(QtWidgets.QWidget):
