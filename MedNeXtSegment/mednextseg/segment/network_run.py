@@ -153,7 +153,7 @@ def threshold_of(card: ModelCard) -> float:
 
 @lru_cache(maxsize=64)
 def _multiply_adds(config: NetworkConfig, size_kji: Shape) -> int:
-    """Of a forward pass over a window; 0 for networks that MONAI builds only for real numbers."""
+    """Of a forward pass over a window of this size."""
 
     def build() -> nn.Module:
         network = build_network(config)

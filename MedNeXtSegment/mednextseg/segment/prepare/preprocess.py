@@ -1,5 +1,6 @@
 """A volume as it lies in the file -> the network's axes, region, intensities and spacing, with all it takes to go back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -7,8 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from mednextseg.geometry import AxisMap, Geometry, axis_map
-from mednextseg.models.model_card import ModelCard
-from mednextseg.models.normalization import Normalization
+from mednextseg.models.model_card import Channel, ModelCard
 from mednextseg.segment.prepare.intensity import IntensityScaling, fit_scaling
 from mednextseg.segment.prepare.prepared_volume import IndexBox, PreparedVolume, resample_labels, whole
 from mednextseg.segment.prepare.previous_labels import label_channels
@@ -51,20 +51,16 @@ def prepare(
     grid = _NetworkGrid(network_shape_kji(crop_geometry, card), _coarse_axis(crop_geometry, card))
     mask = _nonzero_mask(turned_ckji) if any(channel.normalization.masked for channel in card.channels) else None
     image_ckji = np.empty((len(card.channels) + len(card.previous_labels), *grid.shape_kji), dtype=np.float32)
-    air_below = []
+    scalings = []
     for source, stored, channel, image_kji in zip(volume_ckji, turned_ckji, card.channels, image_ckji, strict=False):
         # Rotating adds corners that no scanner saw: they must not count in mean and deviation.
         whole_source = source if rotated and measured == whole(turned) else None
-        used = mask if channel.normalization.masked else None
-        scaling = _fill_channel(image_kji, stored, whole_source, used, region, measured, channel.normalization, card, grid)
-        if channel.air_below is not None:
-            air_below.append(float(scaling.apply(np.array([channel.air_below]))[0]))
+        scalings.append(_fill_channel(image_kji, stored, whole_source, mask, region, measured, channel, card, grid))
     if card.previous_labels:
         seen_kji = resample_labels(previous_kji, geometry, turned) if rotated else turn.apply(previous_kji)
-        nonzero_kji = _nonzero_mask(turned_ckji) if mask is None else mask
-        image_ckji[len(card.channels) :] = label_channels(
-            seen_kji[region.slices], nonzero_kji[region.slices], card.previous_labels, grid.shape_kji, grid.orders(1)
-        )
+        nonzero_kji = (_nonzero_mask(turned_ckji) if mask is None else mask)[region.slices]
+        labels = label_channels(seen_kji[region.slices], nonzero_kji, card.previous_labels, grid.shape_kji, grid.orders(1))
+        image_ckji[len(card.channels) :] = labels
     return PreparedVolume(
         image_ckji=image_ckji,
         network_geometry=resized_geometry(crop_geometry, grid.shape_kji),
@@ -74,7 +70,7 @@ def prepare(
         rotated=rotated,
         crop=region,
         coarse_axis=grid.coarse_axis,
-        air_below=tuple(air_below) if len(air_below) == len(card.channels) else None,
+        air_below=_air_below(card, scalings),
     )
 
 
@@ -185,6 +181,14 @@ def _coarse_axis(geometry: Geometry, card: ModelCard) -> int | None:
     return None
 
 
+def _air_below(card: ModelCard, scalings: Sequence[IntensityScaling]) -> tuple[float, ...] | None:
+    """What the card says of each channel, on its scale; None where it says nothing of one."""
+    limits = [channel.air_below for channel in card.channels]
+    if None in limits:
+        return None
+    return tuple(float(s.apply(np.array([limit]))[0]) for s, limit in zip(scalings, limits, strict=True))
+
+
 @dataclass(frozen=True)
 class _NetworkGrid:
     """Voxels of the network's grid, and the axis along which values are taken from the nearest slice rather than interpolated."""
@@ -203,7 +207,7 @@ def _fill_channel(
     mask_kji: np.ndarray | None,
     region: IndexBox,
     measured: IndexBox,
-    normalization: Normalization,
+    channel: Channel,
     card: ModelCard,
     grid: _NetworkGrid,
 ) -> IntensityScaling:
@@ -212,6 +216,8 @@ def _fill_channel(
     Returns:
         How it was normalized.
     """
+    normalization = channel.normalization
+    mask_kji = mask_kji if normalization.masked else None
     seen = stored_kji[region.slices]
     statistics = stored_kji[measured.slices] if whole_source is None else whole_source
     statistics_mask = None if mask_kji is None or whole_source is not None else mask_kji[measured.slices]

@@ -119,20 +119,15 @@ def predict_slabs(
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
     done, total = 0, grid.count * members
     runners = WindowRunners(sliding.runners, lambda: report(done / total))
-    ahead = sliding.planes_ahead(grid)
-    with RunningSum(num_outputs, grid.shape_kji, sliding.patch_kji, sliding.sum_on, ahead, sliding.weights) as sums, runners:
-        # Members take turns step by step, so that little more than one patch depth of sums does.
+    with _sums(num_outputs, grid, sliding) as sums, runners:
         for step in plan.steps():
             if decisions is not None:
                 decisions += step.decided
             batches = _batches(step.decided, sliding)
             done += members * (len(step.decided) - sum(map(len, batches)))
             for load_network in networks:
-                start = time.perf_counter()
-                network = load_network()
-                count.network_seconds += time.perf_counter() - start
-                jobs = [partial(_values_of, padded_ckji, *pair, network, sliding) for pair in product(batches, sliding.views)]
-                values = _averages(runners.in_order(jobs), len(sliding.views))
+                network = _timed(load_network, count)
+                values = _predicted(padded_ckji, batches, network, sliding, runners)
                 finished_k = _untouched_from(batches, step.next_k, members)
                 for batch, averages, k in zip(batches, values, finished_k, strict=True):
                     yield from _within(sums.finish_before(k), offset_kji[0], image_ckji.shape[1], inside)
@@ -154,6 +149,19 @@ def padded_to_patch(image_ckji: np.ndarray, patch_kji: Sequence[int], padding: s
         return image_ckji, offset
     widths = [(0, 0), *((o, m - o) for o, m in zip(offset, missing, strict=True))]
     return np.pad(image_ckji, widths, mode="edge" if padding == "edge" else "constant"), offset
+
+
+def _sums(num_outputs: int, grid: WindowGrid, sliding: SlidingWindow) -> RunningSum:
+    """Little more than a patch deep: members take turns step by step."""
+    ahead = sliding.planes_ahead(grid)
+    return RunningSum(num_outputs, grid.shape_kji, sliding.patch_kji, sliding.sum_on, ahead, sliding.weights)
+
+
+def _timed(load_network: Callable[[], Network], count: WindowCount) -> Network:
+    start = time.perf_counter()
+    network = load_network()
+    count.network_seconds += time.perf_counter() - start
+    return network
 
 
 def _within(
@@ -204,6 +212,18 @@ def _add_cost(
     count.forward_passes += len(batches) * len(sliding.views)
     sizes = [_part(decision, sliding.patch_kji).size_kji for batch in batches for _, decision in batch]
     count.multiply_adds += len(sliding.views) * sum(map(multiply_adds_of, sizes))
+
+
+def _predicted(
+    padded_ckji: np.ndarray,
+    batches: Sequence[Sequence[Decided]],
+    network: Network,
+    sliding: SlidingWindow,
+    runners: WindowRunners,
+) -> Iterator[Tensor]:
+    """The values of each batch, averaged over the views."""
+    jobs = [partial(_values_of, padded_ckji, *pair, network, sliding) for pair in product(batches, sliding.views)]
+    return _averages(runners.in_order(jobs), len(sliding.views))
 
 
 def _values_of(
