@@ -26,7 +26,9 @@ class CostPanel:
         onPlan: called with the worker's plan and the seconds a pass that are known; with None and None where there is no plan.
     """
 
-    def __init__(self, label, worker, onPlan: Callable[[dict | None, float | None], None]) -> None:
+    def __init__(
+        self, label, worker, onPlan: Callable[[dict | None, float | None], None] = lambda plan, secondsAPass: None
+    ) -> None:
         self._label, self._worker, self._onPlan = label, worker, onPlan
         self._wanted: dict | None = None
         self._asked: dict | None = None
@@ -84,6 +86,7 @@ class CostPanel:
         # Whatever is wrong is said when it matters: by the input checks, or by the run. After `close` the label may be gone.
         if self._wanted is not None:
             self._show("")
+            self._onPlan(None, None)
 
     def _show(self, text: str) -> None:
         self._label.setText(text)

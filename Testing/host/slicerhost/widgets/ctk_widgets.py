@@ -84,7 +84,7 @@ class ctkSliderWidget(QtWidgets.QWidget):
         self._spinBox = QtWidgets.QDoubleSpinBox(self)
         self._spinBox.setMaximum(99)  # the real widget's default range is 0 to 99
         self._slider = QtWidgets.QSlider(QtCore.Qt.Orientation.Horizontal, self)
-        self._slider.setMaximum(1000)
+        self._slider.setProperty("maximum", 1000)
         layout.addWidget(self._slider)
         layout.addWidget(self._spinBox)
         self._spinBox.valueChanged.connect(self._show)
@@ -92,12 +92,12 @@ class ctkSliderWidget(QtWidgets.QWidget):
         self._slider.sliderMoved.connect(self._follow)
 
     def _show(self, value):
-        extent = self._spinBox.maximum() - self._spinBox.minimum()
-        self._slider.setValue(round((value - self._spinBox.minimum()) / extent * 1000) if extent else 0)
+        low, high = (self._spinBox.property(name) for name in ("minimum", "maximum"))
+        self._slider.setProperty("value", round((value - low) / (high - low) * 1000) if high > low else 0)
 
     def _follow(self, position):
-        extent = self._spinBox.maximum() - self._spinBox.minimum()
-        self._spinBox.setValue(self._spinBox.minimum() + position / 1000 * extent)
+        low, high = (self._spinBox.property(name) for name in ("minimum", "maximum"))
+        self._spinBox.setProperty("value", low + position / 1000 * (high - low))
 
 
 class ctkPathLineEdit(QtWidgets.QWidget):
