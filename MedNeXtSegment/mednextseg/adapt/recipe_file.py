@@ -69,7 +69,7 @@ def _like(value: Any, default: Any, what: str, least: int) -> Any:
 
 
 def _tuple_like(values: list, default: Sequence, what: str) -> tuple:
-    """A list of numbers has as many as the default; other lists have any length, and their items are checked by the recipe."""
+    """A list of numbers has as many as the default; other lists have any length, and their items are checked by what they are for."""
     if not default or not isinstance(default[0], int | float):
         return frozen(values)
     if len(values) != len(default):

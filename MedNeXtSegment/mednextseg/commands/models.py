@@ -1,12 +1,12 @@
 """`mednextseg models list | show | verify`: what is installed, what a model says of itself, whether its files are whole.
 
-Its other actions, which change the library, are in `models_transfer`.
+Its other actions are in `models_transfer`, which change the library, and `models_design`.
 """
 
 import argparse
 import json
 
-from mednextseg.commands import models_transfer
+from mednextseg.commands import models_design, models_transfer
 from mednextseg.models.library import find_model, installed_versions, verify_model
 from mednextseg.models.model_card import ModelCard, read_card
 
@@ -22,6 +22,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
         action.add_argument("model", help="model id or folder")
         action.set_defaults(run=run)
     models_transfer.add_actions(actions, common)
+    models_design.add_action(actions, common)
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -74,7 +74,6 @@ def build_mednext(
     num_classes: int,
     deep_supervision: bool = False,
     dims: int = 3,
-    base_channels: int | None = None,
 ) -> "MedNeXt":
     """Build one of the paper's four networks (table 1 of the paper), randomly initialized.
 
@@ -85,22 +84,22 @@ def build_mednext(
         num_classes: output channels, background included.
         deep_supervision: return five outputs (full size first, then 1/2 .. 1/16) instead of one.
         dims: 3 for volumes (N, C, K, J, I), 2 for slices (N, C, rows, columns).
-        base_channels: width at full size; None is the paper's 32.
+    Raises:
+        ValueError: for a variant that does not exist.
+    """
+    config = variant_config(variant, in_channels, num_classes, kernel_size=kernel_size)
+    return MedNeXt(replace(config, deep_supervision=deep_supervision, dims=dims))
+
+
+def variant_config(variant: str, in_channels: int, num_classes: int, **changes: Any) -> MedNeXtConfig:
+    """The configuration of one of the paper's four networks; `changes` are the fields in which it shall differ from the paper's.
+
     Raises:
         ValueError: for a variant that does not exist.
     """
     if variant not in VARIANTS:
         raise ValueError(f"unknown MedNeXt variant {variant!r}; choose one of {', '.join(VARIANTS)}.")
-    return MedNeXt(
-        MedNeXtConfig(
-            in_channels=in_channels,
-            num_classes=num_classes,
-            kernel_size=kernel_size,
-            deep_supervision=deep_supervision,
-            dims=dims,
-            **{**VARIANTS[variant], **({} if base_channels is None else {"base_channels": base_channels})},
-        )
-    )
+    return MedNeXtConfig(in_channels, num_classes, **{**VARIANTS[variant], **changes})
 
 
 class GlobalResponseNorm(nn.Module):

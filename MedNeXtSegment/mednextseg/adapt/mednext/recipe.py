@@ -1,11 +1,12 @@
 """What a training run is asked to do: the JSON file of `mednextseg train --recipe`."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mednextseg.adapt.recipe_file import recipe_values
 from mednextseg.json_values import json_object
 from mednextseg.models.normalization import Normalization
+from mednextseg.networks.mednext import MedNeXtConfig, variant_config
 
 _OLD_FIELDS = {"flip_axes_kji": "mirror_axes_kji"}  # in recipes written before the field had its present name
 
@@ -16,7 +17,8 @@ class MedNeXtRecipe:
 
     Attributes:
         id, title: of the model package that comes out.
-        variant, kernel_size, base_channels: the MedNeXt, as in `build_mednext`.
+        variant, kernel_size, base_channels: the MedNeXt.
+        block_counts, expansion_ratios: of its nine stages, where they are not the variant's.
         orientation: anatomical axes the network works in, letters for +I, +J, +K.
         spacing_kji_mm, patch_size_kji: grid of the network; the patch is divisible by 16.
         normalization: one for each channel.
@@ -33,6 +35,8 @@ class MedNeXtRecipe:
     variant: str = "S"
     kernel_size: int = 3
     base_channels: int = 32
+    block_counts: tuple[int, ...] = ()
+    expansion_ratios: tuple[int, ...] = ()
     orientation: str = "RAS"
     spacing_kji_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     patch_size_kji: tuple[int, int, int] = (64, 64, 64)
@@ -66,6 +70,25 @@ class MedNeXtRecipe:
         """The recipe as JSON-ready values."""
         values = asdict(self)
         return {**values.pop("extra"), **values}
+
+
+def network_config(recipe: MedNeXtRecipe, in_channels: int, num_classes: int) -> MedNeXtConfig:
+    """The recipe's network, with deep supervision.
+
+    Raises:
+        ValueError: for a variant that does not exist, or not nine stages.
+    """
+    own = {"block_counts": recipe.block_counts, "expansion_ratios": recipe.expansion_ratios}
+    changes = {name: values for name, values in own.items() if values}
+    config = variant_config(
+        recipe.variant,
+        in_channels,
+        num_classes,
+        kernel_size=recipe.kernel_size,
+        base_channels=recipe.base_channels,
+        **changes,
+    )
+    return replace(config, deep_supervision=True)
 
 
 def _normalization(raw: dict) -> Normalization:

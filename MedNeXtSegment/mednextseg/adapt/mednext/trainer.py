@@ -16,10 +16,10 @@ from mednextseg.adapt.mednext.curves import draw_curves
 from mednextseg.adapt.mednext.dataset import LabeledDataset, load_case
 from mednextseg.adapt.mednext.losses import segmentation_loss
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
-from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
+from mednextseg.adapt.mednext.recipe import MedNeXtRecipe, network_config
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE, ResumableTraining
 from mednextseg.kernels import accelerate, trainable
-from mednextseg.networks.mednext import build_mednext
+from mednextseg.networks.mednext import MedNeXt
 
 _GRADIENT_NORM_LIMIT = 12.0  # as in nnU-Net's trainers
 CURVE_FILE = "curves.png"
@@ -48,14 +48,7 @@ class Trainer(ResumableTraining):
         self.recipe, self.dataset, self.on_step = recipe, dataset, on_step
         self.device = torch.device(device)
         self.num_classes = len(dataset.labels)
-        network = build_mednext(
-            recipe.variant,
-            recipe.kernel_size,
-            len(dataset.channels),
-            self.num_classes,
-            deep_supervision=True,
-            base_channels=recipe.base_channels,
-        )
+        network = MedNeXt(network_config(recipe, len(dataset.channels), self.num_classes))
         # Channels-last is the layout in which depthwise convolutions are fast.
         network = network.to(self.device, memory_format=torch.channels_last_3d)
         optimizer = torch.optim.AdamW(
