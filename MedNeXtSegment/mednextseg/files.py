@@ -112,8 +112,12 @@ def _check_folder(folder: Path, what: str, needed_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise OSError(
-            f"the disk of {folder} has {free / 1e6:.1f} MB left and {what} needs more than {needed_bytes / 1e6:.1f} MB; make room."
+            f"the disk of {folder} has {_size(free)} left and {what} needs more than {_size(needed_bytes)}; make room."
         )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count} bytes"
 
 
 def _files_of(inputs: Sequence[str | Path]) -> Iterator[Path]:
