@@ -66,6 +66,7 @@ class RefineLogic(VTKObservationMixin):
 
         _checkNodes(volumeNode, segmentationNode, segmentId)
         opened = self._opened(str(prompter or defaultPrompter()))
+        _checkNodes(volumeNode, segmentationNode, segmentId)  # the scene may have changed while a network was loaded
         for other in list(self.sessions):
             if other.segmentationNode is segmentationNode and other.segmentId == segmentId:
                 self.endSession(other)
@@ -118,7 +119,7 @@ def _checkNodes(volumeNode, segmentationNode, segmentId: str) -> None:
         (volumeNode, "vtkMRMLScalarVolumeNode", _("scalar volume")),
         (segmentationNode, "vtkMRMLSegmentationNode", _("segmentation")),
     ):
-        if node is None or not node.IsA(className):
+        if node is None or not node.IsA(className) or not slicer.mrmlScene.IsNodePresent(node):
             raise ValueError(_("Refinement needs a {kind}; choose one.").format(kind=kind))
     if segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
         text = _("The segmentation {name} has no segment {segment}; choose one of its segments.")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import qt
 import slicer
 
 from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS
@@ -160,3 +161,23 @@ def test_what_is_deleted_during_a_refinement_ends_it_without_an_error(bench, wha
     else:
         assert not bench.ui.pointPlusButton.enabled
         assert bench.status.startswith("Choose a")
+
+
+@pytest.mark.parametrize("what", ["volume", "segmentation", "segment"])
+def test_what_is_deleted_while_the_network_is_loaded_ends_it_with_a_sentence(bench, what):
+    editors = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentEditorNode")
+
+    def delete():
+        if what == "segment":
+            bench.segmentation.GetSegmentation().RemoveSegment("ball")
+        else:
+            slicer.mrmlScene.RemoveNode(getattr(bench, what))
+
+    bench.representation.self().logic.refine._prompters.clear()
+    bench.ui.pointPlusButton.click()
+    qt.QTimer.singleShot(0, delete)  # after the tool has begun to load it
+    bench.settle()
+    assert bench.tools.session is None and bench.representation.self().logic.refine.sessions == []
+    # Another segment is chosen then, with the same tool.
+    assert bench.status.startswith("Click in a slice view" if what == "segment" else "Choose a")
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentEditorNode") == editors
