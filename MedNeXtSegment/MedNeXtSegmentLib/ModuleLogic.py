@@ -107,6 +107,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         prompter=None,
         onChanged: Callable | None = None,
         useDisplayedWindow: bool = True,
+        family: str | None = None,
     ):
         """Correct a segment by points, boxes, scribbles and lassos on any plane.
 
@@ -127,13 +128,16 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
             onChanged: called after each action.
             useDisplayedWindow: show the network the intensities as the volume is displayed (window/level), else between the 0.5 and
                 99.5 percentiles of each slice. The journal records which.
+            family: "sam" or "medsam" for a checkpoint whose tensor names cannot tell.
         Returns:
             A MedNeXtSegmentLib.Refine.RefineSession.RefineSession.
         Raises:
             ValueError: for nodes that cannot be used, in one sentence.
             RunFailure: (a RuntimeError) where the worker or the network cannot be started.
         """
-        return self.refine.startRefinement(volumeNode, segmentationNode, segmentId, prompter, onChanged, useDisplayedWindow)
+        return self.refine.startRefinement(
+            volumeNode, segmentationNode, segmentId, prompter, onChanged, useDisplayedWindow, family=family
+        )
 
     def evaluate(
         self,

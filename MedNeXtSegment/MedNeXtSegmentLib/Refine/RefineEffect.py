@@ -6,6 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Refine.ClickSources import EffectClicks
+from MedNeXtSegmentLib.Refine.PrompterChoice import chosenPrompter
 from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
 from MedNeXtSegmentLib.Refine.RefineTools import RefineTools
 from MedNeXtSegmentLib.Scene.Representations import SourceChange
@@ -78,7 +79,7 @@ class RefineEffect:
         else:
             # Looking for packages takes longer than a click may; where a session runs, there is what it needs.
             missing = _module().panel.setup.whatIsMissing() if self.tools.session is None else ""
-        options = (("history", self._history), ("settingsNode", editor))
+        options = (("history", self._history), ("settingsNode", editor), *chosenPrompter())
         return RefineTarget(volume, segmentation, segmentId, missing, options)
 
 

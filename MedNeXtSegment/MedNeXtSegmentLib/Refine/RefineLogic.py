@@ -30,7 +30,7 @@ class RefineLogic(VTKObservationMixin):
     def __init__(self, worker, history: EditHistory) -> None:
         VTKObservationMixin.__init__(self)
         self._worker, self._history = worker, history
-        self._prompters: dict[str, Prompter] = {}
+        self._prompters: dict[tuple[str, str | None], Prompter] = {}
         self.sessions: list[RefineSession] = []
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
@@ -52,6 +52,7 @@ class RefineLogic(VTKObservationMixin):
         useDisplayedWindow: bool = True,
         history: EditHistory | None = None,
         settingsNode=None,
+        family: str | None = None,
     ) -> "RefineSession":
         """Arguments as MedNeXtSegmentLogic.startRefinement, and, for a Segment Editor effect:
 
@@ -65,8 +66,12 @@ class RefineLogic(VTKObservationMixin):
         from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
 
         _checkNodes(volumeNode, segmentationNode, segmentId)
+<<<<<<< HEAD
         opened = self._opened(str(prompter or defaultPrompter()))
         _checkNodes(volumeNode, segmentationNode, segmentId)  # the scene may have changed while a network was loaded
+=======
+        opened = self._opened(str(prompter or defaultPrompter()), family)
+>>>>>>> 91db1a3 (ENH: Choose in the Refine tab who answers prompts, a SAM file of one's own included)
         for other in list(self.sessions):
             if other.segmentationNode is segmentationNode and other.segmentId == segmentId:
                 self.endSession(other)
@@ -89,15 +94,16 @@ class RefineLogic(VTKObservationMixin):
             self.sessions.remove(session)
         session.close()
 
-    def _opened(self, name: str) -> Prompter:
-        if name not in self._prompters:
+    def _opened(self, name: str, family: str | None) -> Prompter:
+        key = (name, family)
+        if key not in self._prompters:
             if self._worker is None:
-                self._prompters[name] = load_prompter(name)
+                self._prompters[key] = load_prompter(name, family=family)
             else:
                 from MedNeXtSegmentLib.Refine.WorkerPrompter import WorkerPrompter
 
-                self._prompters[name] = WorkerPrompter(self._worker, name)
-        return self._prompters[name]
+                self._prompters[key] = WorkerPrompter(self._worker, name, family=family)
+        return self._prompters[key]
 
     def _onNodeRemoved(self, caller=None, event=None) -> None:
         for session in list(self.sessions):

@@ -6,6 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Refine.ClickSources import MarkupsClicks
+from MedNeXtSegmentLib.Refine.PrompterChoice import PrompterChoice, chosenPrompter
 from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
 from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
 from MedNeXtSegmentLib.Refine.RefineTools import RefineTools
@@ -25,6 +26,7 @@ class RefinePanel(NodePanel):
 
     Attributes:
         tools: the RefineTools.
+        prompterChoice: the PrompterChoice.
     """
 
     def __init__(self, widget, toolsWidget, logic: RefineLogic, whatIsMissing: Callable[[], str]) -> None:
@@ -37,6 +39,7 @@ class RefinePanel(NodePanel):
         self._isUpdating = False
         self._seenVolume = None
         self.tools = RefineTools(toolsWidget, lambda: logic, MarkupsClicks(), self._target)
+        self.prompterChoice = PrompterChoice(self.ui, self.update)
         self.tools.ui.nextSegmentButton.clicked.connect(lambda *_args: self._nextSegment())
         self.ui.segmentSelector.connect("currentIndexChanged(int)", self._onSegmentChosen)
 
@@ -81,7 +84,7 @@ class RefinePanel(NodePanel):
         parameters = self._parameterNode
         if parameters is None:
             return RefineTarget(missing=self._missing())
-        options = (("useDisplayedWindow", parameters.useDisplayedWindow),)
+        options = (("useDisplayedWindow", parameters.useDisplayedWindow), *chosenPrompter())
         return RefineTarget(parameters.inputVolume, parameters.outputSegmentation, self._segmentId(), self._missing(), options)
 
     def _missing(self) -> str:

@@ -20,6 +20,11 @@ class RefineTarget:
     missing: str = ""
     options: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def prompter(self) -> tuple[tuple[str, Any], ...]:
+        """The options that say who answers."""
+        return tuple((name, value) for name, value in self.options if name in ("prompter", "family"))
+
     def isOf(self, session) -> bool:
         """Whether a RefineSession corrects just this."""
         chosen = (self.volumeNode, self.segmentationNode, self.segmentId)

@@ -51,6 +51,7 @@ class RefineTools:
         # Undo, redo and edits of the segment by somebody else are followed at once.
         events = slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SegmentRemoved
         self._observer = SegmentationObserver(events, self._onSegmentation)
+        self._prompter: tuple = ()  # of the session
         self._doubtful = -1  # which slice by doubt was shown last
         self._isUpdating = self._isStarting = False
         self._shownMissing = ""
@@ -134,7 +135,7 @@ class RefineTools:
         target = self._target()
         self._observer.follow(target.segmentationNode)
         session = self.session
-        if session is not None and (session.isClosed or not target.isOf(session)):
+        if session is not None and (session.isClosed or not target.isOf(session) or self._prompter != target.prompter):
             self.endSession()
             session = None
             self._showStatus(self._mouse.hint())
@@ -246,7 +247,7 @@ class RefineTools:
 
     def _startSession(self) -> None:
         target = self._target()
-        self._isStarting = True
+        self._isStarting, self._prompter = True, target.prompter
         self._showStatus(_("Loading the network..."))
         try:
             self.session = self._logic().startRefinement(
@@ -281,5 +282,10 @@ class RefineTools:
 
 def _answeredBy(info) -> str:
     if info.name == "random_walker":
-        return _("Clicks are answered by the random walker: no click network is installed.")
-    return _("Clicks are answered by {name} on {device}.").format(name=info.name, device=info.device)
+        return _("Clicks are answered by the random walker, which needs no weights.")
+    text = _("Clicks are answered by {name} on {device}.").format(name=info.name, device=info.device)
+    if info.memory_bytes:
+        text += " " + _("It takes {megabytes:.0f} MB of memory.").format(megabytes=info.memory_bytes / 1e6)
+    if info.needs_encode:
+        text += " " + _("The first prompt on a slice takes longer: the slice is encoded.")
+    return text

@@ -32,12 +32,13 @@ class WorkerPrompter:
         client: to the worker.
         name: as in mednextseg.refine.load_prompter.
         device: "auto", "cpu", "cuda:N" or "mps".
+        family: of a checkpoint, as in mednextseg.refine.load_prompter.
     Raises:
         RunFailure: where the worker or the network cannot be started.
     """
 
-    def __init__(self, client: WorkerClient, name: str, device: str = "auto") -> None:
-        self._client, self._name, self._device = client, name, device
+    def __init__(self, client: WorkerClient, name: str, device: str = "auto", family: str | None = None) -> None:
+        self._client, self._name, self._device, self._family = client, name, device, family
         self._key = f"prompter{next(_numbers)}"
         # Any slice will do: the answer tells what the network is, and the network is loaded before the first click.
         value = self._send(_SentSlice(f"{self._key}-info", np.eye(8, dtype=np.float32), (1.0, 1.0), None))
@@ -101,6 +102,7 @@ class WorkerPrompter:
             "spacing_rc_mm": list(sent.spacing_rc_mm),
             "display_range": None if sent.display_range is None else list(sent.display_range),
             "device": self._device,
+            "family": self._family,
         }
         return self._ask("encode_slice", parameters, None)
 

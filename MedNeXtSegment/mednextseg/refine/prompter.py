@@ -29,6 +29,7 @@ class PrompterInfo:
         native_size_px: side of the square the network works on.
         device: torch device name, or "cpu".
         license: of the weights.
+        memory_bytes: what the weights take while they are loaded; 0 where there are none.
     """
 
     name: str
@@ -38,6 +39,7 @@ class PrompterInfo:
     native_size_px: int = 256
     device: str = "cpu"
     license: str = ""
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,7 +71,8 @@ class SamPrompter:
             raise ValueError(f"the family of a checkpoint is one of {listed(FAMILIES)}; got {family!r}.")
         self.network, self.family, self.device = network.to(device).eval(), family, torch.device(device)
         kinds = ("box", "lasso") if family == "medsam" else ("point", "box", "mask", "scribble", "lasso")
-        self.info = PrompterInfo(family, model_hash, True, kinds, network.image_size, device)
+        memory = sum(tensor.nbytes for tensor in self.network.state_dict().values())
+        self.info = PrompterInfo(family, model_hash, True, kinds, network.image_size, device, memory_bytes=memory)
 
     @classmethod
     def from_checkpoint(cls, path: Path, device: str = "cpu", family: str | None = None) -> "SamPrompter":
