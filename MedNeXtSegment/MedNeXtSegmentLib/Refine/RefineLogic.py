@@ -66,12 +66,8 @@ class RefineLogic(VTKObservationMixin):
         from MedNeXtSegmentLib.Refine.RefineSession import RefineSession
 
         _checkNodes(volumeNode, segmentationNode, segmentId)
-<<<<<<< HEAD
-        opened = self._opened(str(prompter or defaultPrompter()))
-        _checkNodes(volumeNode, segmentationNode, segmentId)  # the scene may have changed while a network was loaded
-=======
         opened = self._opened(str(prompter or defaultPrompter()), family)
->>>>>>> 91db1a3 (ENH: Choose in the Refine tab who answers prompts, a SAM file of one's own included)
+        _checkNodes(volumeNode, segmentationNode, segmentId)  # the scene may have changed while a network was loaded
         for other in list(self.sessions):
             if other.segmentationNode is segmentationNode and other.segmentId == segmentId:
                 self.endSession(other)
