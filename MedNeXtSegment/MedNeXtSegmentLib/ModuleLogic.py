@@ -230,7 +230,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         Args:
             model: id of an installed model, or the folder of one.
             cases: at least two (volume node, segmentation node); for a model of several channels a list of volume nodes.
-            method: "all" trains the whole network, "head" its last layer.
+            method: "all" trains the whole network, "head" its last layer, "upkern" the whole of a MedNeXt with larger kernels.
             minutes: of training in all; 10 where neither they nor `steps` are given.
             folder: for checkpoints, curves, report and package; None for one in the module's home folder.
             waitForCompletion: return only when it is over; the event loop keeps running.

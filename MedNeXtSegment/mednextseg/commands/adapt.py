@@ -28,7 +28,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
         "-o", "--output", required=True, type=Path, help="folder for checkpoints, curves, report and the new model"
     )
     parser.add_argument(
-        "--method", default="all", help="what is trained: all (the whole network) or head (the last layer only)"
+        "--method", default="all", help="all: the whole network; head: its last layer; upkern: the whole with larger kernels"
     )
     parser.add_argument("--minutes", type=float, help="of training in all (10 where neither minutes nor steps are given)")
     parser.add_argument("--steps", type=int, help="of each training, instead of minutes")

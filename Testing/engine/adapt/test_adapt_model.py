@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from tiny_models import ball, copy_with, step_network, write_package
+from tiny_models import ball, copy_with, step_network, tiny_mednext, write_package
 
 from mednextseg.adapt.tuning.adapt_model import adapt_model
 from mednextseg.adapt.tuning.cases import cases_in_folder
 from mednextseg.adapt.tuning.folder import locked
+from mednextseg.adapt.tuning.methods import METHODS
 from mednextseg.adapt.tuning.options import TuningOptions
 from mednextseg.cli import main
 from mednextseg.errors import Cancelled
@@ -133,6 +134,20 @@ def test_known_classes_keep_their_answers(base: Path) -> None:
     x = torch.randn(1, 1, 16, 16, 32)
     with torch.no_grad():
         assert torch.equal(other(x)[:, [0, 3, 1]], network(x))
+
+
+def test_methods_begin_with_the_answers_of_the_base_and_train_what_they_say() -> None:
+    network, x = tiny_mednext(), torch.randn(1, 1, 16, 16, 32)
+    for method in METHODS.values():
+        built = method.build(network).eval()
+        names = {name for name, _ in built.named_parameters()}
+        assert method.trained(built) <= names
+        with torch.no_grad():
+            assert torch.equal(built(x), network(x)) == (method.name != "upkern")
+    assert METHODS["head"].trained(network) == {"out_0.conv_out.weight", "out_0.conv_out.bias"}
+    assert METHODS["upkern"].build(network).config.kernel_size == 5
+    with pytest.raises(ValueError, match="UpKern enlarges the kernels of a MedNeXt"):
+        METHODS["upkern"].build(torch.nn.Identity())
 
 
 def broken(dataset: Path, target: Path, image: np.ndarray | None = None, label: np.ndarray | None = None) -> Path:

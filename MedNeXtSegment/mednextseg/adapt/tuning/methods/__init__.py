@@ -1,10 +1,12 @@
 """What of a network is trained: one file a method, listed in `METHODS`."""
 
-from mednextseg.adapt.tuning.methods import everything, head_only
+from mednextseg.adapt.tuning.methods import everything, head_only, larger_kernels
 from mednextseg.adapt.tuning.methods.method import TuningMethod
 from mednextseg.json_values import one_of
 
-METHODS: dict[str, TuningMethod] = {method.name: method for method in (everything.METHOD, head_only.METHOD)}
+METHODS: dict[str, TuningMethod] = {
+    method.name: method for method in (everything.METHOD, head_only.METHOD, larger_kernels.METHOD)
+}
 
 
 def method_named(name: str) -> TuningMethod:

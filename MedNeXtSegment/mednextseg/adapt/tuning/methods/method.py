@@ -14,7 +14,8 @@ class TuningMethod:
         name: on the command line and in reports.
         title: one line for people.
         learning_rate: that suits it, of AdamW.
-        build: the network that is trained, from the base's with the result's classes; its first answers are the base's.
+        build: the network that is trained, from the base's with the result's classes; its first answers are the base's, unless its file
+            says otherwise.
         trained: names of the parameters that are trained; the others stay as they are.
     """
 
