@@ -23,7 +23,8 @@ class SegmentRecipe:
         batch_size: windows at once.
         budget: share of the windows to look at, in [0, 1]; 1 looks at all. Windows where structures are found are looked at all the same.
         window_policy: "full" looks at every window, "background" at those that are not only air, "coarse" at those that a first look and
-            the budget choose; None for "coarse" with a budget below 1, else "full".
+            the budget choose; None for "coarse" with a budget below 1, else for "background"
+            where somebody says what air is.
         margin_mm: how far around what the first look found every window is looked at.
         air_below: by channel name, the intensity below which a voxel is air; replaces the card's for the channels named.
         precision: "fp32", or "bf16" where the processor has it (faster, not exact).

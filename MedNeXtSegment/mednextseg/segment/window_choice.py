@@ -30,7 +30,7 @@ def policy_for(
     """
     air = AirRule(air_below) if air_below is not None else None
     if recipe.budget == 1:
-        return FullPolicy(air if recipe.window_policy == "background" else None)
+        return FullPolicy(air if recipe.window_policy in (None, "background") else None)
     first = 1 if card.activation == "softmax" else 0
     channels = [number for number, label in enumerate(card.labels, start=first) if label.name in labels]
     return CoarsePolicy(

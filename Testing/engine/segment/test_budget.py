@@ -80,8 +80,9 @@ def test_air_is_a_rule_of_the_card_or_the_recipe(package: Path, model: LoadedMod
         segment(volume(), GRID, model, recipe=SegmentRecipe(air_below={"CT": 1}))
     expected, plain = segment(volume(), GRID, model)
     on_card = load_model(copy_with(package, tmp_path / "on_card", channels=[{**CHANNEL[0], "air_below": 10}]))
-    for opened, recipe in ((on_card, {}), (model, {"air_below": {"MR": 10}})):
-        labels, report = segment(volume(), GRID, opened, recipe=SegmentRecipe(window_policy="background", **recipe))
+    told = {"air_below": {"MR": 10}}
+    for opened, recipe in ((on_card, {}), (on_card, {"window_policy": "background"}), (model, told)):
+        labels, report = segment(volume(), GRID, opened, recipe=SegmentRecipe(**recipe))
         assert np.array_equal(labels, expected)
         assert 0 < report.windows.full < plain.windows.full == report.windows.full + report.windows.skip
         assert set(np.unique(report.skip_map_kji(GRID))) == {0, 1, 2}
