@@ -5,6 +5,7 @@ Where the card names no coarse model, or a region is given, this is `auto_segmen
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 
@@ -92,6 +93,8 @@ def find_regions(
         channels_kji, geometry, coarse, labels=source.labels, device=device, progress=progress, cancelled=cancelled
     )
     found = regions_around(labelmap_kji, geometry, report.labels, source.margin_mm)
+    if source.together:
+        return [reduce(FoundRegion.union, found.values())] if found else [], report
     return united([replace(region, side=source.side(name, card.labels)) for name, region in found.items()]), report
 
 

@@ -106,6 +106,8 @@ class FineRuns:
     def _fitted(self, region: FoundRegion, place: tuple[float, float]) -> tuple[np.ndarray, FoundRegion | None]:
         """Labels in a box that is enlarged once if need be, and the box; None for the whole volume."""
         part_kji, looked_at = self._run(region, place), region
+        if self.card.region_from.together:  # the crop of the model's own program, which is not enlarged
+            return part_kji, region
         touched = faces_touched(part_kji > 0, self.geometry, region)
         if touched.any():
             looked_at = region.enlarged(touched, self.card.region_from.margin_mm)
@@ -159,7 +161,7 @@ def joined_report(runs: FineRuns, coarse: ModelCard, coarse_report: SegmentRepor
     found = [f"{coarse.id} found {_placed(region)}." for region in runs.regions]
     missing = (
         []
-        if not runs.regions
+        if not runs.regions or runs.card.region_from.together
         else [
             f"{coarse.id} found no {name}, so nothing was looked for there."
             for name in runs.card.region_from.labels

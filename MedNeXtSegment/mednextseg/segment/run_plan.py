@@ -62,7 +62,7 @@ def plan_run(
     source = model.card.region_from
     coarse = _plan_of_one(geometry, open_model(source.model), None, SegmentRecipe(), device)
     fine = _plan_of_one(geometry, model, _cube_in_the_middle(geometry, model), recipe, device)
-    regions = len(source.labels)
+    regions = 1 if source.together else len(source.labels)
     return replace(
         fine,
         **{name: getattr(coarse, name) + regions * getattr(fine, name) for name in _PASSES},

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 from nnunet_unets import architecture, results_folder, trained
+from tiny_models import copy_with
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.importers import import_model, totalsegmentator
+from mednextseg.models.importers.naming import slug
 from mednextseg.models.install.licenses import needs_consent
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.weights import network_from_state_dict
 from mednextseg.segment.auto_segmenter import segment
+from mednextseg.segment.find_and_segment import find_and_segment
 from mednextseg.segment.recipe import SegmentRecipe
 
 TABLE = json.loads(Path(totalsegmentator.__file__).with_suffix(".json").read_text())
@@ -100,8 +103,33 @@ def test_missing_parts_and_several_models_are_named(results: Path, home: Path, t
         import_model(tmp_path / "two")
 
 
+def test_a_task_that_is_cropped_first_looks_around_what_the_3_mm_model_finds(results: Path, home: Path, tmp_path: Path) -> None:
+    model = load_model(import_model(dataset(tmp_path / "vessels", 8)).folder)
+    source = model.card.region_from
+    assert (source.model, source.labels, source.together) == ("totalsegmentator-total-fast", ("liver",), True)
+    geometry = Geometry(SHAPE_KJI, np.diag([1.0, 1.0, 2.0, 1.0]))
+    _, report = find_and_segment(IMAGE, geometry, model, device="cpu")
+    assert "totalsegmentator-total-fast is not installed" in report.notes[-1] and not report.regions
+    coarse = load_model(import_model(results / "Dataset297_TotalSegmentator_total_3mm_1559subj_v204").folder)
+    found, _ = segment(IMAGE, geometry, coarse, device="cpu")
+    some = next(
+        label.name for label in coarse.card.labels if (found == label.value).any()
+    )  # its random weights may know no liver
+    around = {"model": source.model, "labels": [some], "margin_mm": 1, "together": True}
+    model = load_model(copy_with(model.folder, tmp_path / "around", region_from=around))
+    cropped, report = find_and_segment(IMAGE, geometry, model, device="cpu")
+    (region,) = report.regions
+    assert region["names"] == [some] and report.coarse_model["id"] == "totalsegmentator-total-fast"
+    assert cropped.any() and not region["enlarged"]
+
+
 def test_the_table_is_whole() -> None:
+    by_id = {slug("totalsegmentator", task.name, task.mode): task for task in totalsegmentator.tasks()}
     for task in totalsegmentator.tasks():
+        if task.crop:
+            coarse = by_id[task.region_from["model"]]
+            names = TABLE["labels_of_tasks"].get(coarse.name) or TABLE["labels"][str(coarse.datasets[0])]
+            assert set(task.crop) <= set(names) and coarse.mode == ("" if task.crop_task else "fast")
         for number in task.datasets:
             assert TABLE["folders"][str(number)].startswith(f"Dataset{number:03}_") and TABLE["labels"][str(number)]
         if len(task.datasets) > 1:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from monai_bundles import ARGMAX, INVERT, ORIENTATION, RANGE, SOFTMAX, SPACING, UNET, phantom, run_by_monai, write_bundle
+from monai_bundles import ARGMAX, INVERT, ORIENTATION, RANGE, SOFTMAX, SPACING, UNET, phantom, run_by_monai, saved, write_bundle
 
+from mednextseg.cli import main
 from mednextseg.models.importers import import_model
 from mednextseg.models.loaded_model import load_model
 from mednextseg.models.preparation import steps_from
@@ -17,6 +18,7 @@ from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.windows.sliding_window import WindowCount, predict_slabs
+from mednextseg.segmentation_io import read_segmentation
 
 STANDARDIZE = {"_target_": "NormalizeIntensityd", "keys": "@image_key", "nonzero": True, "channel_wise": True}
 MIN_MAX = {"_target_": "ScaleIntensityd", "keys": "@image_key", "minv": -1.0, "maxv": 1.0}
@@ -136,6 +138,18 @@ def test_what_a_prostate_bundle_does_is_kept_and_what_differs_is_said(tmp_path: 
         write_bundle(tmp_path / "renumbered", after=(SOFTMAX, INVERT, ARGMAX, numbers)), model_id="n"
     ).card
     assert [(label.value, label.name) for label in renumbered.labels] == [(5, "left atrium"), (7, "tumor")]
+
+
+def test_the_command_line_imports_a_bundle_and_segments_with_it(tmp_path: Path) -> None:
+    volume, geometry = phantom()
+    folder, output = write_bundle(tmp_path / "bundle"), tmp_path / "case.seg.nrrd"
+    assert main(["models", "import", str(folder), "--id", "atrium"]) == 0
+    command = ["segment", str(saved(volume, geometry, tmp_path)), "-o", str(output), "--model", "atrium", "--device", "cpu"]
+    assert main(command) == 0
+    written = read_segmentation(output)
+    expected, _ = segment(volume, geometry, load_model("atrium"), device="cpu")
+    assert [label.name for label in written.labels] == ["left atrium", "tumor"]
+    assert expected.any() and np.array_equal(written.labelmap_kji, expected)
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,25 @@ def test_slices_to_review_are_those_of_the_regions_by_the_segments_names() -> No
     assert all((item.center_ras[0] > 29) == item.label.startswith("right") for item in found)
 
 
+def test_one_region_around_all_structures_gives_no_sides(home: Path, tmp_path: Path) -> None:
+    source, volume = {**SIDES, "together": True}, two_balls()
+    model = load_model(copy_with(home / "models" / "fine", tmp_path / "together", region_from=source, needs_region=False))
+    labelmap, report = segment(volume, GRID, model)
+    assert np.array_equal(labelmap, np.where(volume == CORE, 2, volume > 0))
+    assert [label.name for label in report.labels] == ["Shell", "Core"]
+    (region,) = report.regions
+    assert region["names"] == ["left ball", "right ball"] and region["bounds_mm"] == [7, 51, 6, 22, 5, 19]
+    one_sided = np.where(np.arange(SHAPE[2]) > 29, 0, volume).astype(np.float32)
+    labelmap, report = segment(one_sided, GRID, model)
+    assert report.regions[0]["names"] == ["left ball"] and not any("found no" in note for note in report.notes)
+    coarse, together = load_model("coarse"), plan_run(GRID, model, None, SegmentRecipe(), "cpu")
+    apart = plan_run(GRID, load_model("fine"), None, SegmentRecipe(), "cpu")
+    first = plan_run(GRID, coarse, None, SegmentRecipe(), "cpu").forward_passes
+    assert 2 * (together.forward_passes - first) == apart.forward_passes - first > 0
+    nothing, report = segment(np.zeros_like(volume), GRID, model)
+    assert not nothing.any() and any("so the whole volume was looked at" in note for note in report.notes)
+
+
 def test_the_command_line_writes_both_sides_and_runs_again_when_the_coarse_model_changes(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -34,13 +34,27 @@ _NOTE = (
 
 @dataclass(frozen=True)
 class Task:
-    """One of the program's tasks: `mode` is "fast" or "fastest" for those of low resolution, `crop` what it looks for first."""
+    """One of the program's tasks: `mode` is "fast" or "fastest" for those of low resolution, `crop` what it looks for first.
+
+    `crop_task` is the task that finds it, where that is not one of low resolution, and `crop_margin_mm` what is left around it.
+    """
 
     name: str
     mode: str
     datasets: tuple[int, ...]
     license: str
     crop: tuple[str, ...] = ()
+    crop_task: str = ""
+    crop_margin_mm: float = 20.0
+
+    @property
+    def region_from(self) -> dict[str, Any] | None:
+        """The card's field: the 3 mm model that finds `crop`; that program takes one of 6 mm, or this one for its "robust crop"."""
+        if not self.crop:
+            return None
+        coarse = "body" if "body_trunc" in self.crop else "total_mr" if self.name.endswith("_mr") else "total"
+        model = slug("totalsegmentator", self.crop_task) if self.crop_task else slug("totalsegmentator", coarse, "fast")
+        return {"model": model, "labels": list(self.crop), "margin_mm": self.crop_margin_mm, "together": True}
 
     @property
     def title(self) -> str:
@@ -101,6 +115,7 @@ def _merged(task: Task, folders: Sequence[Path], others: Sequence[str]) -> Draft
         "labels": [label_fields(value, name) for value, name in enumerate(names, start=1)],
         "combination": "merge",
         "component_rules": [],
+        "region_from": task.region_from,
     }
     beside = (f"Beside it lie {listed(others)}; give the folder of one to import it.",) if others else ()
     return Draft(fields, folds=(), sources=(), notes=(_NOTE, *beside), parts=parts)
@@ -130,8 +145,10 @@ def _one(task: Task, number: int, folder: Path) -> Draft:
             "axes_by_sform": True,  # TotalSegmentator reads with nibabel
         }
     if task.crop:
+        fields["region_from"] = task.region_from
         fields["roi_hint"] = (
-            f"TotalSegmentator crops to {listed(task.crop)} first; a region around it gives fewer false positives."
+            f"TotalSegmentator crops to {listed(task.crop)} first, which the model {task.region_from['model']} finds where it is "
+            "installed; else a region around it gives fewer false positives."
         )
     return replace(draft, fields=fields, notes=(*draft.notes, _NOTE))
 
