@@ -4,12 +4,13 @@ import logging
 import time
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from math import prod
 
 import numpy as np
 import torch
 from torch import nn
 
-from mednextseg.models.families import NetworkConfig, build_network
+from mednextseg.models.families import NetworkConfig, build_network, number_of_axes
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard
 from mednextseg.networks.forward_cost import multiply_adds
@@ -153,11 +154,12 @@ def threshold_of(card: ModelCard) -> float:
 
 @lru_cache(maxsize=64)
 def _multiply_adds(config: NetworkConfig, size_kji: Shape) -> int:
-    """Of a forward pass over a window of this size."""
+    """Of a forward pass over a window of this size; a network of slices takes them one by one."""
 
     def build() -> nn.Module:
         network = build_network(config)
         network.deep_supervision = False
         return network
 
-    return multiply_adds(build, (1, config.in_channels, *size_kji))
+    first = len(size_kji) - number_of_axes(config)
+    return prod(size_kji[:first]) * multiply_adds(build, (1, config.in_channels, *size_kji[first:]))

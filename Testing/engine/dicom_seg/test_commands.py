@@ -180,7 +180,9 @@ def test_plain_runs_do_without_pydicom(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib; from mednextseg.volume_io import read_volume; import mednextseg.commands.case_output as case\n"
         "inputs = [pathlib.Path(sys.argv[1])]; volume, grid = read_volume(inputs[0])\n"
-        "case.case_output(pathlib.Path(sys.argv[2]), inputs).check(grid, [], None)\n"
+        "from mednextseg.models.model_card import read_card; from mednextseg.models.library import find_model\n"
+        "card = read_card(find_model('hippocampus-mr'))\n"
+        "case.case_output(pathlib.Path(sys.argv[2]), inputs).check(grid, [], card)\n"
         "assert not {'pydicom', 'highdicom'} & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -17,7 +17,7 @@ from mednextseg.models.importers.results_folder import fold_checkpoints
 from mednextseg.models.library import installed_models, library_folder, sha256_of
 from mednextseg.models.loaded_model import load_model
 from mednextseg.models.pickles.restricted_unpickler import load_checkpoint, load_pickle
-from mednextseg.segment import auto_segmenter
+from mednextseg.segment import auto_segmenter, network_run
 from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.recipe import SegmentRecipe
@@ -47,14 +47,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def predicted(model: ImportedModel, golden: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
     """Everything a run computes on the way: the prepared image, the averaged values and the labels."""
     slabs: list[np.ndarray] = []
-    predict_slabs = auto_segmenter.predict_slabs
+    predict_slabs = network_run.predict_slabs
 
     def recorded(*arguments: Any) -> Any:
         for start, values in predict_slabs(*arguments):
             slabs.append(values.numpy())
             yield start, values
 
-    monkeypatch.setattr(auto_segmenter, "predict_slabs", recorded)
+    monkeypatch.setattr(network_run, "predict_slabs", recorded)
     volume, geometry = read_volume(golden / version / "prediction_phantom_010" / "phantom_010_0000.nii.gz")
     loaded = load_model(model.folder)
     labels, _ = auto_segmenter.segment(volume, geometry, loaded, device="cpu")
