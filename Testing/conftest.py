@@ -1,5 +1,7 @@
 """What every layer of tests shares: where the data beside the checkout lies, hypothesis without a time limit, and --shuffle."""
 
+import ctypes
+import importlib.util
 import itertools
 import os
 import random
@@ -38,6 +40,18 @@ def _temporary_folder_of_this_process(tmp_path_factory: pytest.TempPathFactory) 
         del os.environ["TMPDIR"]
     else:
         os.environ["TMPDIR"] = before
+
+
+def pytest_configure() -> None:
+    """Load Triton's library before anything draws, since a training will.
+
+    Triton and Mesa, which draws without a graphics card, each bring an LLVM. Triton's ends the process where Mesa's is there already, and
+    the order of the test files depends on how many processes share them. Triton itself is imported later, by those who set it up first.
+    """
+    found = importlib.util.find_spec("triton")
+    for folder in (found.submodule_search_locations or ()) if found is not None else ():
+        for library in Path(folder).glob("_C/libtriton*.so"):
+            ctypes.CDLL(str(library))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
