@@ -1,20 +1,20 @@
 """The Models tab over a library of its own, with one real worker for all tests of this folder."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from mednextseg.machine import HOME_VARIABLE
 
-@pytest.fixture(scope="package")
+
+@pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The one folder that the worker knows as its home; every test finds it as it likes it."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MEDNEXTSEG_HOME", str(folder))
-        yield folder
+    return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def worker(host, home: Path):
     """A worker that outlives the panel of one test, since importing torch takes seconds."""
     from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
@@ -23,7 +23,7 @@ def worker(host, home: Path):
         def stop(self) -> None:
             """The panel's end is not this worker's."""
 
-    client = LastingWorker()
+    client = LastingWorker(environment={**os.environ, HOME_VARIABLE: str(home)})
     yield client
     WorkerClient.stop(client)
 
@@ -35,6 +35,7 @@ def widget(host, home: Path, worker, monkeypatch: pytest.MonkeyPatch):
     from MedNeXtSegmentLib.Worker import WorkerClient as workerClientModule
     from panel_tools import MODULE, writeTinyLibrary
 
+    monkeypatch.setenv(HOME_VARIABLE, str(home))  # for each test: other folders' tests may run in between
     emptied(home)
     writeTinyLibrary(home)
 
