@@ -5,6 +5,7 @@ the worker that proves that all goes on is the one that the next input kills.
 """
 
 import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -30,16 +31,16 @@ def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
     # The client's own folder outlives this input.
     temporary, tempfile.tempdir = tempfile.tempdir, str(session)
     try:
-        _ready(host, client)
-        answered = _killed(rng, host, client, session)
-        _ready(host, client)
-        volume = step_volume(rng, random_shape(rng))
-        answers = [_Answer(client, volume, session, "after")]
-        must(_waited(host, lambda: answers[0].all), HANG, "no answer from the new worker")
-        must(answers[0].check() == "result", WRONG, f"the request after the end of a worker fails: {answers[0].all}")
-    except BaseException:
-        _clients.pop(session).stop()  # the next input gets a new one
-        raise
+        with contextlib.ExitStack() as after_failure:
+            after_failure.callback(lambda: _clients.pop(session).stop())  # the next input gets a new one
+            _ready(host, client)
+            answered = _killed(rng, host, client, session)
+            _ready(host, client)
+            volume = step_volume(rng, random_shape(rng))
+            answers = [_Answer(client, volume, session, "after")]
+            must(_waited(host, lambda: answers[0].all), HANG, "no answer from the new worker")
+            must(answers[0].check() == "result", WRONG, f"the request after the end of a worker fails: {answers[0].all}")
+            after_failure.pop_all()
     finally:
         tempfile.tempdir = temporary
     return f"{answered} of {REQUESTS_EACH} answered before"

@@ -6,13 +6,14 @@ import signal
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mednextseg.errors import Cancelled
 from mednextseg.files import replacing, write_text
 
 _log = logging.getLogger(__name__)
+GRADIENT_NORM_LIMIT = 12.0  # as in nnU-Net's trainers
 LAST_CHECKPOINT, BEST_CHECKPOINT, LOG_FILE = "last.pt", "best.pt", "log.jsonl"
 
 
@@ -52,6 +53,15 @@ class ResumableTraining:
 
     def _train(self) -> None:
         raise NotImplementedError
+
+    def _descend(self, loss: Tensor, gradient_norm_limit: float) -> float:
+        """One step of the optimizer down the loss, and of the averaged weights after it; returns the loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), gradient_norm_limit)
+        self.optimizer.step()
+        self.averaged.update_parameters(self.network)
+        return float(loss.detach())
 
     def _record(self, entry: dict, score: float) -> None:
         """Append a line to the log and save; the weights of the best score are kept apart."""

@@ -92,13 +92,9 @@ class ClickNetTrainer(ResumableTraining):
         dice = hard_dice_of(logits.detach(), truth)
         loss = click_loss(logits, truth, obeyed)
         loss = loss + _QUALITY_WEIGHT * F.binary_cross_entropy_with_logits(quality[:, 0], dice)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM_LIMIT)
-        self.optimizer.step()
-        self.averaged.update_parameters(self.network)
+        value = self._descend(loss, _GRADIENT_NORM_LIMIT)
         self.pool.advance(torch.sigmoid(logits.detach())[:, 0].cpu().numpy())
-        return float(loss.detach()), float(dice.mean())
+        return value, float(dice.mean())
 
     def _validate(self, training_loss: float, training_dice: float, seconds: float) -> None:
         scores = validate(self.averaged.module, self.validation, self.recipe.disk_radius_px, self.device)

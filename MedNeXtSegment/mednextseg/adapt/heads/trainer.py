@@ -95,12 +95,7 @@ class HeadTrainer(ResumableTraining):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             outputs = self.forward(image)
         loss = self.loss([output.float() for output in outputs], codes.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_limit)
-        self.optimizer.step()
-        self.averaged.update_parameters(self.network)
-        return float(loss.detach())
+        return self._descend(loss, self.recipe.gradient_limit)
 
     def _validate(self, training_loss: float, seconds: float) -> None:
         run = accelerate(self.averaged.module, self.device)

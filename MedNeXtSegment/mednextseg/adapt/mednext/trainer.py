@@ -17,11 +17,10 @@ from mednextseg.adapt.mednext.dataset import LabeledDataset, load_case
 from mednextseg.adapt.mednext.losses import segmentation_loss
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe, network_config
-from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE, ResumableTraining
+from mednextseg.adapt.resumable_training import GRADIENT_NORM_LIMIT, LAST_CHECKPOINT, LOG_FILE, ResumableTraining
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import MedNeXt
 
-_GRADIENT_NORM_LIMIT = 12.0  # as in nnU-Net's trainers
 CURVE_FILE = "curves.png"
 
 
@@ -90,12 +89,7 @@ class Trainer(ResumableTraining):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             outputs = self._logits(image)
         loss = self._loss([output.float() for output in outputs], label.to(self.device), background.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM_LIMIT)
-        self.optimizer.step()
-        self.averaged.update_parameters(self.network)
-        return float(loss.detach())
+        return self._descend(loss, GRADIENT_NORM_LIMIT)
 
     def _loss(self, outputs: list[torch.Tensor], label: torch.Tensor, background: torch.Tensor) -> torch.Tensor:
         """Of labels (N, 1, K, J, I); background (N,) is what the unlabeled voxels of each case are."""

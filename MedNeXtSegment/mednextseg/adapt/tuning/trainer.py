@@ -14,12 +14,11 @@ from mednextseg.adapt.mednext.augmentation import training_transforms
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.mednext.trainer import learning_rate_at
-from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, ResumableTraining
+from mednextseg.adapt.resumable_training import GRADIENT_NORM_LIMIT, LAST_CHECKPOINT, ResumableTraining
 from mednextseg.adapt.tuning.examples import Example
 from mednextseg.adapt.tuning.methods.method import TuningMethod
-from mednextseg.kernels import trainable
+from mednextseg.kernels import accelerate, trainable
 
-_GRADIENT_NORM_LIMIT = 12.0  # as in nnU-Net's trainers
 _TIMED_STEPS = 3
 _NO_CHOICE = -1.0  # no checkpoint is kept for its score: what chose it could not be reported
 
@@ -113,22 +112,20 @@ class TuningTrainer(ResumableTraining):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             logits = self._logits(image.to(self.device, memory_format=torch.channels_last_3d))
         loss = self.loss([logits.float()], codes.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM_LIMIT)
-        self.optimizer.step()
-        self.averaged.update_parameters(self.network)
-        return float(loss.detach())
+        return self._descend(loss, GRADIENT_NORM_LIMIT)
 
     def _watched_dice(self) -> float | None:
         """Mean Dice of the averaged network on one patch of each held-out case, for the curve alone; None without such cases."""
-        found = [patch_dice(self.result, example, self.recipe.patch_size_kji, self.device) for example in self.watched]
+        run = accelerate(self.result, self.device)
+        found = [patch_dice(run, example, self.recipe.patch_size_kji, self.device) for example in self.watched]
         values = [value for value in found if value is not None]
         return round(float(np.mean(values)), 4) if values else None
 
 
 @torch.no_grad()
-def patch_dice(network: nn.Module, example: Example, patch_kji: Sequence[int], device: torch.device) -> float | None:
+def patch_dice(
+    logits: Callable[[Tensor], Tensor], example: Example, patch_kji: Sequence[int], device: torch.device
+) -> float | None:
     """Mean Dice over the drawn classes in the patch around the middle of what was drawn; None where nothing was."""
     drawn_kji = np.argwhere(example.classes_kji > 0)
     if not len(drawn_kji):
@@ -140,9 +137,8 @@ def patch_dice(network: nn.Module, example: Example, patch_kji: Sequence[int], d
     center = drawn_kji.mean(axis=0) + [before for before, _ in pad]
     start = [int(np.clip(c - size / 2, 0, n - size)) for c, size, n in zip(center, patch_kji, classes_kji.shape, strict=True)]
     box = tuple(slice(s, s + size) for s, size in zip(start, patch_kji, strict=True))
-    network.eval()
     x = torch.from_numpy(np.ascontiguousarray(image_ckji[(slice(None), *box)]))[None].to(device)
-    predicted_kji = network(x)[0].argmax(0).cpu().numpy()
+    predicted_kji = logits(x)[0].argmax(0).cpu().numpy()
     truth_kji = classes_kji[box]
     scores = []
     for value in np.unique(truth_kji[truth_kji > 0]):
