@@ -10,6 +10,7 @@ from tiny_models import tiny_mednext, write_package
 
 from mednextseg.models.model_card import card_from_dict, read_card, write_card
 
+RUN_TIMEOUT_S = 300
 MODULE = Path(__file__).parents[2] / "MedNeXtSegment" / "MedNeXtSegment.py"
 
 
@@ -45,6 +46,21 @@ def voxelsOf(segmentationNode, name: str, volume) -> np.ndarray:
 def segmentNames(segmentationNode) -> list[str]:
     segmentation = segmentationNode.GetSegmentation()
     return [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
+
+
+def chooseAndApply(panel, volume, output=None, modelId: str = "tiny") -> None:
+    """Fill in the Segment tab and press Apply."""
+    parameters = panel._parameterNode
+    parameters.inputVolume = volume
+    parameters.modelId = modelId
+    parameters.outputSegmentation = output
+    assert panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip
+    panel.ui.applyButton.click()
+
+
+def waitForEnd(host, panel) -> None:
+    """Until the Segment tab's run is over."""
+    host.wait_until(lambda: panel.run is None, RUN_TIMEOUT_S)
 
 
 class TickRecorder:

@@ -11,16 +11,23 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from tiny_models import ball
 from two_balls import expected_labels, two_balls, write_chain
 
 from mednextseg import load_model, segment
 from mednextseg.machine import HOME_VARIABLE
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
-from panel_tools import MODULE, TickRecorder, addVolume, segmentNames, voxelsOf, writeTinyLibrary
-
-TIMEOUT_S = 300
+from panel_tools import (
+    MODULE,
+    RUN_TIMEOUT_S,
+    TickRecorder,
+    addVolume,
+    chooseAndApply,
+    segmentNames,
+    voxelsOf,
+    waitForEnd,
+    writeTinyLibrary,
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +48,6 @@ def widget(representation):
 @pytest.fixture
 def panel(widget):
     return widget.panel.segment
-
-
-def chooseAndApply(panel, volume, output=None, modelId: str = "tiny") -> None:
-    parameters = panel._parameterNode
-    parameters.inputVolume = volume
-    parameters.modelId = modelId
-    parameters.outputSegmentation = output
-    assert panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip
-    panel.ui.applyButton.click()
-
-
-def waitForEnd(host, panel) -> None:
-    host.wait_until(lambda: panel.run is None, TIMEOUT_S)
 
 
 def expectedLabels(volume) -> np.ndarray:
@@ -108,46 +102,6 @@ def test_a_model_that_finds_its_own_regions_says_where_and_names_the_sides(host,
         assert "coarse found right ball (looked at R 37 to 51, A 6 to 22, S 5 to 19 mm)." in text
     assert "Finding the region: " in panel.ui.statusLabel.toolTip
     assert [panel.ui.resultsTable.item(row, 0).text() for row in range(4)] == names
-
-
-def test_a_smaller_budget_is_announced_and_shows_what_it_skipped(host, widget, panel) -> None:
-    """Four windows in a row, of which the first look takes three and finds a ball far from the fourth."""
-    voxels = 50 * ball((32, 32, 160), (16, 16, 140), (5, 5, 5)).astype(np.float32)
-    volume = slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.eye(4), name="long")
-    parameters = panel._parameterNode
-    parameters.useCardOverlap, parameters.overlap = False, 0.5
-    parameters.inputVolume, parameters.modelId = volume, "coarse"
-    host.wait_until(lambda: "Expected on" in panel.ui.costLabel.text, TIMEOUT_S)
-    assert panel.ui.budgetSlider.enabled and panel.ui.budgetSlider.value == 1 and "budget" not in panel.job().recipe
-    before = grabbed(panel.ui.budgetSlider)
-    panel.ui.budgetSlider.value = 0.0
-    assert panel.job().recipe["budget"] == 0
-    assert not np.array_equal(before, grabbed(panel.ui.budgetSlider))  # the handle has moved
-    host.wait_until(lambda: panel.ui.budgetTimeLabel.text == "3 of 4 windows", TIMEOUT_S)
-    assert panel.ui.skippedLabel.isHidden()
-    chooseAndApply(panel, volume, modelId="coarse")
-    waitForEnd(host, panel)
-    assert np.array_equal(voxelsOf(parameters.outputSegmentation, "right ball", volume), voxels > 0)
-    assert not panel.ui.skippedLabel.isHidden() and panel.ui.skippedLabel.text.startswith("3 of 4 windows looked at; <a")
-    host.wait_until(lambda: panel.ui.budgetTimeLabel.text.startswith("from "), TIMEOUT_S)  # the pace is known now
-    panel.ui.skippedLabel.linkActivated.emit("skipped")
-    panel.ui.skippedLabel.linkActivated.emit("skipped")
-    [skipped] = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if "skipped" in node.GetName()]
-    assert skipped.GetName() == "long skipped windows" and segmentNames(skipped) == ["not looked at", "looked at less often"]
-    expected = np.zeros(voxels.shape, dtype=bool)
-    expected[:, :, 32:96] = True
-    assert np.array_equal(voxelsOf(skipped, "looked at less often", volume), expected)
-    parameters.budget = 1.0
-    chooseAndApply(panel, volume, modelId="coarse")
-    assert panel.ui.skippedLabel.isHidden()
-    waitForEnd(host, panel)
-    assert panel.ui.skippedLabel.isHidden()
-
-
-def grabbed(widget) -> np.ndarray:
-    """(rows, columns, bytes): how a widget is drawn."""
-    image = widget.grab().toImage()
-    return np.array(image.constBits()).reshape(image.height(), -1)
 
 
 def test_what_the_user_chose_during_a_run_stays_chosen(host, widget, panel) -> None:
@@ -238,7 +192,7 @@ def test_twenty_cancels_leave_nothing_behind(host, widget, panel, worker) -> Non
         assert panel.ui.applyButton.text == "Cancel"
         if number % 4 == 0:  # cancel at different moments: at once, or in the middle
             run = panel.run
-            host.wait_until(lambda run=run: run.progress is not None and run.progress.phase == "network", TIMEOUT_S)
+            host.wait_until(lambda run=run: run.progress is not None and run.progress.phase == "network", RUN_TIMEOUT_S)
         panel.ui.applyButton.click()
         waitForEnd(host, panel)
         assert "cancelled" in panel.ui.statusLabel.text
@@ -253,7 +207,7 @@ def test_a_killed_worker_is_one_message_and_the_next_run_works(host, widget, pan
     volume = longRun(panel)
     output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "untouched")
     run = panel.run
-    host.wait_until(lambda: run.progress is not None and run.progress.phase == "network", TIMEOUT_S)
+    host.wait_until(lambda: run.progress is not None and run.progress.phase == "network", RUN_TIMEOUT_S)
     folder = Path(worker.hello["folder"])
     os.kill(worker.hello["pid"], signal.SIGKILL)
     waitForEnd(host, panel)
@@ -272,7 +226,7 @@ def test_a_killed_worker_is_one_message_and_the_next_run_works(host, widget, pan
 def test_closing_the_scene_in_mid_run_ends_it_quietly(host, widget, panel) -> None:
     longRun(panel)
     run = panel.run
-    host.wait_until(lambda: run.progress is not None, TIMEOUT_S)
+    host.wait_until(lambda: run.progress is not None, RUN_TIMEOUT_S)
     slicer.mrmlScene.Clear(False)
     assert run.isFinished and panel.run is None
     assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == []
@@ -287,7 +241,7 @@ def test_closing_the_scene_in_mid_run_ends_it_quietly(host, widget, panel) -> No
 def test_removing_the_volume_in_mid_run_says_so(host, widget, panel) -> None:
     volume = longRun(panel)
     run = panel.run
-    host.wait_until(lambda: run.progress is not None, TIMEOUT_S)
+    host.wait_until(lambda: run.progress is not None, RUN_TIMEOUT_S)
     slicer.mrmlScene.RemoveNode(volume)
     assert run.isFinished and panel.run is None
     assert "was removed during the run" in panel.ui.statusLabel.text
