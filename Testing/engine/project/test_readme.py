@@ -36,7 +36,7 @@ def test_a_command_is_understood(words: list[str]) -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_is_known(option: str, capsys: pytest.CaptureFixture) -> None:
     helps = []
-    for command in ("segment", "refine", "evaluate", "train"):
+    for command in ("segment", "refine", "evaluate", "adapt", "train"):
         with pytest.raises(SystemExit):
             parsed([command, "--help"])
         helps.append(capsys.readouterr().out)
