@@ -54,6 +54,11 @@ def pytest_configure() -> None:
             ctypes.CDLL(str(library))
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by their length, because packed bytes carry the second of their making and the processes of a run must agree on names."""
+    return f"{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--shuffle", type=int, metavar="SEED", help="run the test files, and the tests of each file, in random order"
