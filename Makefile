@@ -61,6 +61,7 @@ pictures: setup
 	$(PICTURE)refine $(SCREENSHOTS)/refine.png
 	$(PICTURE)evaluate $(MEDNEXTSEG_SHARED)/data/hippocampus hippocampus_286 $(SCREENSHOTS)
 	$(PICTURE)models $(SCREENSHOTS)
+	$(PICTURE)adapt $(SCREENSHOTS)
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis

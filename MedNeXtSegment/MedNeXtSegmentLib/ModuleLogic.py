@@ -211,7 +211,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
     def adapt(
         self,
         model: str,
-        cases: Sequence[tuple],
+        cases: Sequence[tuple] | str,
         method: str = "all",
         minutes: float | None = None,
         folder=None,
@@ -229,7 +229,8 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
 
         Args:
             model: id of an installed model, or the folder of one.
-            cases: at least two (volume node, segmentation node); for a model of several channels a list of volume nodes.
+            cases: at least two (volume node, segmentation node); for a model of several channels a list of volume nodes;
+                or the path of a folder of cases, as docs/adapt.md says.
             method: "all" trains the whole network, "head" its last layer, "upkern" the whole of a MedNeXt with larger kernels.
             minutes: of training in all; 10 where neither they nor `steps` are given.
             folder: for checkpoints, curves, report and package; None for one in the module's home folder.

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from MedNeXtSegmentLib import Settings
+from MedNeXtSegmentLib.Adapt.AdaptPanel import AdaptPanel
 from MedNeXtSegmentLib.Evaluate.EvaluatePanel import EvaluatePanel
 from MedNeXtSegmentLib.Models.ModelsPanel import ModelsPanel
 from MedNeXtSegmentLib.Refine.RefinePanel import RefinePanel
@@ -44,6 +45,7 @@ class ModulePanel:
         self.tabs.connect("currentChanged(int)", self._onTabChanged)
         self.evaluate: EvaluatePanel | None = None
         self.review: ReviewPanel | None = None
+        self.adapt: AdaptPanel | None = None
         self.models: ModelsPanel | None = None
         if logic.worker is not None:
             evaluateWidget = slicer.util.loadUI(resourcePath("UI/Evaluate.ui"))
@@ -51,6 +53,10 @@ class ModulePanel:
             self.evaluate = EvaluatePanel(evaluateWidget, logic.evaluation, self.setup.whatIsMissing)
             chosen = lambda: self.segment.model.card, self.segment.job
             self.review = ReviewPanel(self.evaluate.ui, logic.review, *chosen, self.setup.whatIsMissing, self._refineAt)
+            adaptWidget = slicer.util.loadUI(resourcePath("UI/Adapt.ui"))
+            self.tabs.addTab(adaptWidget, _("Adapt"))
+            install = logic.library.importModel, self._onAdaptedInstalled
+            self.adapt = AdaptPanel(adaptWidget, lambda: logic.adaptation, logic.models, *install, self.setup.whatIsMissing)
             modelsWidget = slicer.util.loadUI(resourcePath("UI/Models.ui"))
             self.tabs.addTab(modelsWidget, _("Models"))
             self.models = ModelsPanel(modelsWidget, logic.library, self._onLibraryChanged)
@@ -82,6 +88,7 @@ class ModulePanel:
         if self.evaluate is not None:
             self.evaluate.close()
             self.review.setParameterNode(None)
+            self.adapt.close()
         if self.models is not None:
             self.models.close()
 
@@ -100,6 +107,7 @@ class ModulePanel:
         if self.evaluate is not None:
             self.evaluate.setParameterNode(parameterNode)
             self.review.setParameterNode(parameterNode)
+            self.adapt.setParameterNode(parameterNode)
 
     def onWorkerReady(self, hello: dict) -> None:
         """The worker told what this computer offers."""
@@ -116,6 +124,12 @@ class ModulePanel:
         self.segment.update()
         if self.review is not None:
             self.review.update()
+            self.adapt.reloadModels()
+
+    def _onAdaptedInstalled(self, modelId: str) -> None:
+        """A model came into the library by the Adapt tab; an empty id leaves the Segment tab with the model that it has."""
+        self.models.reload()
+        self._onLibraryChanged(modelId)
 
     def _onTabChanged(self, *_args) -> None:
         self.refine.setActive(self._isEntered and self.tabs.currentWidget() is self._refineWidget)
@@ -129,6 +143,7 @@ class ModulePanel:
         if self.evaluate is not None:
             self.evaluate.update()
             self.review.update()
+            self.adapt.update()
 
     def _refineAt(self, segmentId: str, placeRAS: tuple) -> None:
         """Open the Refine tab with a segment of the output segmentation, at a place in world RAS."""

@@ -8,7 +8,7 @@ from slicer.parameterNodeWrapper import Minimum, WithinRange, parameterNodeWrapp
 
 @parameterNodeWrapper
 class MedNeXtSegmentParameterNode:
-    """The parameters of an automatic run and of an evaluation.
+    """The parameters of an automatic run, of an evaluation and of an adaptation.
 
     Attributes:
         inputVolume, inputVolume2, inputVolume3, inputVolume4: the channels, in the order of the model card.
@@ -30,6 +30,11 @@ class MedNeXtSegmentParameterNode:
         evaluateReference, evaluateTest: the segmentation that counts as right, and the one that is measured against it.
         evaluateVolume: what both were drawn on; None shows no volume.
         showErrorMap: make segments of the false positive and false negative voxels.
+        adaptModelId: id of the model to start from; empty for none.
+        adaptDataset: folder of cases to learn from; empty for the cases of the scene.
+        adaptCaseCount: number of those, whose nodes Adapt/SceneCases.py knows.
+        adaptMethod, adaptMinutes: what is trained, and for how long in all.
+        adaptFolder: for what comes out; empty for one in the module's home folder.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -57,6 +62,12 @@ class MedNeXtSegmentParameterNode:
     evaluateTest: vtkMRMLSegmentationNode
     evaluateVolume: vtkMRMLScalarVolumeNode
     showErrorMap: bool = True
+    adaptModelId: str = ""
+    adaptDataset: str = ""
+    adaptCaseCount: Annotated[int, Minimum(0)] = 0
+    adaptMethod: str = "all"
+    adaptMinutes: Annotated[float, WithinRange(0.01, 10080.0)] = 10.0
+    adaptFolder: str = ""
 
 
 def inputVolumesOf(parameterNode: MedNeXtSegmentParameterNode, count: int) -> list:

@@ -30,7 +30,7 @@ class AdaptLogic(WorkerRunLogic):
     def adapt(
         self,
         model: str,
-        cases: Sequence[tuple],
+        cases: Sequence[tuple] | str | Path,
         options: dict | None = None,
         folder: str | Path | None = None,
         progressCallback: Callable[[AdaptRun], None] | None = None,
@@ -40,7 +40,8 @@ class AdaptLogic(WorkerRunLogic):
 
         Args:
             model: id or folder of the base.
-            cases: (volume node, or a list of one for each channel; segmentation node) of each case.
+            cases: (volume node, or a list of one for each channel; segmentation node) of each case; or a folder
+                of cases (docs/adapt.md).
             options: "method", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device".
             folder: of the adaptation; None for one that the same cases find again.
             progressCallback: called with the run after each report.
@@ -50,26 +51,34 @@ class AdaptLogic(WorkerRunLogic):
             RuntimeError: where the disk has no room for a volume.
         """
         card = read_card(find_model(model))
-        if len(cases) < 2:
-            raise ValueError(_("Give two cases at the least, better five: one alone cannot be learned from and tested on."))
-        described, arrays, nodes = [], {}, []
-        for number, (volumes, segmentationNode) in enumerate(cases):
-            volumeNodes = list(volumes) if isinstance(volumes, list | tuple) else [volumes]
-            if segmentationNode is None:
-                raise ValueError(_("Case {number} has no segmentation; choose one.").format(number=number + 1))
-            case, own = _sentCase(number, volumeNodes, segmentationNode, card)
-            described.append(case)
-            arrays.update(own)
-            nodes += [*volumeNodes, segmentationNode]
-        place = Path(folder) if folder is not None else _usualFolder(card, [case["name"] for case in described])
-        run = AdaptRun(self._worker, nodes, place, progressCallback, finishedCallback)
-        parameters = {"model": model, "target": str(place), "cases": described, **arrays, **(options or {})}
+        if isinstance(cases, str | Path):
+            names, sent = [str(cases)], {"dataset": str(cases)}
+        else:
+            names, sent = _sentCases(cases, card)
+        place = Path(folder) if folder is not None else usualFolder(card, names)
+        run = AdaptRun(self._worker, place, progressCallback, finishedCallback)
+        parameters = {"model": model, "target": str(place), **sent, **(options or {})}
         self._begin(run, "adapt", parameters, lambda value: self._deliver(run, value))
         return run
 
     def _deliver(self, run: AdaptRun, value: dict) -> None:
         run.outcome = value
         self._end(run)
+
+
+def _sentCases(cases: Sequence[tuple], card: ModelCard) -> tuple[list[str], dict]:
+    """The names of all cases, and the parameters that describe them."""
+    if len(cases) < 2:
+        raise ValueError(_("Give two cases at the least, better five: one alone cannot be learned from and tested on."))
+    described, arrays = [], {}
+    for number, (volumes, segmentationNode) in enumerate(cases):
+        volumeNodes = list(volumes) if isinstance(volumes, list | tuple) else [volumes]
+        if segmentationNode is None:
+            raise ValueError(_("Case {number} has no segmentation; choose one.").format(number=number + 1))
+        case, own = _sentCase(number, volumeNodes, segmentationNode, card)
+        described.append(case)
+        arrays.update(own)
+    return [case["name"] for case in described], {"cases": described, **arrays}
 
 
 def _sentCase(number: int, volumeNodes: list, segmentationNode, card: ModelCard) -> tuple[dict, dict]:
@@ -92,6 +101,6 @@ def _sentCase(number: int, volumeNodes: list, segmentationNode, card: ModelCard)
     return {"name": volumeNodes[0].GetName(), "images": matrices, "segments": segments}, arrays
 
 
-def _usualFolder(card: ModelCard, names: list[str]) -> Path:
+def usualFolder(card: ModelCard, names: list[str]) -> Path:
     """The same for the same model and cases, also after a restart."""
     return home_folder() / "adapted" / f"{card.id}-{zlib.crc32(repr(names).encode()):08x}"

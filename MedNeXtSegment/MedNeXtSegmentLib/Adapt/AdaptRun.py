@@ -1,16 +1,15 @@
 """An adaptation from the caller's side: how far it is, and what came out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
 
 class AdaptRun(WorkerRun):
-    """Given back by AdaptLogic.adapt.
+    """Given back by AdaptLogic.adapt. It holds no nodes: the worker has copies of the cases, so that it goes on when their scene is closed.
 
     Attributes:
-        nodes: the volumes and segmentations of the cases.
         folder: of the adaptation; another one of the same cases there goes on where this one stopped.
         outcome: fields of mednextseg.adapt.tuning.adapt_model.Adaptation, and "table" as text; None before the end.
         progress, fraction, error, isFinished: see WorkerRun; `progress.phase` has the step and its loss.
@@ -19,12 +18,11 @@ class AdaptRun(WorkerRun):
     def __init__(
         self,
         worker,
-        nodes: Sequence,
         folder: Path,
         onProgress: "Callable[[AdaptRun], None] | None",
         onFinished: "Callable[[AdaptRun], None] | None",
     ) -> None:
-        super().__init__(worker, nodes, onProgress, onFinished)
+        super().__init__(worker, (), onProgress, onFinished)
         self.folder = folder
         self.outcome: dict | None = None
 

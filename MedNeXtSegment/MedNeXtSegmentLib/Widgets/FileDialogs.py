@@ -19,3 +19,11 @@ def csvPath(window) -> str:
     dialog.setNameFilter(_("Table (*.csv)"))
     dialog.setDefaultSuffix("csv")
     return pathFrom(dialog)
+
+
+def folderPath(window, title: str) -> str:
+    """Ask for a folder; empty for none."""
+    dialog = qt.QFileDialog(window, title)
+    dialog.setFileMode(qt.QFileDialog.Directory)
+    dialog.setOption(qt.QFileDialog.ShowDirsOnly, True)
+    return pathFrom(dialog)

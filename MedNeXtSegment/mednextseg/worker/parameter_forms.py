@@ -90,7 +90,9 @@ def _is_shape(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(type(n) is int and 0 < n < 2**31 for n in value)
 
 
-_TEXTS = "volume model session embedding prompter device family panel path url sha256 target name after keep_as method model_id".split()
+_TEXTS = (
+    "volume model session embedding prompter device family panel path url sha256 target name after keep_as method model_id dataset"
+).split()
 _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(_TEXTS, (_is_text, "text")),
     **dict.fromkeys(("array", "image", "mask", "reference", "prediction"), (_is_array, "an array's file, shape and dtype")),

@@ -2,22 +2,15 @@
 
 import json
 
-import numpy as np
 import pytest
-import slicer
-from tiny_models import ball, step_network, write_package
 
 from mednextseg.models.model_card import read_card
 from mednextseg.worker import protocol
-from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, setSegmentMask
-from MedNeXtSegmentLib.Scene.Volumes import placementOf
-
-SHAPE = (16, 16, 32)
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return write_package(tmp_path_factory.mktemp("adapt") / "bright", step_network((1.0,)), ("Ball",))
+@pytest.fixture
+def base(home):
+    return home / "models" / "bright"
 
 
 @pytest.fixture
@@ -27,21 +20,6 @@ def logic(host, worker, clean_panel):
     logic = AdaptLogic(worker)
     yield logic
     logic.close()
-
-
-@pytest.fixture
-def cases(clean_panel) -> list:
-    """Three volumes of a ball each, and what was drawn: the ball, and a lamp that is in none of them."""
-    made, rng = [], np.random.default_rng(0)
-    for number in range(3):
-        mask = ball(SHAPE, rng.uniform((6, 6, 12), (9, 9, 18)), (4, 4, 5))
-        volume = slicer.util.addVolumeFromArray(
-            (100 * mask + rng.normal(0, 5, SHAPE)).astype(np.float32), name=f"Scan {number}"
-        )
-        node = newSegmentationFor(volume, f"drawn {number}")
-        setSegmentMask(mask, placementOf(volume), node, node.GetSegmentation().AddEmptySegment("", "ball"))
-        made.append((volume, node))
-    return made
 
 
 def test_cases_of_the_scene_teach_a_model(logic, base, cases, tmp_path) -> None:

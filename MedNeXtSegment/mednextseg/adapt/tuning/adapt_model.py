@@ -28,6 +28,7 @@ from mednextseg.adapt.tuning.trainer import TuningTrainer, seconds_per_step
 from mednextseg.evaluate.case import CaseResult
 from mednextseg.files import write_text
 from mednextseg.json_values import listed
+from mednextseg.models.adaptable import why_not_adapted
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.model_card import CARD_FILE, ModelCard, read_card
 from mednextseg.models.new_head import head_tensors, with_classes
@@ -103,18 +104,8 @@ def adapt_model(
 
 def check_base(base: LoadedModel) -> None:
     """Raise ValueError, in one sentence, for a model that cannot be adapted."""
-    card = base.card
-    problem = None
-    if card.task != "segment":
-        problem = "does not segment volumes"
-    elif card.parts or len(card.weights_sha256) > 1 or card.previous_labels:
-        problem = "consists of several networks"
-    elif card.slice_by_slice:
-        problem = "works slice by slice"
-    elif card.activation != "softmax":
-        problem = "has labels that may overlap"
-    if problem:
-        raise ValueError(f"the model {card.id} {problem} and cannot be adapted; choose one network of volumes.")
+    if problem := why_not_adapted(base.card):
+        raise ValueError(problem)
 
 
 class _Run:

@@ -28,10 +28,11 @@ def adapt(parameters: dict, context: Context) -> dict:
     """Teach a model, and measure it before and after; the process runs at low priority from then on.
 
     Args:
-        parameters: "model" id or folder; "target", a folder of its own, in which a later request goes on; "cases", each with "name",
-            "images" [4x4 voxel-to-RAS matrix of each channel] and "segments" [{"name", "ijk_to_ras" or null for an empty one}]; the
-            arrays of case n are the parameters "image_N_CHANNEL" and "segment_N_SEGMENT" (masks, each of its own box). Optional: "device",
-            "method", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id" (see TuningOptions).
+        parameters: "model" id or folder; "target", a folder of its own, in which a later request goes on; either "dataset", a folder of
+            cases, or "cases", each with "name", "images" [4x4 voxel-to-RAS matrix of each channel] and "segments" [{"name", "ijk_to_ras"
+            or null for an empty one}]; the arrays of case n are the parameters "image_N_CHANNEL" and "segment_N_SEGMENT" (masks, each of
+            its own box). Optional: "device", "method", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id"
+            (see TuningOptions).
         context: of the request; a cancel saves what was learned so far.
     Returns:
         The fields of Adaptation.to_dict, and "table", the gate's table as text.
@@ -39,20 +40,29 @@ def adapt(parameters: dict, context: Context) -> dict:
     check_form("cases", parameters.get("cases"))
     described = parameters.get("cases") or []
     arrays = [name for number, case in enumerate(described) for name in _array_names(number, case)]
-    model_name, folder, _, *_, device = required(parameters, ["model", "target", "cases", *arrays], [*_OPTIONS, "device"])
+    model_name, folder, *_, dataset, device = required(
+        parameters, ["model", "target", *arrays], ["cases", *_OPTIONS, "dataset", "device"]
+    )
     # Only here: training needs packages that take seconds to import.
     from mednextseg.adapt.tuning.adapt_model import adapt_model  # noqa: PLC0415
+    from mednextseg.adapt.tuning.cases import cases_in_folder  # noqa: PLC0415
     from mednextseg.adapt.tuning.gate import gate_table  # noqa: PLC0415
     from mednextseg.adapt.tuning.options import TuningOptions  # noqa: PLC0415
     from mednextseg.machine import resolve_device  # noqa: PLC0415
 
     lower_priority()
-    cases = [_case(number, case, parameters, context) for number, case in enumerate(described)]
+    model = opened_model(model_name, context.state)
     asked = {name: parameters[name] for name in _OPTIONS if parameters.get(name) is not None}
     if "held_out" in asked:
         asked["held_out"] = tuple(asked["held_out"])
+    if dataset is None:
+        cases = [_case(number, case, parameters, context) for number, case in enumerate(described)]
+    else:
+        found = cases_in_folder(dataset, len(model.card.channels))
+        cases = found.cases
+        asked.setdefault("held_out", found.held_out)
     outcome = adapt_model(
-        opened_model(model_name, context.state),
+        model,
         cases,
         Path(folder),
         TuningOptions(**asked),
