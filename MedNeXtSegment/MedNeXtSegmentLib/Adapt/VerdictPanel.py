@@ -40,6 +40,7 @@ class VerdictPanel:
         self._ui.gateTable.setRowCount(len(rows))
         for number, row in enumerate(rows):
             self._fill(number, row)
+        self._ui.gateTable.resizeRowsToContents()
         fitHeight(self._ui.gateTable, _HEIGHT_PX)
         self._ui.verdictLabel.setText("" if run is None else verdictText(run.outcome))
         self._updateButton()
@@ -47,7 +48,7 @@ class VerdictPanel:
     def _fill(self, number: int, row: dict) -> None:
         label = _("{label} (new)").format(label=row["label"]) if row["is_new"] else row["label"]
         texts = [label, _number(row["before"], "dice"), _number(row["after"], "dice"), _change(row["change"]["dice"])]
-        texts += [f"{_number(row['before'], key)} \u2192 {_number(row['after'], key)}" for key in ("nsd", "hd95_mm")]
+        texts += [f"{_number(row['before'], key)}\n\u2192 {_number(row['after'], key)}" for key in ("nsd", "hd95_mm")]
         for column, text in enumerate(texts):
             item = qt.QTableWidgetItem(text)
             if column:
@@ -104,4 +105,4 @@ def _number(means: dict, key: str) -> str:
 def _change(change: dict) -> str:
     if change["mean"] is None:
         return _NOTHING
-    return f"{change['mean']:+.3f} ({change['low']:+.3f} \u2026 {change['high']:+.3f})"
+    return f"{change['mean']:+.3f}\n({change['low']:+.3f} \u2026 {change['high']:+.3f})"
