@@ -1,15 +1,18 @@
 """Cases of a scene, tiny networks, and one real worker for all tests of this folder: it imports what trains, which takes seconds."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_models import ball, copy_with, step_network, tiny_mednext, write_package
 
+from mednextseg.machine import HOME_VARIABLE
+
 SHAPE = (16, 16, 32)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models "bright", which tells balls by their brightness; "many", which cannot be adapted; "two", which has two channels."""
     folder = tmp_path_factory.mktemp("home")
@@ -18,13 +21,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy_with(models / "bright", models / "many", id="many", title="Many", activation="sigmoid")
     channels = [{"name": n, "modality": "MR", "normalization": {"scheme": "zscore"}} for n in ("T1", "FLAIR")]
     write_package(models / "two", tiny_mednext(in_channels=2), ("lesion", "edema"), channels=channels, title="Two")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MEDNEXTSEG_HOME", str(folder))
-        environment.setenv("OMP_NUM_THREADS", "1")
-        yield folder
+    return folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def worker(host, home: Path):
     """A worker that outlives the panel of one test."""
     from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
@@ -33,9 +33,15 @@ def worker(host, home: Path):
         def stop(self) -> None:
             """The panel's end is not this worker's."""
 
-    client = LastingWorker()
+    client = LastingWorker(environment={**os.environ, HOME_VARIABLE: str(home), "OMP_NUM_THREADS": "1"})
     yield client
     WorkerClient.stop(client)
+
+
+@pytest.fixture(autouse=True)
+def this_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the panel takes for its home, for each test: other folders' tests may run in between."""
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
 
 
 @pytest.fixture
