@@ -10,7 +10,7 @@ import torch
 from tiny_models import ball
 
 from mednextseg import load_model, segment
-from mednextseg.adapt.mednext.augmentation import training_transforms
+from mednextseg.adapt.mednext.augmentation import CutFieldOfView, training_transforms
 from mednextseg.adapt.mednext.dataset import load_case, open_dataset
 from mednextseg.adapt.mednext.packaging import package_training
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
@@ -117,6 +117,22 @@ def test_patches_have_the_recipes_size_and_labels_stay_labels(dataset_folder: Pa
         assert sample["image"].dtype == torch.float32 and torch.isfinite(sample["image"]).all()
         seen |= set(np.unique(sample["label"].numpy()).tolist())
     assert seen == {0, 1}
+
+
+def test_a_scan_that_ends_within_a_patch_has_nothing_behind_its_end() -> None:
+    image, label = torch.rand(2, 8, 9, 10) + torch.tensor([0.0, 5.0])[:, None, None, None], torch.ones(1, 8, 9, 10)
+    cut, changed = CutFieldOfView().set_random_state(0), 0
+    for _ in range(60):
+        result = cut({"image": image, "label": label})
+        lost = result["label"][0] == 0
+        assert torch.equal(result["image"][:, ~lost], image[:, ~lost])
+        assert all((result["image"][c][lost] == image[c].min()).all() for c in range(2))
+        if lost.any():
+            changed += 1
+            lengths = [int(lost.movedim(axis, 0).flatten(1).any(1).sum()) for axis in range(3)]
+            assert lost.sum() == np.prod(lengths) and sum(n < m for n, m in zip(lengths, (8, 9, 10), strict=True)) == 1
+            assert lost.float().mean() <= 0.5
+    assert 4 <= changed <= 24 and label.all()
 
 
 def test_cases_are_turned_to_the_recipes_axes(dataset_folder: Path) -> None:

@@ -5,15 +5,43 @@ from monai import transforms as mt
 
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 
+_SHARE_OF_CUT_PATCHES = 0.2
+_MOST_CUT = 0.5
 # Rotated and shrunk patches reach beyond their own edges: crop this much more than is kept.
 _CROP_MARGIN = 1.25
+
+
+class CutFieldOfView(mt.MapTransform, mt.RandomizableTransform):
+    """End the scan within a patch: up to half of it, from one of its six sides, becomes what lies around a scan.
+
+    "image" (channel, k, j, i) takes each channel's least value there, as air or the border of a masked scan has; "label" becomes 0.
+    Scans that stop in the middle of an organ are common, and a network that always saw the rest of the head finds nothing in them.
+    """
+
+    def __init__(self) -> None:
+        mt.MapTransform.__init__(self, ("image", "label"))
+        mt.RandomizableTransform.__init__(self, _SHARE_OF_CUT_PATCHES)
+
+    def __call__(self, data: dict) -> dict:
+        self.randomize(None)
+        if not self._do_transform:
+            return data
+        axis, at_end = self.R.randint(3), self.R.randint(2)
+        length = data["image"].shape[1 + axis]
+        cut = self.R.randint(1, int(length * _MOST_CUT) + 1)
+        lost = [slice(None)] * 4
+        lost[1 + axis] = slice(length - cut, None) if at_end else slice(cut)
+        image, label = data["image"].clone(), data["label"].clone()
+        image[tuple(lost)] = image.amin(dim=(1, 2, 3), keepdim=True)
+        label[tuple(lost)] = 0
+        return {**data, "image": image, "label": label}
 
 
 def training_transforms(recipe: MedNeXtRecipe) -> mt.Compose:
     """A labeled case ("image", "label"; channel first) -> a random, augmented patch of recipe.patch_size_kji.
 
-    Rotation to 17 degrees, scaling to 20 %, shear, mirroring along the recipe's axes, then noise, blur, lower resolution, brightness,
-    contrast and gamma in the manner of nnU-Net. Two of three patches are centered on a labeled voxel.
+    Rotation to 17 degrees, scaling to 20 %, shear, mirroring along the recipe's axes, a scan that ends within the patch, then noise, blur,
+    lower resolution, brightness, contrast and gamma in the manner of nnU-Net. Two of three patches are centered on a labeled voxel.
     """
     both, crop = ["image", "label"], tuple(int(np.ceil(n * _CROP_MARGIN)) for n in recipe.patch_size_kji)
     return mt.Compose(
@@ -33,6 +61,7 @@ def training_transforms(recipe: MedNeXtRecipe) -> mt.Compose:
             ),
             mt.CenterSpatialCropd(both, recipe.patch_size_kji),
             *(mt.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in recipe.mirror_axes_kji),
+            CutFieldOfView(),
             mt.RandGaussianNoised("image", prob=0.2, std=0.15),
             mt.RandGaussianSmoothd("image", prob=0.15, sigma_x=(0.4, 1.0), sigma_y=(0.4, 1.0), sigma_z=(0.4, 1.0)),
             mt.RandSimulateLowResolutiond("image", prob=0.15, zoom_range=(0.5, 1.0)),
