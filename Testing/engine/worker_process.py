@@ -19,7 +19,7 @@ PATIENCE_S = 120  # on a busy machine importing torch alone can take minutes
 class WorkerByHand:
     """A worker and every message that it sent."""
 
-    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str] | None = None) -> None:
+    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str] | None = None, first_line: bytes = b"") -> None:
         variables = {**os.environ, "PYTHONPATH": str(_ROOT / "MedNeXtSegment"), "OMP_NUM_THREADS": "1", **(environment or {})}
         command = [sys.executable, "-u", *arguments]
         self.process = subprocess.Popen(
@@ -32,6 +32,7 @@ class WorkerByHand:
         self._threads = [threading.Thread(target=read, daemon=True) for read in (self._read_messages, self._read_printed)]
         for thread in self._threads:
             thread.start()
+        self.send_line(first_line)
         self.hello = self.wait_for(lambda m: m["event"] == "hello")
         self.arrays = ArrayFolder(self.hello["folder"], writer="client")
 

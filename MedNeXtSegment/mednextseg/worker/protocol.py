@@ -7,6 +7,7 @@
     log       {"id": 7, "event": "log", "level": "WARNING", "text": "..."}
     result    {"id": 7, "event": "result", "value": {...}}                each request is answered by one result or one error
     error     {"id": 7, "event": "error", "code": "invalid_input", "message": "...", "hint": "..."}
+    failure   {"id": null, "event": "failure", "code": "worker_crashed", ...}       the last line of a relay, whose worker is elsewhere
 
 Arrays do not travel in lines: see arrays.py. What libraries print goes to standard error, never between these lines.
 Light on purpose (standard library and numpy): Slicer's process imports this file.

@@ -61,7 +61,9 @@ def test_every_step_of_the_two_flows_is_defined_where_the_page_says() -> None:
     for path, names in steps:
         file = found(path)
         tree = ast.parse("" if file is None else file.read_text(encoding="utf-8"))
-        defined = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        defined = {
+            node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        }
         lost += [f"{path}: {name}" for name in re.findall(r"\w+", names) if name not in defined]
     assert lost == []
 

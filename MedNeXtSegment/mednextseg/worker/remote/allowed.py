@@ -1,0 +1,33 @@
+"""What a client of the server may ask for. Names of models are allowed, paths are not: the disk is the server's."""
+
+import re
+
+from mednextseg.json_values import listed, shown
+from mednextseg.worker.protocol import INVALID_INPUT, UNKNOWN_OPERATION, ProtocolError, Request
+
+# One at a time on the server; the others, prompts above all, go to the session's own worker at once.
+LONG = frozenset({"segment", "review_slices", "evaluate", "confusion"})
+# As the worker itself lets them through between the windows of a run.
+SHORT = frozenset({"encode_slice", "predict_mask", "forget_slice", "ping"})
+ALLOWED = LONG | SHORT | {"environment", "list_models", "verify_model", "open_volume", "close_volume", "plan_segment"}
+_NAMES = {
+    "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(@[A-Za-z0-9][A-Za-z0-9._+-]*)?"),
+    "prompter": re.compile(r"[a-z_]+"),  # no dots: the files that a client has sent are no checkpoints
+}
+
+
+def check(request: Request) -> None:
+    """Make sure that a request is one of these.
+
+    Raises:
+        ProtocolError: UNKNOWN_OPERATION or INVALID_INPUT, with what is allowed.
+    """
+    if request.operation not in ALLOWED:
+        text = f"the server does not do {shown(request.operation)} for its clients; it does: {listed(sorted(ALLOWED))}."
+        hint = "Models are added and removed on the server itself, by `mednextseg models`."
+        raise ProtocolError(UNKNOWN_OPERATION, text, hint, request.id)
+    for name, pattern in _NAMES.items():
+        value = request.parameters.get(name)
+        if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):
+            text = f"the server takes a {name} by its name alone, such as those it lists, got {shown(value)}."
+            raise ProtocolError(INVALID_INPUT, text, request_id=request.id)
