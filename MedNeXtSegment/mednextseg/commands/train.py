@@ -26,7 +26,9 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--recipe", required=True, type=Path, help="JSON file: network, grid, schedule, card")
     parser.add_argument("-o", "--output", required=True, type=Path, help="folder for checkpoints, log, curves and the package")
     parser.add_argument(
-        "--start-from", type=Path, help="heads: checkpoint of an earlier stage, whose weights a new run starts with"
+        "--start-from",
+        type=Path,
+        help="a new run starts with these weights; heads: checkpoint of an earlier stage, refine: weights.safetensors of a model",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--package-only", action="store_true", help="package the best checkpoint of a training so far")
@@ -82,7 +84,7 @@ def _train_click_net(options: argparse.Namespace) -> str:
     if options.package_only:
         return package_click_net(options.output / BEST_CHECKPOINT, recipe, options.output / PACKAGE_FOLDER).id
     with _StepBar(recipe.max_steps, options.json) as show:
-        return train_click_net(options.dataset, recipe, options.output, options.device, show).id
+        return train_click_net(options.dataset, recipe, options.output, options.device, show, options.start_from).id
 
 
 class _StepBar:

@@ -179,7 +179,7 @@ def test_every_kind_of_start_shows_what_it_says(cache, recipe):
         session = SessionPool(sampler, 1, {start: 1.0}, 0.5, 4, generator).sessions[0]
         channels = session.channels(2.0)
         shown[start] = [bool(channels[n].any()) for n in range(1, 5)]
-        assert channels.shape == (5, 32, 32) and channels[0].min() >= -1 and channels[0].max() <= 1
+        assert channels.shape == (7, 32, 32) and channels[0].min() >= -1 and channels[0].max() <= 1
     assert shown["box"] == [False, False, True, False]
     assert shown["click"] == [True, False, False, False]
     assert shown["box_and_click"][0] and shown["box_and_click"][2]

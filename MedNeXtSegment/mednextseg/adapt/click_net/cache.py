@@ -21,7 +21,7 @@ FRAME_PX = 320  # slices are stored in the corner of a square of this side, shru
 _REGION_SIDE_PX = 192
 _MIN_OBJECT_PX, _MAX_OBJECT_SHARE = 40, 0.6
 _REGION_SCALES = (30.0, 1500.0)
-_MAX_REGION_SLICES, _SHAPE_IMAGES = 200, 500
+_SHAPE_IMAGES = 500
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def build_cache(recipe: ClickNetRecipe, data_folder: Path, cache_folder: Path) -
             continue
         if source.kind != "unlabeled_volumes":
             _write_set(cache_folder, source.name, "real", slices)
-        chosen = [slices[n] for n in generator.permutation(len(slices))[:_MAX_REGION_SLICES]]
+        chosen = [slices[n] for n in generator.permutation(len(slices))[: recipe.region_slices]]
         _write_set(cache_folder, f"{source.name}-regions", "regions", (_with_regions(item, generator) for item in chosen))
     if not _is_cached(cache_folder, "shapes"):
         generator = np.random.default_rng([recipe.seed, 1])

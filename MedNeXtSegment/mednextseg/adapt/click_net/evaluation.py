@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from mednextseg.adapt.click_net.failures import draw_failures
 from mednextseg.adapt.click_net.metrics import Target, measure, measure_baselines
 from mednextseg.adapt.click_net.recipe import ClickNetRecipe, ClickNetSource
 from mednextseg.adapt.click_net.sources import SourceSlice, read_slices
@@ -24,7 +25,7 @@ LONGEST_SIDE_PX = 256  # slices are shrunk to this; figures of other programs ar
 LEAST_TARGET_PX = 100
 _BOOTSTRAPS = 2000
 _COLUMNS = ("d1", "d3", "d5", "d10", "box_0", "box_5", "box_10", "repair_1", "repair_3")
-_CLICK_COLUMNS = ("clicks_to_85", "failed_85", "clicks_to_90", "failed_90", "worse", "obeyed", "click_ms")
+_CLICK_COLUMNS = ("clicks_to_85", "failed_85", "clicks_to_90", "failed_90", "worse", "lowered", "obeyed", "click_ms")
 
 
 def targets_of(recipe: ClickNetRecipe, data_folder: Path, per_set: int) -> list[Target]:
@@ -137,17 +138,20 @@ def as_markdown(summary: dict, count: int) -> str:
 
 
 def _set_table(summary: dict, methods: list[str]) -> list[str]:
-    columns = ("d1", "d5", "box_5", "repair_1")
-    lines = ["**by set**", "", "| set | " + " | ".join(f"{m} {c}" for m in methods for c in columns) + " |"]
-    lines.append("|---" * (len(methods) * len(columns) + 1) + "|")
-    for name in summary[methods[0]]["sets"]:
-        cells = [f"{summary[method]['sets'][name][c]:.3f}" for method in methods for c in columns]
+    """One row for each set, the worst of the first method first; the ellipse beside its boxes."""
+    columns, ellipse = ("d1", "d3", "d5", "box_0", "box_10"), ("ellipse_0", "ellipse_10")
+    wanted = [(method, column) for method in methods for column in columns] + [("baselines", column) for column in ellipse]
+    lines = ["**by set, worst first**", "", "| set | " + " | ".join(f"{m} {c}" for m, c in wanted) + " |"]
+    lines.append("|---" * (len(wanted) + 1) + "|")
+    first = summary[methods[0]]["sets"]
+    for name in sorted(first, key=lambda name: sum(first[name][c] for c in columns)):
+        cells = [f"{summary[method]['sets'][name][column]:.3f}" for method, column in wanted]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line; writes click_net_evaluation.md and click_net_evaluation.json."""
+    """The command line; writes click_net_evaluation.md, click_net_evaluation.json and failures.png."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder that the recipe's folders are relative to")
     parser.add_argument("--recipe", type=Path, required=True, help="a refine training recipe, for its list of sets")
@@ -156,12 +160,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args(arguments)
     targets = targets_of(ClickNetRecipe.from_json(options.recipe), options.data, options.objects_per_set)
-    rows = evaluate({name: load_prompter(name) for name in options.prompter}, targets)
+    prompters = {Path(name).name: load_prompter(name) for name in options.prompter}
+    rows = evaluate(prompters, targets)
     summary = summarize(rows)
     options.output.mkdir(parents=True, exist_ok=True)
     write_text(options.output / "click_net_evaluation.json", json.dumps({"summary": summary, "rows": rows}))
     text = as_markdown(summary, len(targets))
     write_text(options.output / "click_net_evaluation.md", text)
+    draw_failures(next(iter(prompters.values())), targets, rows, options.output / "failures.png")
     print(text)
 
 

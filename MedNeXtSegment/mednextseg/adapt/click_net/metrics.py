@@ -20,6 +20,7 @@ TARGETS = (0.85, 0.90)
 CLICK_CAP = 20
 JITTERS = (0.0, 0.05, 0.10)
 REPAIR_CLICKS = (1, 3)
+NOTICED_DROP = 0.01  # of Dice; less is the border of the object wavering
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +42,12 @@ def measure(prompter: Prompter, target: Target, click_cap: int = CLICK_CAP) -> d
         "d1", "d3", ...: Dice after so many clicks; "clicks_to_85", "clicks_to_90": clicks needed, the cap where it was not
         reached, and "failed_85", "failed_90": 1 where it was not; "box_0", "box_5", "box_10": Dice from a box with so many
         percent of jitter; "repair_1", "repair_3": Dice after clicks on a degraded mask; "worse": share of clicks that
-        lowered the Dice; "obeyed": share of clicked pixels with their label; "click_ms": median time of a click.
+        lowered the Dice; "lowered": by more than NOTICED_DROP; "obeyed": share of clicked pixels with their label; "click_ms":
+        median time of a click.
     """
     generator = np.random.default_rng([len(target.case), target.label, int(target.truth_rc.sum())])
     embedding = prompter.encode(target.image_rc, (1.0, 1.0), (0.0, 1.0))
-    curve, worse, obeyed, times = _click_curve(prompter, embedding, target.truth_rc, None, click_cap)
+    curve, worse, lowered, obeyed, times = _click_curve(prompter, embedding, target.truth_rc, None, click_cap)
     scores = {f"d{count}": curve[min(count, len(curve)) - 1] for count in CLICK_COUNTS}
     for goal in TARGETS:
         reached = [n for n, dice in enumerate(curve, start=1) if dice >= goal]
@@ -58,7 +60,7 @@ def measure(prompter: Prompter, target: Target, click_cap: int = CLICK_CAP) -> d
     start = degraded_mask(target.truth_rc, generator)
     repaired, *_ = _click_curve(prompter, embedding, target.truth_rc, start, max(REPAIR_CLICKS), stop_at=1.0)
     scores.update({f"repair_{count}": repaired[min(count, len(repaired)) - 1] for count in REPAIR_CLICKS})
-    return {**scores, "worse": worse, "obeyed": obeyed, "click_ms": 1000.0 * float(np.median(times))}
+    return {**scores, "worse": worse, "lowered": lowered, "obeyed": obeyed, "click_ms": 1000.0 * float(np.median(times))}
 
 
 def measure_baselines(target: Target) -> dict[str, float]:
@@ -89,8 +91,11 @@ def _disk_at_first_click(truth_rc: np.ndarray) -> np.ndarray:
 
 def _click_curve(
     prompter: Prompter, embedding, truth_rc: np.ndarray, start: np.ndarray | None, cap: int, stop_at: float = TARGETS[-1]
-) -> tuple[list[float], float, float, list[float]]:
-    """Dice after each robot click, until the cap, or until `stop_at` is reached after the last click count that is reported."""
+) -> tuple[list[float], float, float, float, list[float]]:
+    """Dice after each robot click, and what `measure` calls worse, lowered, obeyed and times.
+
+    It ends at the cap, or when `stop_at` is reached after the last click count that is reported.
+    """
     user, session = SimulatedUser(), SliceSession(prompter, embedding, start)
     dices, drops, followed, times = [], [], [], []
     last = 0.0 if start is None else hard_dice(start > 0.5, truth_rc)
@@ -103,9 +108,10 @@ def _click_curve(
         session.add_point((row, col), bool(label))
         times.append(time.perf_counter() - started)
         dices.append(hard_dice(session.mask, truth_rc))
-        drops.append(dices[-1] < last - 1e-9)
+        drops.append(last - dices[-1])
         followed.append(bool(session.mask[row, col]) == bool(label))
         last = dices[-1]
     if not dices:
-        return [last], 0.0, 1.0, [0.0]
-    return dices, float(np.mean(drops)), float(np.mean(followed)), times
+        return [last], 0.0, 0.0, 1.0, [0.0]
+    worse, lowered = (float(np.mean(np.array(drops) > limit)) for limit in (1e-9, NOTICED_DROP))
+    return dices, worse, lowered, float(np.mean(followed)), times

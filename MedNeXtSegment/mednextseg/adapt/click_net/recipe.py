@@ -26,6 +26,8 @@ class ClickNetSource:
         display_ranges_hu: for CT volumes, intensities (black, white), one pair of which is drawn for a slice; empty for
             percentiles.
         slices_per_axis: of each volume, evenly spaced.
+        most_cases: of volumes in a folder, the first so many of a list; 0 for all.
+        objects: of volumes, the labels that are objects; empty for all.
         license: as printed on the model card.
     """
 
@@ -36,6 +38,8 @@ class ClickNetSource:
     axes_kji: tuple[int, ...] = (0, 1, 2)
     display_ranges_hu: tuple[tuple[float, float], ...] = ()
     slices_per_axis: int = 12
+    most_cases: int = 0
+    objects: tuple[int, ...] = ()
     license: str = ""
 
     def __post_init__(self) -> None:
@@ -63,6 +67,7 @@ class ClickNetRecipe:
         batch_size, max_steps, learning_rate, weight_decay, warmup_steps, ema_decay: of AdamW with a cosine schedule.
         bfloat16: run the network in bfloat16; 1.6 times as fast on a CPU with AVX512-BF16, slower on one without.
         validate_every: steps between validations and checkpoints.
+        region_slices: of a set, at most so many have their regions taken for objects.
         stages: what changes during training, each with "from_step" and the new view_size_px, group_shares, start_shares,
             continue_share, max_rounds or batch_size. See `at`.
     """
@@ -92,6 +97,7 @@ class ClickNetRecipe:
     ema_decay: float = 0.998
     bfloat16: bool = False
     validate_every: int = 500
+    region_slices: int = 200
     seed: int = 0
     stages: tuple[dict, ...] = ()
     extra: dict = field(default_factory=dict)

@@ -8,7 +8,7 @@ from mednextseg.adapt.click_net.clicks import SimulatedUser, drawn_box
 from mednextseg.adapt.click_net.views import TrainingView, ViewSampler
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
 
-_BOX_JITTER = 0.08  # mean of the exponential law from which the jitter of a drawn box is taken
+_EXACT_BOXES, _LARGEST_JITTER = 0.25, 0.15  # share of boxes that fit; the others are off by up to so much of their length
 _KEEP_BOX = 0.6
 
 
@@ -30,7 +30,7 @@ class Session:
     rounds: int = 0
 
     def channels(self, disk_radius_px: float) -> np.ndarray:
-        """(5, S, S) float32 input of the network."""
+        """(7, S, S) float32 input of the network."""
         points = np.array([point[:2] for point in self.points_rc], float).reshape(-1, 2)
         labels = np.array([point[2] for point in self.points_rc], int)
         return prompt_channels(self.view.image_rc, points, labels, self.box_rc, self.previous_rc, disk_radius_px)
@@ -67,10 +67,11 @@ class SessionPool:
     def fresh(self) -> Session:
         """A new session on a new view."""
         start = self.names[self.generator.choice(len(self.names), p=self.weights)]
-        view = self.sampler.draw(start in ("mask", "mask_and_clicks"), may_be_absent=start == "mask")
+        around_box = start == "box" or (start == "box_and_click" and self.generator.random() < 0.5)
+        view = self.sampler.draw(start in ("mask", "mask_and_clicks"), start == "mask", around_box)
         session = Session(view)
         if start in ("box", "box_and_click"):
-            jitter = min(float(self.generator.exponential(_BOX_JITTER)), 0.2)
+            jitter = 0.0 if self.generator.random() < _EXACT_BOXES else self.generator.uniform(0.0, _LARGEST_JITTER)
             session.box_rc = drawn_box(view.truth_rc, jitter, self.generator)
         if start in ("click", "clicks", "box_and_click"):
             session.points_rc.append((*self.user.first_click(view.truth_rc), 1))

@@ -4,7 +4,8 @@ Layouts, by ClickNetSource.kind:
     images_2d         images/NAME.*, labels/NAME.png (index image), split.json with the lists "train" and "val"
     instances_2d      the same; the labels number single objects
     binary_masks_2d   images/NAME.*, masks/NAME_*.png, one structure a file; no split: all of it is training
-    volumes           pairs of image and labelmap on the same grid, or an nnU-Net raw folder (dataset.json, imagesTr, labelsTr)
+    volumes           pairs of image and labelmap on the same grid, or an nnU-Net raw folder (dataset.json, imagesTr, labelsTr),
+                      or images/NAME_0000.nii.gz, labels/NAME.nii.gz and split.json
     unlabeled_volumes, label_maps   volumes without labels, labels without images
 """
 
@@ -104,14 +105,19 @@ def _volume_files(source: ClickNetSource, folder: Path, part: str) -> Iterator[t
         for path in sorted(folder.glob("*.nii.gz")) if part != "val" else ():
             yield None, path, path.name
     else:
-        for name in read_split(folder / "splits_final.json").part(part):
-            yield folder / "imagesTr" / f"{name}_0000.nii.gz", folder / "labelsTr" / f"{name}.nii.gz", name
+        is_raw = (folder / "imagesTr").is_dir()
+        names = read_split(folder / ("splits_final.json" if is_raw else "split.json")).part(part)
+        images, labels = (folder / "imagesTr", folder / "labelsTr") if is_raw else (folder / "images", folder / "labels")
+        for name in names[: source.most_cases or None]:
+            yield images / f"{name}_0000.nii.gz", labels / f"{name}.nii.gz", name
 
 
 def _cuts(
     source: ClickNetSource, image: Path | None, label: Path | None, case: str, generator: np.random.Generator
 ) -> Iterator[SourceSlice]:
     volume_kji, labels_kji = _isotropic(source, image, label)
+    if source.objects and labels_kji is not None:
+        labels_kji = np.where(np.isin(labels_kji, source.objects), labels_kji, 0)
     shape = (volume_kji if volume_kji is not None else labels_kji).shape
     for axis in source.axes_kji:
         if min(n for other, n in enumerate(shape) if other != axis) < _MIN_VOLUME_PIXELS:

@@ -14,12 +14,14 @@ from mednextseg.adapt.click_net.recipe import ClickNetRecipe
 from mednextseg.adapt.click_net.sessions import SessionPool
 from mednextseg.adapt.click_net.validation import ValidationView, validate
 from mednextseg.adapt.click_net.views import ViewSampler
-from mednextseg.adapt.resumable_training import ResumableTraining
-from mednextseg.networks.click_net import build_click_net
+from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, ResumableTraining
+from mednextseg.models.weights import load_strictly, read_safetensors
+from mednextseg.networks.click_net import CHANNELS, ClickNet, build_click_net
 
 _GRADIENT_NORM_LIMIT = 5.0
 _CLICK_WEIGHT = 10.0  # of a pixel under a click in the cross-entropy, so that clicks are obeyed
 _QUALITY_WEIGHT = 0.1
+_SAVE_EVERY = 100  # steps; a validation saves too
 
 
 class ClickNetTrainer(ResumableTraining):
@@ -35,6 +37,7 @@ class ClickNetTrainer(ResumableTraining):
         folder: gets last.pt, best.pt and log.jsonl.
         device: a torch device name.
         on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
+        start_from: weights of an earlier ClickNet that a new run starts with; a resumed run does not read them.
     """
 
     def __init__(
@@ -45,11 +48,14 @@ class ClickNetTrainer(ResumableTraining):
         folder: Path,
         device: str = "cpu",
         on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
+        start_from: Path | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.validation, self.on_step = recipe, validation, on_step
         self.device = torch.device(device)
-        network = build_click_net(recipe.widths, recipe.deepest_blocks)
+        network = build_click_net(recipe.widths, recipe.deepest_blocks, len(CHANNELS))
+        if start_from is not None:
+            take_weights(network, start_from)
         network = network.to(self.device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         super().__init__(folder, network, optimizer, recipe.ema_decay)
@@ -71,6 +77,8 @@ class ClickNetTrainer(ResumableTraining):
             dices.append(dice)
             self.step += 1
             self.on_step(self.step, self.recipe.max_steps, loss)
+            if self.step % _SAVE_EVERY == 0:
+                self._save(LAST_CHECKPOINT)
             if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
                 self._validate(float(np.mean(losses)), float(np.mean(dices)), time.monotonic() - started)
                 losses.clear()
@@ -106,6 +114,19 @@ class ClickNetTrainer(ResumableTraining):
             **scores,
         }
         self._record(entry, scores["val"]["mean"])
+
+
+def take_weights(network: ClickNet, weights: Path) -> None:
+    """Load an earlier ClickNet of the same widths; what it does not take as input has no influence at first.
+
+    Raises:
+        ValueError: where the weights are not those of such a network.
+    """
+    tensors = read_safetensors(weights)
+    if "stem.weight" in tensors:
+        missing = network.input_channels - tensors["stem.weight"].shape[1]
+        tensors["stem.weight"] = F.pad(tensors["stem.weight"], (0, 0, 0, 0, 0, max(missing, 0)))
+    load_strictly(network, tensors)
 
 
 def click_loss(logits: torch.Tensor, truth: torch.Tensor, obeyed: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from mednextseg.adapt.click_net.cache import build_cache
 from mednextseg.adapt.click_net.recipe import ClickNetRecipe
 from mednextseg.adapt.click_net.trainer import ClickNetTrainer
 from mednextseg.adapt.click_net.validation import validation_views
+from mednextseg.adapt.click_net.views import BOX_MARGINS
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors
@@ -23,6 +24,7 @@ def train_click_net(
     folder: Path,
     device: str = "cpu",
     on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
+    start_from: Path | None = None,
 ) -> ModelCard:
     """Cut the training slices once, train (or go on training), and package the best averaged weights.
 
@@ -32,11 +34,12 @@ def train_click_net(
         folder: gets cache/, the checkpoints, the log and package/.
         device: a torch device name.
         on_step: called with (step, max_steps, loss).
+        start_from: weights.safetensors of an earlier ClickNet that a new run starts with.
     """
     folder = Path(folder)
     build_cache(recipe, data_folder, folder / CACHE_FOLDER)
     views = validation_views(recipe.at(recipe.max_steps), data_folder)
-    ClickNetTrainer(recipe, folder / CACHE_FOLDER, views, folder, device, on_step).run()
+    ClickNetTrainer(recipe, folder / CACHE_FOLDER, views, folder, device, on_step, start_from).run()
     return package_click_net(folder / BEST_CHECKPOINT, recipe, folder / PACKAGE_FOLDER)
 
 
@@ -65,13 +68,18 @@ def package_click_net(checkpoint: Path, recipe: ClickNetRecipe, package: Path, m
         "title": recipe.title,
         "task": "refine",
         "family": "clicknet",
-        "architecture": {"widths": list(recipe.widths), "deepest_blocks": recipe.deepest_blocks},
+        "architecture": {
+            "widths": list(recipe.widths),
+            "deepest_blocks": recipe.deepest_blocks,
+            "input_channels": tensors["stem.weight"].shape[1],
+        },
         "channels": [{"name": "slice", "modality": "any", "normalization": {"scheme": "minmax"}}],
         "labels": [],
         "prompts": {
             "kinds": ["point", "box", "mask"],
             "view_size_px": recipe.at(recipe.max_steps).view_size_px,
             "disk_radius_px": recipe.disk_radius_px,
+            "box_margin": sum(BOX_MARGINS) / 2,
         },
         "training_steps": state["step"],
         "training_data": [{"name": source.name, "licence": source.license} for source in recipe.training],

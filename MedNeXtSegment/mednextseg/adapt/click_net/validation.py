@@ -12,7 +12,7 @@ from mednextseg.adapt.click_net.clicks import SimulatedUser, bounding_box
 from mednextseg.adapt.click_net.recipe import ClickNetRecipe, ClickNetSource
 from mednextseg.adapt.click_net.sessions import Session, hard_dice
 from mednextseg.adapt.click_net.sources import read_slices
-from mednextseg.adapt.click_net.views import MIN_TARGET_PX, TrainingView
+from mednextseg.adapt.click_net.views import BOX_MARGINS, LEAST_SIDE_PX, MIN_TARGET_PX, TrainingView
 
 _OBJECTS_PER_SET = 10
 _CLICKS = 5
@@ -20,9 +20,10 @@ _CLICKS = 5
 
 @dataclass(frozen=True)
 class ValidationView:
-    """A view with the set it comes from, and whether it belongs to a `val` list or to a held-out set."""
+    """A view with a closer one for boxes, the set they come from, and whether it belongs to a `val` list or to a held-out set."""
 
     view: TrainingView
+    close: TrainingView
     name: str
     group: str
 
@@ -38,7 +39,7 @@ def validation_views(recipe: ClickNetRecipe, data_folder: Path) -> list[Validati
         generator = np.random.default_rng([recipe.seed, 7, *source.name.encode()])
         found = list(_objects_of(source, part, Path(data_folder), recipe.view_size_px, generator))
         chosen = generator.permutation(len(found))[:_OBJECTS_PER_SET]
-        views.extend(ValidationView(found[n], source.name, group) for n in chosen)
+        views.extend(ValidationView(*found[n], source.name, group) for n in chosen)
     return views
 
 
@@ -51,16 +52,18 @@ def _objects_of(source: ClickNetSource, part: str, folder: Path, size: int, gene
             continue
         large = values[areas >= max(40, 0.05 * areas.max())]
         if len(large):
-            view = _view_of(item.image_rc, item.labels_rc == generator.choice(large), size)
+            truth = item.labels_rc == generator.choice(large)
+            whole = truth.sum() * (size / max(truth.shape)) ** 2 >= 2 * MIN_TARGET_PX
+            view = _view_of(item.image_rc, truth, None if whole else 2.5, size)
             if view.truth_rc.sum() >= MIN_TARGET_PX / 2:
-                yield view
+                yield view, _view_of(item.image_rc, truth, sum(BOX_MARGINS) / 2, size)
 
 
-def _view_of(image_rc: np.ndarray, truth_rc: np.ndarray, size: int) -> TrainingView:
+def _view_of(image_rc: np.ndarray, truth_rc: np.ndarray, margin: float | None, size: int) -> TrainingView:
     side = max(image_rc.shape)
-    if truth_rc.sum() * (size / side) ** 2 < 2 * MIN_TARGET_PX:
+    if margin is not None:
         r0, c0, r1, c1 = (int(n) for n in bounding_box(truth_rc))
-        side = min(side, max(int(2.5 * max(r1 - r0, c1 - c0)), 24))
+        side = min(side, max(int(margin * max(r1 - r0, c1 - c0)), int(LEAST_SIDE_PX)))
         top, left = max(0, (r0 + r1 - side) // 2), max(0, (c0 + c1 - side) // 2)
         image_rc, truth_rc = (part[top : top + side, left : left + side] for part in (image_rc, truth_rc))
     square = [np.zeros((side, side), np.float32) for _ in range(2)]
@@ -91,9 +94,9 @@ def validate(network: torch.nn.Module, views: list[ValidationView], radius_px: f
             sessions[n].previous_rc = probability
             if click in (0, _CLICKS - 1):
                 scores[n][0 if click == 0 else 1] = hard_dice(probability > 0.5, views[n].view.truth_rc)
-    boxed = [Session(item.view, box_rc=bounding_box(item.view.truth_rc)) for item in views]
+    boxed = [Session(item.close, box_rc=bounding_box(item.close.truth_rc)) for item in views]
     for n, probability in enumerate(_predict(network, boxed, radius_px, device)):
-        scores[n][2] = hard_dice(probability > 0.5, views[n].view.truth_rc)
+        scores[n][2] = hard_dice(probability > 0.5, views[n].close.truth_rc)
     return _summary(views, scores)
 
 

@@ -6,11 +6,14 @@ import numpy as np
 from scipy import ndimage
 
 from mednextseg.adapt.click_net.cache import CachedSet
-from mednextseg.adapt.click_net.clicks import degraded_mask
+from mednextseg.adapt.click_net.clicks import bounding_box, degraded_mask
 from mednextseg.adapt.click_net.synthetic import smooth_field
 
+LEAST_SIDE_PX = 24.0
 MIN_TARGET_PX = 60  # smaller targets in the network's view were measured to add noise only
+BOX_MARGINS = (1.4, 2.1)  # side of a view over the longer side of the box that it shows; in use it lies between the two
 _ATTEMPTS = 40
+_JOINED_SHARE = 0.2
 _COUNTED_SLICES = (20, 250)  # a set counts at least and at most as one of so many slices
 
 
@@ -52,8 +55,14 @@ class ViewSampler:
             shares[members] = share * roots / roots.sum()
         self.shares = shares / shares.sum()
 
-    def draw(self, with_neighbor: bool = False, may_be_absent: bool = False) -> TrainingView:
-        """One view; with `may_be_absent` the object may be in the neighboring slice only."""
+    def draw(self, with_neighbor: bool = False, may_be_absent: bool = False, around_box: bool = False) -> TrainingView:
+        """One view.
+
+        Args:
+            with_neighbor: the view needs a start for a mask.
+            may_be_absent: the object may be in the neighboring slice only.
+            around_box: as close to the object as a box lets the network look.
+        """
         for _ in range(_ATTEMPTS):
             cached = self.sets[self.generator.choice(len(self.sets), p=self.shares)]
             number = int(self.generator.integers(len(cached.sizes_rc)))
@@ -61,24 +70,35 @@ class ViewSampler:
             if not len(objects):
                 continue
             entry = objects[self.generator.integers(len(objects))]
-            view = self._cut(cached, entry, with_neighbor, may_be_absent)
+            view = self._cut(cached, entry, with_neighbor, may_be_absent, around_box)
             if view is not None:
                 return view
         raise RuntimeError("no view with a large enough object was found; the cache's objects are too small.")
 
-    def _cut(self, cached: CachedSet, entry: np.ndarray, with_neighbor: bool, may_be_absent: bool) -> TrainingView | None:
+    def _cut(
+        self, cached: CachedSet, entry: np.ndarray, with_neighbor: bool, may_be_absent: bool, around_box: bool
+    ) -> TrainingView | None:
         number, label, *box = (int(n) for n in entry)
         rows, cols = cached.sizes_rc[number]
         labels = cached.labels[number, :rows, :cols]
         truth = labels == label
-        if not cached.instances and self.generator.random() < 0.25:
+        if cached.group != "real" and self.generator.random() < _JOINED_SHARE:
+            others = np.unique(labels[labels > 0])
+            truth = truth | (labels == self.generator.choice(others)) if len(others) else truth
+        elif not cached.instances and self.generator.random() < 0.25:
             truth = _one_component(truth, self.generator)
         neighbor = cached.neighbors[number, :rows, :cols] == label if cached.neighbors is not None else None
         area = max(int(truth.sum()), int(neighbor.sum()) if neighbor is not None else 0)
-        side = self._side_px(box, area, max(rows, cols))
+        if around_box:
+            if not truth.any():
+                return None
+            box = [int(edge) for edge in bounding_box(truth)]
+            side = max(self.generator.uniform(*BOX_MARGINS) * max(box[2] - box[0], box[3] - box[1]), LEAST_SIDE_PX)
+        else:
+            side = self._side_px(box, area, max(rows, cols))
         if side is None:
             return None
-        matrix, offset = self._placement(box, side, (rows, cols))
+        matrix, offset = self._placement(box, side, (rows, cols), around_box)
         image = cached.images[number, :rows, :cols].astype(np.float32) / 255.0
         if side > 1.2 * self.size:
             image = ndimage.gaussian_filter(image, 0.4 * side / self.size)
@@ -100,21 +120,24 @@ class ViewSampler:
     def _side_px(self, box: list[int], area_px: int, slice_side_px: int) -> float | None:
         """Side of the view in slice pixels: the whole slice, or log-uniform from just around the object to the whole slice."""
         r0, c0, r1, c1 = box
-        smallest = max(1.1 * max(r1 - r0, c1 - c0), 24.0)
+        smallest = max(1.1 * max(r1 - r0, c1 - c0), LEAST_SIDE_PX)
         largest = min(1.15 * slice_side_px, self.size * np.sqrt(area_px / MIN_TARGET_PX))
-        if area_px == 0 or largest < 24.0:
+        if area_px == 0 or largest < LEAST_SIDE_PX:
             return None
         if smallest >= largest:
             return largest if smallest > slice_side_px else smallest
-        if self.generator.random() < 0.3:
+        if self.generator.random() < 0.45:
             return min(largest, float(slice_side_px))
         return float(np.exp(self.generator.uniform(np.log(smallest), np.log(largest))))
 
-    def _placement(self, box: list[int], side_px: float, shape_rc: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    def _placement(
+        self, box: list[int], side_px: float, shape_rc: tuple[int, int], centered: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Affine of ndimage (slice index = matrix @ view index + offset) with a random turn and mirroring; object inside."""
         r0, c0, r1, c1 = box
         center = np.array([(r0 + r1 - 1) / 2, (c0 + c1 - 1) / 2])
         slack = np.maximum(side_px - np.array([r1 - r0, c1 - c0]), 0.15 * side_px) / 2
+        slack = np.minimum(slack, 0.08 * side_px) if centered else slack
         center = center + self.generator.uniform(-slack, slack)
         middle = (np.array(shape_rc) - 1) / 2
         beyond = np.maximum((np.array(shape_rc) - side_px) / 2, 0) + 0.1 * side_px

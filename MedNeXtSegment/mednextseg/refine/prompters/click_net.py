@@ -42,6 +42,7 @@ class ClickNetPrompter:
         model_hash: SHA-256 of the weights.
         device: torch device name.
         license: of the weights.
+        box_margin: side of the view over the longer side of a box and what else is prompted, as it was trained.
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class ClickNetPrompter:
         model_hash: str,
         device: str = "cpu",
         license: str = "",
+        box_margin: float = _MARGIN,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last).eval()
-        self.disk_radius_px, self.device = disk_radius_px, torch.device(device)
+        self.disk_radius_px, self.box_margin, self.device = disk_radius_px, box_margin, torch.device(device)
         self.info = PrompterInfo("clicknet", model_hash, False, native_size_px=native_size_px, device=device, license=license)
 
     @classmethod
@@ -75,9 +77,9 @@ class ClickNetPrompter:
         network = build_click_net(**card.architecture)
         load_strictly(network, read_safetensors(folder / WEIGHTS_FILE))
         prompts = card.extra["prompts"]
-        return cls(
-            network, prompts["view_size_px"], prompts["disk_radius_px"], card.weights_sha256[0], device, card.weights_license
-        )
+        sizes = prompts["view_size_px"], prompts["disk_radius_px"]
+        margin = prompts.get("box_margin", _MARGIN)  # earlier models were not trained on views of a box
+        return cls(network, *sizes, card.weights_sha256[0], device, card.weights_license, margin)
 
     def encode(
         self,
@@ -101,7 +103,8 @@ class ClickNetPrompter:
         prompts = started_by_lassos(prompts, shape)
         focus = _focus(prompts)
         if focus is not None:
-            return self._look(embedding, prompts, self._view(focus, shape))
+            margin = _MARGIN if prompts.box is None else self.box_margin
+            return self._look(embedding, prompts, self._view(focus, shape, margin))
         drawn = _around_scribbles(prompts)
         first = self._look(embedding, prompts, self._view(drawn, shape))
         again = prompts.with_mask(first.probability)
@@ -115,9 +118,9 @@ class ClickNetPrompter:
             raise PromptCancelledError("a newer prompt has arrived.")
         return self._look(embedding, again, closer)
 
-    def _view(self, focus: np.ndarray | None, shape: tuple[int, int]) -> NetworkView:
+    def _view(self, focus: np.ndarray | None, shape: tuple[int, int], margin: float = _MARGIN) -> NetworkView:
         size = self.info.native_size_px
-        return whole_slice(shape, size) if focus is None else view_around(focus, _MARGIN, _LEAST_SIDE_PX, shape, size)
+        return whole_slice(shape, size) if focus is None else view_around(focus, margin, _LEAST_SIDE_PX, shape, size)
 
     def _look(self, embedding: Embedding, prompts: Prompts, view: NetworkView) -> Result:
         box = None if prompts.box is None else tuple(view.box_to_view(prompts.box))
@@ -125,7 +128,9 @@ class ClickNetPrompter:
         points, labels = _dots(prompts, _STROKE_STEP_PX / view.scale)
         points = view.points_to_view(points)
         channels = prompt_channels(view.cut(embedding.image_rc), points, labels, box, previous, self.disk_radius_px)
-        inputs = torch.from_numpy(channels)[None].to(self.device, memory_format=torch.channels_last)
+        inputs = torch.from_numpy(channels[: self.network.input_channels])[None].to(
+            self.device, memory_format=torch.channels_last
+        )
         with torch.inference_mode():
             logits, quality = self.network(inputs)
             probability = torch.sigmoid(logits.float())[0, 0].cpu().numpy()
