@@ -32,7 +32,7 @@ class MedNeXtSegment(ScriptedLoadableModule):
         self.parent.contributors = ["MedNeXtSegment contributors"]
         self.parent.helpText = _(
             "Segments CT and MR volumes automatically with MedNeXt networks: pick a volume and a model, press Apply, and get named, "
-            "colored segments. Everything is computed on this computer; nothing is sent anywhere."
+            "colored segments. Everything is computed on this computer and nothing is sent anywhere, unless you choose a server in Set-up."
         )
         self.parent.helpText += self.getDefaultModuleDocumentationLink()
         self.parent.acknowledgementText = _(

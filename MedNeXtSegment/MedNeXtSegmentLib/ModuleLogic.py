@@ -50,14 +50,17 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
 
     def _newWorker(self, isMain: bool = True):
         from MedNeXtSegmentLib import Settings
-        from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient  # needs Qt
+        from MedNeXtSegmentLib.Worker.ServerChoice import serverLaunch  # needs Qt, as does the client
+        from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 
-        return WorkerClient(
+        client = WorkerClient(
             Settings.workerProgram(),
             environment=Settings.workerEnvironment(),
             onReady=(lambda hello: self._tellListeners("onWorkerReady", hello)) if isMain else None,
             onLog=lambda text: self._tellListeners("onWorkerLog", text),
         )
+        client.serverLaunch = serverLaunch
+        return client
 
     @property
     def adaptation(self):
@@ -72,6 +75,12 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
     def getParameterNode(self) -> MedNeXtSegmentParameterNode:
         """The panel's parameters, saved with the scene."""
         return MedNeXtSegmentParameterNode(super().getParameterNode())
+
+    def restartWorkers(self) -> None:
+        """Let the computer that is chosen now compute; runs end, a training goes on where it is."""
+        self.worker.stop()
+        if self._adaptation is not None:
+            self._adaptation.restartWorker()
 
     def close(self) -> None:
         """End every run and the worker process, and observe nothing any more."""

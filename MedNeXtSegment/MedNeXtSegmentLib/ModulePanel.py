@@ -15,6 +15,7 @@ from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
 from MedNeXtSegmentLib.Segment.SegmentPanel import SegmentPanel
 from MedNeXtSegmentLib.Setup.Dependencies import Installer, slicerInstaller
 from MedNeXtSegmentLib.Setup.SetupPanel import SetupPanel
+from MedNeXtSegmentLib.Worker.ServerChoice import keepServersModels
 
 
 class ModulePanel:
@@ -35,7 +36,9 @@ class ModulePanel:
         self.tabs = qt.QTabWidget()
         self.tabs.addTab(segmentWidget, _("Segment"))
         layout.addWidget(self.tabs)
-        self.setup = SetupPanel(setupWidget, installer or slicerInstaller(), logic.worker, self._onSetupChanged)
+        self.setup = SetupPanel(
+            setupWidget, installer or slicerInstaller(), logic.worker, self._onSetupChanged, self._onComputerChanged
+        )
         self.segment = SegmentPanel(segmentWidget, logic, self.setup.whatIsMissing)
         refineWidget = slicer.util.loadUI(resourcePath("UI/Refine.ui"))
         self.tabs.addTab(refineWidget, _("Refine"))
@@ -82,6 +85,7 @@ class ModulePanel:
 
     def close(self) -> None:
         """The panel goes."""
+        self.setup.server.close()
         self._logic.workerListeners.remove(self)
         self.segment.close()
         self.refine.close()
@@ -113,6 +117,8 @@ class ModulePanel:
         """The worker told what this computer offers."""
         self.segment.advanced.setDevices(hello["devices"])
         self.setup.showHello(hello)
+        if "server" in hello:
+            self._logic.worker.request("list_models", onResult=self._onServersModels)
 
     def onWorkerLog(self, text: str) -> None:
         """What the worker has to say, apart from results."""
@@ -130,6 +136,14 @@ class ModulePanel:
         """A model came into the library by the Adapt tab; an empty id leaves the Segment tab with the model that it has."""
         self.models.reload()
         self._onLibraryChanged(modelId)
+
+    def _onServersModels(self, value: dict) -> None:
+        keepServersModels(value["models"])
+        self._onAdaptedInstalled("")
+
+    def _onComputerChanged(self) -> None:
+        self._logic.restartWorkers()
+        self._onAdaptedInstalled("")
 
     def _onTabChanged(self, *_args) -> None:
         self.refine.setActive(self._isEntered and self.tabs.currentWidget() is self._refineWidget)

@@ -1,6 +1,7 @@
 """What belongs to the machine rather than to the scene: kept in Slicer's settings under MedNeXtSegment/."""
 
 import os
+from pathlib import Path
 
 import slicer
 
@@ -9,6 +10,9 @@ from mednextseg.machine import HOME_VARIABLE
 HOME_KEY = "MedNeXtSegment/Home"
 WORKER_PYTHON_KEY = "MedNeXtSegment/WorkerPython"
 DEVICE_KEY = "MedNeXtSegment/Device"
+COMPUTER_KEY = "MedNeXtSegment/Computer"
+SERVER_ADDRESS_KEY = "MedNeXtSegment/ServerAddress"
+SERVER_FINGERPRINT_KEY = "MedNeXtSegment/ServerFingerprint"
 
 _appliedHome: tuple[str, str | None] | None = None  # what `applyHome` set, and what the environment had before
 
@@ -27,12 +31,23 @@ def write(key: str, value: str) -> None:
         settings.remove(key)
 
 
+def isServerChosen() -> bool:
+    """Whether the user chose that a server computes."""
+    return read(COMPUTER_KEY) == "server"
+
+
 def applyHome() -> None:
-    """Let this process and its workers find the installed models in the folder that the user chose; the environment's where none is."""
+    """Let this process and its workers find the installed models in the folder that the user chose; the environment's where none is.
+
+    Where a server computes, its models' cards lie in a folder of their own inside it, which takes its place.
+    """
     global _appliedHome  # noqa: PLW0603 - the environment is one for the process
     home, now = read(HOME_KEY), os.environ.get(HOME_VARIABLE)
     isOurs = _appliedHome is not None and _appliedHome[0] == now
     before = _appliedHome[1] if isOurs else now
+    if isServerChosen():
+        server = read(SERVER_FINGERPRINT_KEY).replace(":", "")[:16] or "unknown"
+        home = str(Path(home or before or Path.home() / ".mednextseg") / "servers" / server)
     if home:
         _appliedHome = home, before
         os.environ[HOME_VARIABLE] = home

@@ -27,6 +27,11 @@ class AdaptLogic(WorkerRunLogic):
         super().close()
         self._worker.stop()
 
+    def restartWorker(self) -> None:
+        """Start the worker anew before the next run, on the computer that is chosen then; one that has a run is left alone."""
+        if not self.runs:
+            self._worker.stop()
+
     def adapt(
         self,
         model: str,

@@ -17,6 +17,8 @@ REQUIREMENTS = {
     "monai": ">=1.5",
     "matplotlib": ">=3.8",
 }
+# Where a server computes: what corrects slices in Slicer's process, and the relay to the server.
+SERVER_REQUIREMENTS = {"scipy": REQUIREMENTS["scipy"], "websockets": ">=15"}
 # Slicer is built against its own; an installation must never exchange them.
 KEPT_AS_THEY_ARE = ("numpy", "SimpleITK")
 

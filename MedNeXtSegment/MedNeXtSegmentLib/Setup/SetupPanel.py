@@ -9,8 +9,10 @@ from slicer.i18n import tr as _
 
 from mednextseg.models.library import library_folder
 from MedNeXtSegmentLib import Settings
-from MedNeXtSegmentLib.Setup.Dependencies import Installer, installedVersions
+from MedNeXtSegmentLib.Setup.Dependencies import SERVER_REQUIREMENTS, Installer, installedVersions
+from MedNeXtSegmentLib.Setup.ServerPanel import ServerPanel
 from MedNeXtSegmentLib.Widgets.Texts import deviceText
+from MedNeXtSegmentLib.Worker import ServerChoice
 
 _TABLE_HEIGHT_PX = 130
 
@@ -23,12 +25,18 @@ class SetupPanel:
         installer: installs packages.
         worker: WorkerClient; stopped for an installation. None where nothing runs in a worker.
         onChanged: called when what is missing may have changed.
+        onComputerChanged: called when another computer computes, before the worker is started there.
     """
 
-    def __init__(self, widget, installer: Installer, worker, onChanged: Callable[[], None]) -> None:
+    def __init__(
+        self, widget, installer: Installer, worker, onChanged: Callable[[], None], onComputerChanged: Callable[[], None]
+    ) -> None:
         self.ui = slicer.util.childWidgetVariables(widget)
         self._installer, self._worker, self._onChanged = installer, worker, onChanged
+        self._ownRequirements, self._onComputerChanged = installer.requirements, onComputerChanged
         self._hello: dict | None = None
+        self.server = ServerPanel(self.ui, worker, self._followComputer)
+        self._chooseRequirements()
         self.ui.wheelsFolderEdit.filters = ctk.ctkPathLineEdit.Dirs | ctk.ctkPathLineEdit.Readable
         table = self.ui.packagesTable
         table.setColumnCount(3)
@@ -44,7 +52,7 @@ class SetupPanel:
 
     def missing(self) -> list[str]:
         """Packages that the worker's Python lacks; those of another Python than Slicer's are known once it has said hello."""
-        if Settings.workerProgram() is None:
+        if Settings.workerProgram() is None or Settings.isServerChosen():
             return self._installer.missing()
         return [] if self._hello is None else list(self._hello["missing_packages"])
 
@@ -53,6 +61,8 @@ class SetupPanel:
         missing = self.missing()
         if missing:
             return _("Packages are missing ({names}): see Set-up.").format(names=", ".join(missing))
+        if ServerChoice.problem():
+            return ServerChoice.problem()
         return self._hello["torch_problem"] if self._hello is not None else ""
 
     def update(self) -> None:
@@ -60,16 +70,16 @@ class SetupPanel:
         missing = self.missing()
         requirements = self._installer.requirements
         versions = installedVersions(requirements)
-        if Settings.workerProgram() is not None and self._hello is not None:
+        isSlicersPython = Settings.workerProgram() is None or Settings.isServerChosen()
+        if not isSlicersPython and self._hello is not None:
             versions = {name: self._hello["packages"].get(name) for name in requirements}
         self.ui.packagesTable.setRowCount(len(requirements))
         for row, (name, requirement) in enumerate(requirements.items()):
             for column, text in enumerate((name, versions[name] or _("missing"), requirement)):
                 self.ui.packagesTable.setItem(row, column, qt.QTableWidgetItem(text))
-        self.ui.setUpSection.setText(_("Set-up") if missing else _("Set-up: ready"))
+        self.ui.setUpSection.setText(_("Set-up") if missing or ServerChoice.problem() else _("Set-up: ready"))
         status = self.whatIsMissing() or _("Everything that is needed is installed.")
         self.ui.setUpStatusLabel.setText(status)
-        isSlicersPython = Settings.workerProgram() is None
         self.ui.installButton.enabled = bool(missing) and isSlicersPython
         tooltip = _("Downloads and installs: {names}. Nothing is installed unless you press this button.")
         self.ui.installButton.setToolTip(tooltip.format(names=", ".join(missing)) if missing else status)
@@ -86,7 +96,7 @@ class SetupPanel:
 
     def checkComputer(self) -> None:
         """Start the worker, which then tells what it finds; does nothing while packages are missing."""
-        if self._worker is None or self.missing():
+        if self._worker is None or self.missing() or ServerChoice.problem():
             return
         if self._worker.hello is None:
             self.ui.devicesLabel.setText(_("Starting the worker..."))
@@ -100,6 +110,19 @@ class SetupPanel:
         self.ui.devicesLabel.setText("\n".join(lines))
         self.update()
         self._onChanged()
+
+    def _followComputer(self) -> None:
+        """Another computer computes from now on."""
+        self._onComputerChanged()
+        self._hello = None
+        self.ui.devicesLabel.setText("")
+        self._chooseRequirements()
+        self.update()
+        self._onChanged()
+        self.checkComputer()
+
+    def _chooseRequirements(self) -> None:
+        self._installer.requirements = SERVER_REQUIREMENTS if Settings.isServerChosen() else self._ownRequirements
 
     def _openModelsFolder(self) -> None:
         folder = library_folder()

@@ -16,6 +16,7 @@ from mednextseg.geometry import Geometry
 from mednextseg.worker import protocol
 from mednextseg.worker.arrays import ArrayFolder, is_description
 from MedNeXtSegmentLib.Worker.RunFailure import RunFailure
+from MedNeXtSegmentLib.Worker.WorkerLaunch import WorkerLaunch
 from MedNeXtSegmentLib.Worker.WorkerProcess import WorkerProcess, defaultProgram
 
 _TICK_MS = 1000
@@ -45,6 +46,9 @@ class WorkerClient:
         onLog: called with text for the log pane.
         startTimeoutSeconds, hangTimeoutSeconds: silence after which a worker is taken to hang, before and after its hello.
         cancelTimeoutSeconds: after which a request that does not react to `cancel` is ended together with the worker.
+
+    Attributes:
+        serverLaunch: asked at each start for what to start instead, a relay to a server; None for the worker of this computer.
     """
 
     def __init__(
@@ -59,9 +63,9 @@ class WorkerClient:
         hangTimeoutSeconds: int = 60,
         cancelTimeoutSeconds: int = 15,
     ) -> None:
-        self.program = program or defaultProgram()
+        self.serverLaunch: Callable[[], WorkerLaunch | None] = lambda: None
         self.hello: dict | None = None
-        self._arguments, self._environment = arguments, environment
+        self._launch = WorkerLaunch(program or defaultProgram(), arguments, environment)
         self._onReady, self._onFailure, self._onLog = onReady, onFailure, onLog
         self._startTimeout, self._hangTimeout = startTimeoutSeconds, hangTimeoutSeconds
         self._cancelTimeout = cancelTimeoutSeconds
@@ -92,13 +96,15 @@ class WorkerClient:
         """Start the worker, so that the first request need not wait for it; does nothing where one runs."""
         if self._process is not None:
             return
-        self.hello = None
-        self._silentTicks = 0
-        self._volumeKeys = []
+        self.hello, self._silentTicks, self._volumeKeys = None, 0, []
         self._folder = tempfile.TemporaryDirectory(prefix="mednextseg-", ignore_cleanup_errors=True)
         self._arrays = ArrayFolder(self._folder.name, writer="client")
-        arguments = [*self._arguments, "--folder", self._folder.name]
-        self._process = WorkerProcess(self.program, arguments, self._environment, self._onLine, self._log, self._onProcessEnded)
+        launch = self.serverLaunch() or self._launch
+        self.program, arguments = launch.program, [*launch.arguments, "--folder", self._folder.name]
+        self._process = WorkerProcess(
+            launch.program, arguments, launch.environment, self._onLine, self._log, self._onProcessEnded
+        )
+        self._process.write(launch.firstLine)
         self._watchdog.start()
 
     def request(
@@ -200,8 +206,9 @@ class WorkerClient:
                 pending.onProgress(message["phase"], message["fraction"], message["seconds_left"])
         elif event == "result":
             self._onResult(message["id"], message["value"])
-        elif event == "error":
-            self._answerError(message["id"], RunFailure(message["code"], message["message"], message["hint"]))
+        elif event in ("error", "failure"):
+            failure = RunFailure(message["code"], message["message"], message["hint"])
+            self._endAndFail(failure) if event == "failure" else self._answerError(message["id"], failure)
 
     def _onHello(self, hello: dict) -> None:
         if hello["protocol_version"] != protocol.PROTOCOL_VERSION:
@@ -248,9 +255,9 @@ class WorkerClient:
             text = f"The worker has not answered for {limit} seconds and was ended."
             self._endAndFail(RunFailure(protocol.WORKER_HUNG, text, "Try again; the log has the details."))
         elif late:
-            text = "The worker was ended, because a request did not react to Cancel."
             for requestId in late:
                 self._answerError(requestId, RunFailure(protocol.CANCELLED, "The request was cancelled."))
+            text = "The worker was ended, because a request did not react to Cancel."
             self._endAndFail(RunFailure(protocol.WORKER_STOPPED, text, "Try again."))
         elif self._silentTicks > 1:
             # The worker's reader answers even while a network runs. Nobody waits for this answer: it only shows life.
