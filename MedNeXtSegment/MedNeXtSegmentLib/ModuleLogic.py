@@ -240,13 +240,14 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
             model: id of an installed model, or the folder of one.
             cases: at least two (volume node, segmentation node); for a model of several channels a list of volume nodes;
                 or the path of a folder of cases, as docs/adapt.md says.
-            method: "all" trains the whole network, "head" its last layer, "upkern" the whole of a MedNeXt with larger kernels.
+            method: "all" trains the whole network, "head" its last layer; all of them in mednextseg.models.tuning_choices.
             minutes: of training in all; 10 where neither they nor `steps` are given.
             folder: for checkpoints, curves, report and package; None for one in the module's home folder.
             waitForCompletion: return only when it is over; the event loop keeps running.
             progressCallback: called with the run: progress.phase, progress.fraction, progress.seconds_left.
             finishedCallback: called once with the run, when it is over.
-            options: steps, same, held_out, tolerated_loss, seed, model_id, device (mednextseg.adapt.tuning.options.TuningOptions).
+            options: loss, sampling, steps, same, held_out, tolerated_loss, seed, model_id, device; see TuningOptions in
+                mednextseg.adapt.tuning.options.
         Returns:
             A MedNeXtSegmentLib.Adapt.AdaptRun.AdaptRun: outcome, table, isAccepted, package, error, isFinished, cancel().
         Raises:

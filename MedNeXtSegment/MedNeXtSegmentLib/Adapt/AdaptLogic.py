@@ -47,7 +47,7 @@ class AdaptLogic(WorkerRunLogic):
             model: id or folder of the base.
             cases: (volume node, or a list of one for each channel; segmentation node) of each case; or a folder
                 of cases (docs/adapt.md).
-            options: "method", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device".
+            options: "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device".
             folder: of the adaptation; None for one that the same cases find again.
             progressCallback: called with the run after each report.
             finishedCallback: called once, with the run, when it is over.

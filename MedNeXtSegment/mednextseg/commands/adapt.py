@@ -6,8 +6,11 @@ The same command resumes an adaptation that was stopped.
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS, Choice
 
 if TYPE_CHECKING:
     from mednextseg.adapt.tuning.adapt_model import Adaptation
@@ -27,9 +30,12 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument(
         "-o", "--output", required=True, type=Path, help="folder for checkpoints, curves, report and the new model"
     )
-    parser.add_argument(
-        "--method", default="all", help="all: the whole network; head: its last layer; upkern: the whole with larger kernels"
-    )
+    for name, what, table in (
+        ("method", "what is trained", METHODS),
+        ("loss", "what is minimized", LOSSES),
+        ("sampling", "which patches are learned from", SAMPLINGS),
+    ):
+        parser.add_argument(f"--{name}", default=next(iter(table)), help=_listed(what, table))
     parser.add_argument("--minutes", type=float, help="of training in all (10 where neither minutes nor steps are given)")
     parser.add_argument("--steps", type=int, help="of each training, instead of minutes")
     parser.add_argument(
@@ -48,6 +54,11 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.set_defaults(run=run)
 
 
+def _listed(what: str, table: Mapping[str, Choice]) -> str:
+    """The help of an option with a table: every choice with its title; argparse takes two percent signs for one."""
+    return f"{what}: {'; '.join(f'{choice.name}, {choice.title}' for choice in table.values())}".replace("%", "%%")
+
+
 def run(options: argparse.Namespace) -> int:
     """Adapt, print the verdict and the table, and install where that is asked for."""
     from mednextseg.adapt.tuning.adapt_model import adapt_model  # noqa: PLC0415
@@ -63,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     held_out = None if options.held_out is None else tuple(name.strip() for name in options.held_out.split(","))
     wanted = TuningOptions(
         method=options.method,
+        loss=options.loss,
+        sampling=options.sampling,
         minutes=options.minutes,
         steps=options.steps,
         same=_pairs(options.same),

@@ -13,7 +13,8 @@ from mednextseg.kernels.precision import fastest_dtype
 from mednextseg.models.families import NetworkConfig
 from mednextseg.models.library import find_model, verify_model
 from mednextseg.models.model_card import ModelCard, read_card
-from mednextseg.models.weights import network_from_state_dict, read_safetensors
+from mednextseg.models.package_tensors import package_tensors
+from mednextseg.models.weights import network_from_state_dict
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -69,7 +70,7 @@ class LoadedModel:
         return self._networks[key]
 
     def _read_network(self, file: str) -> nn.Module:
-        network = network_from_state_dict(read_safetensors(self.folder / file), self.card.architecture)
+        network = network_from_state_dict(package_tensors(self.folder, self.card, file), self.card.architecture)
         network.deep_supervision = False
         self._config = network.config
         return network

@@ -21,6 +21,7 @@ from mednextseg.models.tensor_names import check_tensors
 from mednextseg.models.unet_names import unet_class_name, without_aliases
 from mednextseg.models.unet_plans import unet_config_of
 from mednextseg.networks.mednext import LEVELS, MedNeXt, MedNeXtConfig
+from mednextseg.networks.plug_ins import plug_in_configs
 from mednextseg.networks.stu_net import STAGES, STUNet, STUNetConfig
 
 # Wrappers of torch.nn.DataParallel and torch.compile leave these in front of every name.
@@ -69,8 +70,8 @@ def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapp
     Args:
         state_dict: tensors by name; prefixes of torch's wrappers are taken off.
         architecture: what shapes cannot tell, from the model card: `pool_sizes_kji` of a STU-Net (by default every stage halves every
-            axis), `block_residual` of a MedNeXt (by default true), the stages of a U-Net (needed: its card's, or the plans' entry); for
-            another network of MONAI `network` and `arguments`; other entries are ignored.
+            axis), `block_residual` and `plug_ins` of a MedNeXt (by default true, none), the stages of a U-Net (needed: its card's, or the
+            plans' entry); for another network of MONAI `network` and `arguments`; other entries are ignored.
     Raises:
         ValueError: where the tensors belong to no known family or do not fit together.
     """
@@ -91,6 +92,8 @@ def network_from_state_dict(state_dict: Mapping[str, Tensor], architecture: Mapp
             config = replace(config, block_residual=config.resampling_residual)
         elif architecture is not None and "block_residual" in architecture:
             config = replace(config, block_residual=bool(architecture["block_residual"]))
+        if architecture is not None and "plug_ins" in architecture:
+            config = replace(config, plug_ins=plug_in_configs(architecture["plug_ins"]))
         network = MedNeXt(config)
     elif is_generic_unet(tensors):
         network = build_network(generic_unet_config_of(tensors))

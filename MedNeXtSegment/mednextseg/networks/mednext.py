@@ -20,6 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mednextseg.networks.plug_ins import PlugInConfig, build_plug_ins
+from mednextseg.networks.plug_ins.plug_in import Sites
+
 LEVELS = 4
 SIZE_DIVISOR = 2**LEVELS
 _SYMMETRIC_B = (2, 3, 4, 4, 4, 4, 4, 3, 2)
@@ -33,6 +36,7 @@ class MedNeXtConfig:
     Stages are counted along the data flow: 0-3 encoder, 4 bottleneck, 5-8 decoder (5 is the coarsest).
     `down_ratios[i]` is the expansion of down block i: officially that of stage i + 1 (also where none are given); MONAI's MedNeXt uses
     that of stage i.
+    `plug_ins` stand between the stages and are no part of the paper's network.
     """
 
     in_channels: int
@@ -47,6 +51,7 @@ class MedNeXtConfig:
     global_response_norm: bool = False
     block_residual: bool = True
     resampling_residual: bool = True
+    plug_ins: tuple[PlugInConfig, ...] = ()
 
     def __post_init__(self) -> None:
         if self.dims not in (2, 3):
@@ -229,19 +234,21 @@ class MedNeXt(nn.Module):
             setattr(self, f"out_{level}", OutBlock(config, widths[level]))
         # In every official checkpoint (a device for torch's checkpointing); takes no part in the result.
         self.dummy_tensor = nn.Parameter(torch.tensor([1.0]))
+        self.plug_ins = build_plug_ins(config.plug_ins, Sites(config.in_channels, config.num_classes, tuple(widths)))
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         check_input(x, self.config)
+        taps = self.plug_ins.begin(x)
         x = self.stem(x)
         skips = []
         for level in range(LEVELS):
-            skips.append(self._run(getattr(self, f"enc_block_{level}"), x))
+            skips.append(taps.after(f"enc_block_{level}", self._run(getattr(self, f"enc_block_{level}"), x)))
             x = self._run(getattr(self, f"down_{level}"), skips[level])
-        x = self._run(self.bottleneck, x)
-        coarse = [x]
+        x = taps.after("bottleneck", self._run(self.bottleneck, x))
+        coarse, skips = [x], taps.skips(skips)
         for level in reversed(range(LEVELS)):
             x = self._run(getattr(self, f"up_{level}"), x) + skips[level]
-            x = self._run(getattr(self, f"dec_block_{level}"), x)
+            x = taps.after(f"dec_block_{level}", self._run(getattr(self, f"dec_block_{level}"), x))
             coarse.append(x)
         if not self.deep_supervision:
             return self.out_0(x)

@@ -91,7 +91,8 @@ def _is_shape(value: object) -> bool:
 
 
 _TEXTS = (
-    "volume model session embedding prompter device family panel path url sha256 target name after keep_as method model_id dataset"
+    "volume model session embedding prompter device family panel path url sha256 target name after keep_as method loss sampling model_id"
+    " dataset"
 ).split()
 _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(_TEXTS, (_is_text, "text")),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from tiny_models import ball, copy_with, step_network, tiny_mednext, write_package
+from ball_cases import GEOMETRY, SHAPE, write_balls, write_bright
+from tiny_models import ball, copy_with, tiny_mednext
 
 from mednextseg.adapt.tuning.adapt_model import adapt_model
 from mednextseg.adapt.tuning.cases import cases_in_folder
@@ -29,31 +30,17 @@ from mednextseg.models.weights import network_from_state_dict, read_safetensors
 from mednextseg.segmentation_io import write_segmentation
 from mednextseg.volume_io import image_of, write_image
 
-SHAPE = (16, 16, 32)
-GEOMETRY = Geometry(SHAPE, np.diag([-1.0, 1.0, 1.0, 1.0]))
 STEPS = TuningOptions(method="head", steps=2)
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that labels what is bright, with a second label that the cases do not have."""
-    folder = tmp_path_factory.mktemp("adapt") / "bright"
-    return write_package(folder, step_network((1.0, 9.0)), ("Ball", "Lamp"), patch_size_kji=[16, 16, 32])
+    return write_bright(tmp_path_factory.mktemp("adapt") / "bright")
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three cases of one ball each, with a rim that the base does not take for it, in nnU-Net's layout."""
-    folder, rng = tmp_path_factory.mktemp("balls"), np.random.default_rng(0)
-    (folder / "imagesTr").mkdir()
-    (folder / "labelsTr").mkdir()
-    for number in range(3):
-        mask = ball(SHAPE, rng.uniform((6, 6, 12), (9, 9, 18)), (4, 4, 5))
-        volume = (100 * mask + rng.normal(0, 5, SHAPE)).astype(np.float32)
-        write_image(image_of(volume, GEOMETRY), folder / "imagesTr" / f"case{number}_0000.nii.gz")
-        write_image(image_of(mask.astype(np.uint8), GEOMETRY), folder / "labelsTr" / f"case{number}.nii.gz")
-    (folder / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "BALL": 1}}))
-    return folder
+    return write_balls(tmp_path_factory.mktemp("balls") / "cases")
 
 
 def adapted(base: Path, dataset: Path, folder: Path, options: TuningOptions = STEPS, **more: Callable) -> object:

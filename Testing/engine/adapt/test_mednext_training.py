@@ -109,7 +109,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(dataset_folder: Path
 
 def test_patches_have_the_recipes_size_and_labels_stay_labels(dataset_folder: Path) -> None:
     case = load_case(open_dataset(dataset_folder).training[0], RECIPE)
-    transforms = training_transforms(RECIPE).set_random_state(0)
+    transforms = training_transforms(RECIPE, 2).set_random_state(0)
     seen = set()
     for _ in range(12):
         (sample,) = transforms(case)
@@ -173,9 +173,9 @@ def test_a_structure_that_was_not_drawn_is_no_background(dataset_folder: Path, t
     assert not load_case(dataset.training[1], RECIPE)["label"].any()  # a suspect contour in the file is left out
     trainer = Trainer(RECIPE, dataset, tmp_path / "run")
     logits = torch.zeros(2, 2, 16, 16, 32, requires_grad=True)
-    label = torch.zeros(2, 1, 16, 16, 32)
-    label[0, :, 4:8] = 1
-    trainer._loss([logits], label, torch.tensor([0, 2])).backward()
+    codes = torch.zeros(2, 16, 16, 32, dtype=torch.long)
+    codes[0, 4:8], codes[1] = 1, 2
+    trainer._loss([logits], codes).backward()
     assert logits.grad[0].abs().max() > 0  # the case that has the ball teaches it,
     assert logits.grad[1].abs().max() == 0  # the case that may have it teaches nothing
     trainer.run()

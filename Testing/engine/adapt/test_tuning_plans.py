@@ -153,7 +153,9 @@ def test_budgets_are_checked() -> None:
         ({"minutes": 0}, "more than 0"),
         ({"steps": 0}, "steps must be a whole number"),
         ({"minutes": 1, "steps": 1}, "not both"),
-        ({"method": "magic"}, "the method must be one of all, head, upkern"),
+        ({"method": "magic"}, "the method must be one of all, head, adapters"),
+        ({"loss": "magic"}, "the loss must be one of dice-ce, tversky"),
+        ({"sampling": "magic"}, "the sampling must be one of usual, foreground, hard"),
     ):
         with pytest.raises(ValueError, match=sentence):
             TuningOptions(**wrong)

@@ -4,6 +4,7 @@ import numpy as np
 from monai import transforms as mt
 
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
+from mednextseg.adapt.mednext.sampling import random_crop
 
 _SHARE_OF_CUT_PATCHES = 0.2
 _MOST_CUT = 0.5
@@ -37,17 +38,17 @@ class CutFieldOfView(mt.MapTransform, mt.RandomizableTransform):
         return {**data, "image": image, "label": label}
 
 
-def training_transforms(recipe: MedNeXtRecipe) -> mt.Compose:
+def training_transforms(recipe: MedNeXtRecipe, num_classes: int) -> mt.Compose:
     """A labeled case ("image", "label"; channel first) -> a random, augmented patch of recipe.patch_size_kji.
 
     Rotation to 17 degrees, scaling to 20 %, shear, mirroring along the recipe's axes, a scan that ends within the patch, then noise, blur,
-    lower resolution, brightness, contrast and gamma in the manner of nnU-Net. Two of three patches are centered on a labeled voxel.
+    lower resolution, brightness, contrast and gamma in the manner of nnU-Net. The recipe's sampling says where patches lie.
     """
     both, crop = ["image", "label"], tuple(int(np.ceil(n * _CROP_MARGIN)) for n in recipe.patch_size_kji)
     return mt.Compose(
         [
             mt.SpatialPadd(both, crop, mode=("edge", "constant")),
-            mt.RandCropByPosNegLabeld(both, "label", crop, pos=2, neg=1, num_samples=1, allow_smaller=False),
+            random_crop(recipe.sampling, crop, num_classes),
             mt.RandAffined(
                 both,
                 prob=0.9,

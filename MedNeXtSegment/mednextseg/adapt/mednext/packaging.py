@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 import mednextseg
+from mednextseg.adapt.losses.network_terms import is_for_training
 from mednextseg.adapt.mednext.dataset import LabeledDataset
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
@@ -42,10 +43,11 @@ def write_package(training_folder: Path, determined: dict, overrides: dict, pack
         raise FileNotFoundError(f"{training_folder} has no {BEST_CHECKPOINT}; let the training reach its first validation.")
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
     prefix = "module."
+    tensors = {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
     tensors = {
-        name[len(prefix) :]: tensor
-        for name, tensor in state.items()
-        if name.startswith(prefix) and not name[len(prefix) :].startswith(_HEADS_FOR_TRAINING_ONLY)
+        name: tensor
+        for name, tensor in tensors.items()
+        if not (name.startswith(_HEADS_FOR_TRAINING_ONLY) or is_for_training(name))
     }
     package = Path(package)
     package.mkdir(parents=True, exist_ok=True)

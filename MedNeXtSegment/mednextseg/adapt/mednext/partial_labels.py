@@ -1,13 +1,16 @@
 """Loss for labels that leave open what a voxel is: a structure that nobody drew must not be learned as background.
 
 A labelmap holds codes. A code below the number of classes is that class; a further code stands for a set of classes, any of which the
-voxel may be. Cross-entropy asks for the probability of the set; Dice leaves a voxel out for the classes that its set contains.
+voxel may be. The term of voxels asks for the probability of the set; that of regions leaves a voxel out for the classes that its set
+contains.
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from mednextseg.adapt.losses import terms_named
 
 
 def background_sets(num_classes: int, absent: Sequence[frozenset[int]]) -> Tensor:
@@ -25,18 +28,19 @@ def background_sets(num_classes: int, absent: Sequence[frozenset[int]]) -> Tenso
 
 
 class PartialLabelLoss:
-    """Cross-entropy plus Dice over the foreground classes that occur, summed over deep supervision heads with weights 1, 1/2, 1/4, ...
+    """A term of voxels plus one of the foreground classes that occur, summed over deep supervision heads with weights 1, 1/2, 1/4, ...
 
     Args:
         allowed: (codes, classes) bool; the first rows are the identity.
         heads: how many outputs take part, full size first.
+        loss: a name of adapt/losses; by default cross-entropy and Dice.
     """
 
-    def __init__(self, allowed: Tensor, heads: int = 4) -> None:
+    def __init__(self, allowed: Tensor, heads: int = 4, loss: str = "dice-ce") -> None:
         classes = allowed.shape[1]
         if not torch.equal(allowed[:classes], torch.eye(classes, dtype=torch.bool)):
             raise ValueError("the first codes must be the classes themselves, one each; give sets of classes further codes.")
-        self.allowed, self.heads = allowed, heads
+        self.allowed, self.heads, self.terms = allowed, heads, terms_named(loss)
 
     def __call__(self, outputs: Sequence[Tensor], codes: Tensor) -> Tensor:
         """The loss of logits (N, classes, K, J, I), ... against codes (N, K, J, I); coarser heads see every n-th voxel."""
@@ -51,7 +55,7 @@ class PartialLabelLoss:
         classes = logits.shape[1]
         log_probabilities = torch.log_softmax(logits.permute(0, 2, 3, 4, 1).reshape(-1, classes), 1)
         codes = codes.reshape(-1).long()
-        cross_entropy = self._cross_entropy(log_probabilities, codes)
+        voxels = self.terms.voxels(self._of_what_may_be(log_probabilities, codes))
         # Probability of each class summed over the voxels of each code.
         sums = torch.zeros(self.allowed.shape, dtype=logits.dtype, device=logits.device)
         sums = sums.index_add(0, codes, log_probabilities.exp())
@@ -59,17 +63,17 @@ class PartialLabelLoss:
         decided = ~self.allowed.to(logits.device)
         decided[:classes] = True
         predicted = (sums * decided).sum(0)
-        dice = (2 * sums[:classes].diagonal() + 1) / (predicted + volumes + 1)
+        regions = self.terms.regions(sums[:classes].diagonal(), predicted, volumes)
         occurs = volumes > 0
         occurs[0] = False
-        return cross_entropy + 1 - dice[occurs].mean() if occurs.any() else cross_entropy
+        return voxels + 1 - regions[occurs].mean() if occurs.any() else voxels
 
-    def _cross_entropy(self, log_probabilities: Tensor, codes: Tensor) -> Tensor:
+    def _of_what_may_be(self, log_probabilities: Tensor, codes: Tensor) -> Tensor:
+        """(voxels, classes) -> (voxels,): the logarithm of the probability of what each code allows."""
         classes = log_probabilities.shape[1]
         is_open = codes >= classes
         exact = log_probabilities.gather(1, codes.clamp(max=classes - 1)[:, None])[:, 0]
-        total = exact.masked_fill(is_open, 0).sum()
-        if is_open.any():
-            allowed = self.allowed.to(codes.device)[codes[is_open]]
-            total = total + log_probabilities[is_open].masked_fill(~allowed, -torch.inf).logsumexp(1).sum()
-        return -total / codes.numel()
+        if not is_open.any():
+            return exact
+        allowed = self.allowed.to(codes.device)[codes[is_open]]
+        return exact.masked_scatter(is_open, log_probabilities[is_open].masked_fill(~allowed, -torch.inf).logsumexp(1))

@@ -6,6 +6,7 @@ from pathlib import Path
 from mednextseg.adapt.recipe_file import recipe_values
 from mednextseg.json_values import json_object
 from mednextseg.models.normalization import Normalization
+from mednextseg.models.tuning_choices import LOSSES, SAMPLINGS, choice_named
 from mednextseg.networks.mednext import MedNeXtConfig, variant_config
 
 _OLD_FIELDS = {"flip_axes_kji": "mirror_axes_kji"}  # in recipes written before the field had its present name
@@ -23,6 +24,7 @@ class MedNeXtRecipe:
         spacing_kji_mm, patch_size_kji: grid of the network; the patch is divisible by 16.
         normalization: one for each channel.
         mirror_axes_kji: axes (0 K, 1 J, 2 I) along which a mirrored patient is as likely as the original one.
+        loss, sampling: names of models/tuning_choices.py: what is minimized, and where patches lie.
         batch_size, max_steps: patches a step, steps of the whole schedule.
         learning_rate, weight_decay, adam_eps: of AdamW (the paper's trainers use 1e-3, 3e-5 and 1e-4).
         warmup_steps: linear rise before the polynomial decay (exponent 0.9, as in nnU-Net).
@@ -42,6 +44,8 @@ class MedNeXtRecipe:
     patch_size_kji: tuple[int, int, int] = (64, 64, 64)
     normalization: tuple[Normalization, ...] = (Normalization("zscore"),)
     mirror_axes_kji: tuple[int, ...] = ()
+    loss: str = "dice-ce"
+    sampling: str = "usual"
     batch_size: int = 2
     max_steps: int = 2000
     learning_rate: float = 1e-3
@@ -53,6 +57,10 @@ class MedNeXtRecipe:
     save_every: int = 100
     seed: int = 0
     extra: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        choice_named(self.loss, "the loss", LOSSES)
+        choice_named(self.sampling, "the sampling", SAMPLINGS)
 
     @classmethod
     def from_json(cls, path: str | Path) -> "MedNeXtRecipe":

@@ -11,12 +11,14 @@ from monai.inferers import SlidingWindowInferer
 from monai.metrics import DiceMetric
 from monai.networks.utils import one_hot
 
+from mednextseg.adapt.losses.network_terms import attach, extra_loss
 from mednextseg.adapt.mednext.augmentation import training_transforms
 from mednextseg.adapt.mednext.curves import draw_curves
 from mednextseg.adapt.mednext.dataset import LabeledDataset, load_case
 from mednextseg.adapt.mednext.losses import segmentation_loss
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe, network_config
+from mednextseg.adapt.mednext.sampling import draws_of, hardest
 from mednextseg.adapt.resumable_training import GRADIENT_NORM_LIMIT, LAST_CHECKPOINT, LOG_FILE, ResumableTraining
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import MedNeXt
@@ -48,13 +50,14 @@ class Trainer(ResumableTraining):
         self.device = torch.device(device)
         self.num_classes = len(dataset.labels)
         network = MedNeXt(network_config(recipe, len(dataset.channels), self.num_classes))
+        attach(recipe.loss, network, recipe.seed)
         # Channels-last is the layout in which depthwise convolutions are fast.
         network = network.to(self.device, memory_format=torch.channels_last_3d)
         optimizer = torch.optim.AdamW(
             network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, eps=recipe.adam_eps
         )
         self.complete_loss = segmentation_loss()
-        self.partial_loss = PartialLabelLoss(background_sets(self.num_classes, dataset.absent_sets))
+        self.partial_loss = PartialLabelLoss(background_sets(self.num_classes, dataset.absent_sets), loss=recipe.loss)
         super().__init__(folder, network, optimizer, recipe.ema_decay)
         self._logits = trainable(self.network)
 
@@ -63,9 +66,12 @@ class Trainer(ResumableTraining):
             {**load_case(case, self.recipe), "background": self.dataset.background_code(case)} for case in self.dataset.training
         ]
         validation = [load_case(case, self.recipe) for case in self.dataset.validation]
-        transforms = training_transforms(self.recipe)
+        transforms = training_transforms(self.recipe, self.num_classes)
         transforms.set_random_state(self.recipe.seed + self.step)
-        loader = DataLoader(Dataset(training, transforms), batch_size=self.recipe.batch_size, shuffle=True, drop_last=True)
+        drawn = self.recipe.batch_size
+        if draws_of(self.recipe.sampling) > 1:
+            drawn = max(drawn, min(draws_of(self.recipe.sampling) * drawn, len(training)))
+        loader = DataLoader(Dataset(training, transforms), batch_size=drawn, shuffle=True, drop_last=True)
         started, losses = time.monotonic(), []
         while self.step < self.recipe.max_steps:
             for batch in loader:
@@ -83,19 +89,27 @@ class Trainer(ResumableTraining):
     def _optimize(self, image: torch.Tensor, label: torch.Tensor, background: torch.Tensor) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.recipe)
-        self.network.train()
         image = image.to(self.device, memory_format=torch.channels_last_3d)
+        codes = torch.where(label == 0, background[:, None, None, None, None], label)[:, 0].to(self.device)
+        if len(image) > self.recipe.batch_size:
+            self.network.eval()
+            kept = hardest(
+                lambda n: self._loss(self._outputs(image[n : n + 1]), codes[n : n + 1]), len(image), self.recipe.batch_size
+            )
+            image, codes = image[kept], codes[kept]
+        self.network.train()
+        return self._descend(self._loss(self._outputs(image), codes), GRADIENT_NORM_LIMIT)
+
+    def _outputs(self, image: torch.Tensor) -> list[torch.Tensor]:
         # Not on the CPU, where bfloat16 autocast was measured slower than float32 (docs/developers/decisions.md).
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            outputs = self._logits(image)
-        loss = self._loss([output.float() for output in outputs], label.to(self.device), background.to(self.device))
-        return self._descend(loss, GRADIENT_NORM_LIMIT)
+            return [output.float() for output in self._logits(image)]
 
-    def _loss(self, outputs: list[torch.Tensor], label: torch.Tensor, background: torch.Tensor) -> torch.Tensor:
-        """Of labels (N, 1, K, J, I); background (N,) is what the unlabeled voxels of each case are."""
-        if not self.dataset.absent_sets:
-            return self.complete_loss(outputs, label)
-        return self.partial_loss(outputs, torch.where(label == 0, background[:, None, None, None, None], label)[:, 0])
+    def _loss(self, outputs: list[torch.Tensor], codes: torch.Tensor) -> torch.Tensor:
+        """Of codes (N, K, J, I), in which unlabeled voxels are what each case leaves open."""
+        is_plain = self.recipe.loss == "dice-ce" and not self.dataset.absent_sets
+        loss = self.complete_loss(outputs, codes[:, None]) if is_plain else self.partial_loss(outputs, codes)
+        return loss + extra_loss(self.network, outputs[0], codes) if self.network.training else loss
 
     def _validate(self, cases: list[dict[str, np.ndarray]], training_loss: float, seconds: float) -> None:
         run = accelerate(self.averaged.module.eval(), self.device)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
+from mednextseg.adapt.losses.network_terms import packaged
 from mednextseg.adapt.tuning.cases import LabeledVolume, OwnCase
 from mednextseg.adapt.tuning.displacement import doubts
 from mednextseg.adapt.tuning.examples import make_example
@@ -24,6 +24,7 @@ from mednextseg.adapt.tuning.methods import method_named
 from mednextseg.adapt.tuning.options import DEFAULT_MINUTES, TuningOptions
 from mednextseg.adapt.tuning.packaging import Taught, free_version, write_adapted
 from mednextseg.adapt.tuning.progress import TuningProgress, TuningReport
+from mednextseg.adapt.tuning.schedule import schedule
 from mednextseg.adapt.tuning.trainer import TuningTrainer, seconds_per_step
 from mednextseg.evaluate.case import CaseResult
 from mednextseg.files import write_text
@@ -32,10 +33,9 @@ from mednextseg.models.adaptable import why_not_adapted
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.model_card import CARD_FILE, ModelCard, read_card
 from mednextseg.models.new_head import head_tensors, with_classes
-from mednextseg.models.weights import network_from_state_dict, read_safetensors
+from mednextseg.models.package_tensors import package_tensors
+from mednextseg.models.weights import network_from_state_dict
 
-_BATCH_SIZE = 2
-_CURVE_POINTS, _SAVES = 20, 10
 _BEFORE = "before"
 
 
@@ -178,6 +178,8 @@ class _Run:
         asked = {
             "base": {"id": card.id, "version": card.version, "weights_sha256": list(card.weights_sha256)},
             "method": self.method.name,
+            "loss": self.options.loss,
+            "sampling": self.options.sampling,
             "seed": self.options.seed,
             "labels": self.labels.targets,
             "cases": {name: volume.digest() for name, volume in self.volumes.items()},
@@ -202,9 +204,8 @@ class _Run:
     def _start(self) -> nn.Module:
         """The base's network with the labels of the result, as the method trains it."""
         torch.manual_seed(self.options.seed)
-        network = network_from_state_dict(
-            read_safetensors(self.base.folder / self.base.card.weights_files[0]), self.base.card.architecture
-        )
+        card = self.base.card
+        network = network_from_state_dict(package_tensors(self.base.folder, card, card.weights_files[0]), card.architecture)
         network.deep_supervision = False
         head_tensors(network.config)
         return self.method.build(with_classes(network, self.labels.class_sources))
@@ -215,27 +216,10 @@ class _Run:
             self.method,
             [self.examples[name] for name in fold.training],
             [self.examples[name] for name in fold.held_out],
-            self._recipe(steps),
+            schedule(self.base.card, self.method, self.options, steps),
             folder,
             self.device,
             self.progress.step,
-        )
-
-    def _recipe(self, steps: int) -> MedNeXtRecipe:
-        card = self.base.card
-        return MedNeXtRecipe(
-            id=card.id,
-            title=card.title,
-            patch_size_kji=tuple(card.patch_size_kji),
-            mirror_axes_kji=tuple(card.mirror_axes_kji),
-            batch_size=_BATCH_SIZE,
-            max_steps=steps,
-            learning_rate=self.method.learning_rate,
-            warmup_steps=min(50, max(1, steps // 10)),
-            ema_decay=min(0.998, max(0.0, 1 - 10 / steps)),  # an average over the last tenth or so
-            validate_every=max(1, steps // _CURVE_POINTS),
-            save_every=max(1, steps // _SAVES),
-            seed=self.options.seed,
         )
 
     def _trained(self, name: str, fold: Fold) -> nn.Module:
@@ -244,7 +228,7 @@ class _Run:
         trainer = self._trainer(copy.deepcopy(self._start), fold, folder, self.steps)
         self.progress.training(name)
         trainer.run()
-        return trainer.result
+        return packaged(trainer.result)
 
     def _measured_fold(self, number: int, fold: Fold) -> list[CaseResult]:
         """Results of the held-out cases by a training without them; what it made is deleted once they are there."""
@@ -283,4 +267,5 @@ class _Run:
         model_id = self.options.model_id or f"{self.base.card.id}-adapted"
         package = self.folder / PACKAGE
         version = read_card(package).version if (package / CARD_FILE).is_file() else free_version(model_id)
-        return Taught(model_id, version, self.method, self.steps, cases, self.folds.explanation, gate)
+        how = (self.method, self.options.loss, self.options.sampling, self.steps)
+        return Taught(model_id, version, *how, cases, self.folds.explanation, gate)

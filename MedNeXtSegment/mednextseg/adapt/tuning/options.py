@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from mednextseg.adapt.tuning.gate import TOLERATED_LOSS
 from mednextseg.adapt.tuning.methods import method_named
 from mednextseg.json_values import number, whole_number
+from mednextseg.models.tuning_choices import LOSSES, SAMPLINGS, choice_named
 
 DEFAULT_MINUTES = 10.0
 _MOST_MINUTES = 60 * 24 * 30
@@ -16,7 +17,7 @@ class TuningOptions:
     """What an adaptation is asked for beside the base and the cases.
 
     Attributes:
-        method: name of what is trained.
+        method, loss, sampling: names of models/tuning_choices.py: what is trained, what is minimized, and where patches lie.
         minutes: of training in all, from which the steps are worked out on this machine; None with `steps`.
         steps: of each training; None with `minutes`.
         same: label of the cases -> label of the result, where the two have different names; two with one name are joined.
@@ -27,6 +28,8 @@ class TuningOptions:
     """
 
     method: str = "all"
+    loss: str = "dice-ce"
+    sampling: str = "usual"
     minutes: float | None = None
     steps: int | None = None
     same: Mapping[str, str] = field(default_factory=dict)
@@ -37,6 +40,8 @@ class TuningOptions:
 
     def __post_init__(self) -> None:
         method_named(self.method)
+        choice_named(self.loss, "the loss", LOSSES)
+        choice_named(self.sampling, "the sampling", SAMPLINGS)
         if self.minutes is not None and self.steps is not None:
             raise ValueError("give minutes or steps, not both: one follows from the other.")
         if self.minutes is not None and not 0 < number(self.minutes, "the minutes") <= _MOST_MINUTES:

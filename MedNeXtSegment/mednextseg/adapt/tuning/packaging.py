@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import mednextseg
 from mednextseg.adapt.tuning.gate import GateOutcome
 from mednextseg.adapt.tuning.label_plan import LabelPlan
 from mednextseg.adapt.tuning.methods.method import TuningMethod
+from mednextseg.models.base_model import BaseModel
 from mednextseg.models.library import installed_versions
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
+from mednextseg.models.package_tensors import installed_base
 from mednextseg.models.tensor_names import own_tensors
 from mednextseg.models.weights import write_safetensors
 
@@ -33,6 +35,8 @@ class Taught:
     model_id: str
     version: str
     method: TuningMethod
+    loss: str
+    sampling: str
     steps: int
     taught: Sequence[str]
     explanation: str
@@ -46,12 +50,24 @@ def write_adapted(network: nn.Module, base: LoadedModel, plan: LabelPlan, taught
         OSError: where the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    digest = write_safetensors(own_tensors(network), folder / WEIGHTS_FILE)
-    card = card_from_dict(_fields(network, base, plan, taught, digest), source="the card of the adapted model")
+    origin, tensors = _origin(base, taught.method), own_tensors(network)
+    if origin.is_needed:
+        trained = taught.method.trained(network)
+        tensors = {name: tensor for name, tensor in tensors.items() if name in trained}
+    digest = write_safetensors(tensors, folder / WEIGHTS_FILE)
+    fields = {**_fields(network, base, plan, taught, digest), "base": asdict(origin)}
+    card = card_from_dict(fields, source="the card of the adapted model")
     if (base.folder / LICENSE_FILE).is_file():
         shutil.copyfile(base.folder / LICENSE_FILE, folder / LICENSE_FILE)
     write_card(card, folder)
     return card
+
+
+def _origin(base: LoadedModel, method: TuningMethod) -> BaseModel:
+    """What the package names as its base; it holds everything itself where the base is not found in the library."""
+    card = base.card
+    origin = BaseModel(card.id, card.version, card.weights_sha256)
+    return replace(origin, is_needed=method.keeps_base and installed_base(origin) is not None)
 
 
 def free_version(model_id: str) -> str:
@@ -78,7 +94,6 @@ def _fields(network: nn.Module, base: LoadedModel, plan: LabelPlan, taught: Taug
         "component_rules": [rule for rule in raw["component_rules"] if names.issuperset(rule["labels"])],
         "postprocessing": {name: rule for name, rule in raw["postprocessing"].items() if name in names},
         "totals": {name: parts for name, parts in raw["totals"].items() if names.issuperset(parts)},
-        "base": {"id": card.id, "version": card.version, "weights_sha256": list(card.weights_sha256)},
         "metrics": _metrics(taught),
         "training_data": [
             *({"name": f"{source}: {entry.get('name', 'its training data')}"} for entry in raw["training_data"]),
@@ -87,6 +102,8 @@ def _fields(network: nn.Module, base: LoadedModel, plan: LabelPlan, taught: Taug
         "minimum_engine_version": mednextseg.__version__,
         "adapted": {
             "method": taught.method.name,
+            "loss": taught.loss,
+            "sampling": taught.sampling,
             "steps": taught.steps,
             "verdict": taught.gate.verdict if taught.gate else None,
         },
@@ -95,7 +112,8 @@ def _fields(network: nn.Module, base: LoadedModel, plan: LabelPlan, taught: Taug
 
 def _architecture(architecture: dict, network: nn.Module) -> dict:
     fitting = {name: getattr(network.config, name) for name in ("num_classes", "kernel_size") if name in architecture}
-    return {**architecture, **fitting}
+    plugged_in = [asdict(config) for config in getattr(network.config, "plug_ins", ())]
+    return {**architecture, **fitting, **({"plug_ins": plugged_in} if plugged_in else {})}
 
 
 def _metrics(taught: Taught) -> list[dict]:

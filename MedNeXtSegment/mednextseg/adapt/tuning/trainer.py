@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mednextseg.adapt.losses.network_terms import attach, extra_loss, is_for_training
 from mednextseg.adapt.mednext.augmentation import training_transforms
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
+from mednextseg.adapt.mednext.sampling import draws_of, hardest
 from mednextseg.adapt.mednext.trainer import learning_rate_at
 from mednextseg.adapt.resumable_training import GRADIENT_NORM_LIMIT, LAST_CHECKPOINT, ResumableTraining
 from mednextseg.adapt.tuning.examples import Example
@@ -56,16 +58,18 @@ class TuningTrainer(ResumableTraining):
         self.recipe, self.on_step, self.device = recipe, on_step, torch.device(device)
         self.examples, self.watched = examples, watched
         self.absent_sets = tuple(dict.fromkeys(example.absent for example in examples if example.absent))
-        self.loss = PartialLabelLoss(background_sets(network.config.num_classes, self.absent_sets))
+        sets = background_sets(network.config.num_classes, self.absent_sets)
+        self.loss = PartialLabelLoss(sets, loss=recipe.loss)
+        attach(recipe.loss, network, recipe.seed)
         network = network.to(self.device, memory_format=torch.channels_last_3d)
         trained = method.trained(network)
         for name, parameter in network.named_parameters():
-            parameter.requires_grad_(name in trained)
+            parameter.requires_grad_(name in trained or is_for_training(name))
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, eps=recipe.adam_eps)
         super().__init__(folder, network, optimizer, recipe.ema_decay)
         self._logits = trainable(self.network)
-        self._transforms = training_transforms(recipe)
+        self._transforms = training_transforms(recipe, network.config.num_classes)
 
     @property
     def result(self) -> nn.Module:
@@ -89,13 +93,11 @@ class TuningTrainer(ResumableTraining):
             self.on_step(self.step, self.recipe.max_steps, loss)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Augmented patches (N, C, K, J, I) and codes (N, K, J, I) of one step."""
+        """Augmented patches (N, C, K, J, I) and codes (N, K, J, I) that are drawn for one step."""
         draw = np.random.default_rng((self.recipe.seed, step))
         self._transforms.set_random_state(int(draw.integers(2**31)))
-        images, codes = [], []
-        for number in draw.choice(
-            len(self.examples), self.recipe.batch_size, replace=len(self.examples) < self.recipe.batch_size
-        ):
+        images, codes, count = [], [], self.recipe.batch_size * draws_of(self.recipe.sampling)
+        for number in draw.choice(len(self.examples), count, replace=len(self.examples) < count):
             example = self.examples[number]
             (patch,) = self._transforms({"image": example.image_ckji, "label": example.classes_kji[None]})
             code = patch["label"][0].long()
@@ -108,11 +110,19 @@ class TuningTrainer(ResumableTraining):
     def _optimize(self, image: Tensor, codes: Tensor) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.recipe)
+        image, codes = image.to(self.device, memory_format=torch.channels_last_3d), codes.to(self.device)
+        if len(image) > self.recipe.batch_size:
+            self.network.eval()
+            kept = hardest(lambda n: self._loss(image[n : n + 1], codes[n : n + 1]), len(image), self.recipe.batch_size)
+            image, codes = image[kept], codes[kept]
         self.network.train()
+        return self._descend(self._loss(image, codes), GRADIENT_NORM_LIMIT)
+
+    def _loss(self, image: Tensor, codes: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self._logits(image.to(self.device, memory_format=torch.channels_last_3d))
-        loss = self.loss([logits.float()], codes.to(self.device))
-        return self._descend(loss, GRADIENT_NORM_LIMIT)
+            logits = self._logits(image)
+        loss = self.loss([logits.float()], codes)
+        return loss + extra_loss(self.network, logits.float(), codes) if self.network.training else loss
 
     def _watched_dice(self) -> float | None:
         """Mean Dice of the averaged network on one patch of each held-out case, for the curve alone; None without such cases."""

@@ -10,7 +10,8 @@ from mednextseg.evaluate.compare.taps import FeatureTaps, decoder_stages
 from mednextseg.evaluate.compare.transferability import CaseFeatures, TransferabilityScore, transferability
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.models.weights import network_from_state_dict, read_safetensors
+from mednextseg.models.package_tensors import package_tensors
+from mednextseg.models.weights import network_from_state_dict
 from mednextseg.segment.prepare.input_check import checked_channels
 from mednextseg.segment.prepare.prepared_volume import resample_labels
 from mednextseg.segment.prepare.preprocess import prepare
@@ -72,7 +73,7 @@ def case_features(
     patch_kji = tuple(model.card.patch_size_kji)
     padded_ckji, offset_kji = padded_to_patch(prepared.image_ckji, patch_kji, model.card.padding)
     chosen_kji = {name: points + np.array(offset_kji) for name, points in _chosen_voxels(labelmap_kji, labels, seed).items()}
-    state = read_safetensors(model.folder / model.card.weights_files[0])
+    state = package_tensors(model.folder, model.card, model.card.weights_files[0])
     network = network_from_state_dict(state, model.card.architecture).eval().to(device)
     network.deep_supervision = False
     windows = WindowGrid.laid(padded_ckji.shape[1:], patch_kji, model.card.overlap).windows

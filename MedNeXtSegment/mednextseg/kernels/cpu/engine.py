@@ -4,6 +4,8 @@ What makes the difference (`make bench` measures it): no layout reorders around 
 hidden activation kept in the cache, the transposed convolutions as plain ones, almost nothing allocated.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from mednextseg.networks.mednext import (
     OutBlock,
     check_input,
 )
+from mednextseg.networks.plug_ins.plug_in import PlugIns
 
 _KNOWN_MODULES = frozenset(
     (
@@ -38,17 +41,16 @@ def is_supported(module: nn.Module, also: type[nn.Module] | None = None) -> bool
     """Whether the engine computes what this module computes.
 
     That is a 3D MedNeXt of exactly the classes it was written for: global response norm is none of them, and adapters,
-    parametrizations, quantization and hooks change what a module does, so any of them means no.
+    parametrizations, quantization and hooks change what a module does, so any of them means no. Plug-ins are called as they are.
 
     Args:
         also: one more class of submodules, for an engine that knows it.
     """
-    return (
-        type(module) is MedNeXt
-        and module.config.dims == 3
-        and module.config.kernel_size >= 3
-        and all((type(part) in _KNOWN_MODULES or type(part) is also) and not _is_hooked(part) for part in module.modules())
-    )
+    if not (type(module) is MedNeXt and module.config.dims == 3 and module.config.kernel_size >= 3):
+        return False
+    plugged_in = set(module.plug_ins.modules())
+    own = [part for part in module.modules() if part not in plugged_in]
+    return all((type(part) in _KNOWN_MODULES or type(part) is also) and not _is_hooked(part) for part in own)
 
 
 def _is_hooked(module: nn.Module) -> bool:
@@ -81,6 +83,7 @@ class MedNeXtEngine:
         self.up = [UpBlock(getattr(module, f"up_{level}"), dtype) for level in levels]
         self.decoder = [stage(f"dec_block_{level}") for level in levels]
         self.heads = [head(level) for level in range(LEVELS + 1 if module.deep_supervision else 1)]
+        self.plug_ins = copy.deepcopy(module.plug_ins).eval().requires_grad_(False)
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor | list[Tensor]:
@@ -107,21 +110,24 @@ class MedNeXtEngine:
 
     def _run(self, x: Tensor, logits: list[Tensor]) -> None:
         """One sample (1, in_channels, K, J, I); writes logits[level] (classes, K, J, I) for every head."""
+        taps = _Taps(self.plug_ins, x)
         rows = Rows.from_volume(x)
         rows = Rows(self.stem(rows.values), rows.grid_kji)
         skips = []
-        for blocks, down in zip(self.encoder, self.down, strict=True):
-            for block in blocks:
+        for level, down in enumerate(self.down):
+            for block in self.encoder[level]:
                 rows = block(rows)
-            skips.append(rows)
-            rows = down(rows)
+            skips.append(taps.after(f"enc_block_{level}", rows))
+            rows = down(skips[level])
         for block in self.bottleneck:
             rows = block(rows)
+        rows, skips = taps.after("bottleneck", rows), taps.skips(skips)
         self._write_logits(LEVELS, rows, logits)
         for level in reversed(range(LEVELS)):
             rows = self.up[level](rows, skips.pop())
             for block in self.decoder[level]:
                 rows = block(rows)
+            rows = taps.after(f"dec_block_{level}", rows)
             self._write_logits(level, rows, logits)
 
     def _write_logits(self, level: int, rows: Rows, logits: list[Tensor]) -> None:
@@ -130,3 +136,23 @@ class MedNeXtEngine:
         classes_by_voxel = logits[level].flatten(1)
         for voxels in chunks(*rows.values.shape):
             classes_by_voxel[:, voxels] = self.heads[level](rows.values[voxels]).t()
+
+
+class _Taps:
+    """The plug-ins of a network in one pass of the engine, on rows; they compute in single precision."""
+
+    def __init__(self, plug_ins: PlugIns, x: Tensor) -> None:
+        self._pass = plug_ins.begin(x.float()) if len(plug_ins) else None
+
+    def after(self, stage: str, rows: Rows) -> Rows:
+        return rows if self._pass is None else _rows_like(rows, self._pass.after(stage, rows.volume.float()))
+
+    def skips(self, skips: list[Rows]) -> list[Rows]:
+        if self._pass is None:
+            return skips
+        found = self._pass.skips([rows.volume.float() for rows in skips])
+        return [_rows_like(rows, volume) for rows, volume in zip(skips, found, strict=True)]
+
+
+def _rows_like(rows: Rows, volume: Tensor) -> Rows:
+    return Rows.from_volume(volume.to(rows.values.dtype))

@@ -28,7 +28,7 @@ def verified_engine(module: nn.Module, device: torch.device, dtype: torch.dtype)
     Args:
         module: any network. device: a CUDA device. dtype: of the computation.
     """
-    if not is_supported(module, also=GlobalResponseNorm):
+    if not is_supported(module, also=GlobalResponseNorm) or len(module.plug_ins):
         return None
     if reason := _missing(device):
         _log.warning("The network runs on plain PyTorch: %s.", reason)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mednextseg.adapt.tuning.progress import TuningState
 
 _COLOR = (128, 128, 128)
-_OPTIONS = ("method", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id")
+_OPTIONS = ("method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id")
 
 
 def adapt(parameters: dict, context: Context) -> dict:
@@ -31,8 +31,8 @@ def adapt(parameters: dict, context: Context) -> dict:
         parameters: "model" id or folder; "target", a folder of its own, in which a later request goes on; either "dataset", a folder of
             cases, or "cases", each with "name", "images" [4x4 voxel-to-RAS matrix of each channel] and "segments" [{"name", "ijk_to_ras"
             or null for an empty one}]; the arrays of case n are the parameters "image_N_CHANNEL" and "segment_N_SEGMENT" (masks, each of
-            its own box). Optional: "device", "method", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id"
-            (see TuningOptions).
+            its own box). Optional: "device", "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss",
+            "seed", "model_id" (see TuningOptions).
         context: of the request; a cancel saves what was learned so far.
     Returns:
         The fields of Adaptation.to_dict, and "table", the gate's table as text.

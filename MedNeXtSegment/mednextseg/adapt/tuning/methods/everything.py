@@ -9,4 +9,4 @@ def _trained(network: nn.Module) -> frozenset[str]:
     return frozenset(name for name, _ in network.named_parameters())
 
 
-METHOD = TuningMethod("all", "the whole network", 1e-3, lambda network: network, _trained)
+METHOD = TuningMethod("all", 1e-3, lambda network: network, _trained)

@@ -31,4 +31,4 @@ def _trained(network: nn.Module) -> frozenset[str]:
     return frozenset(name for name, _ in network.named_parameters())
 
 
-METHOD = TuningMethod("upkern", "the whole network with larger kernels", 5e-4, _with_larger_kernels, _trained)
+METHOD = TuningMethod("upkern", 5e-4, _with_larger_kernels, _trained)

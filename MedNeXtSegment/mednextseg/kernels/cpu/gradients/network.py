@@ -32,15 +32,16 @@ class TrainableMedNeXt:
     def _run(self, x: Tensor) -> list[Tensor]:
         """One sample; logits of every head in use."""
         module, skips = self.module, []
+        taps = module.plug_ins.begin(x)
         x = pointwise(x, module.stem.weight.flatten(1), module.stem.bias)
         for level in range(LEVELS):
-            skips.append(self._stage(f"enc_block_{level}", x))
+            skips.append(taps.after(f"enc_block_{level}", self._stage(f"enc_block_{level}", x)))
             x = down_block(getattr(module, f"down_{level}"), skips[level])
-        x = self._stage("bottleneck", x)
-        coarse = [x]
+        x = taps.after("bottleneck", self._stage("bottleneck", x))
+        coarse, skips = [x], taps.skips(skips)
         for level in reversed(range(LEVELS)):
             x = up_block(getattr(module, f"up_{level}"), x, skips[level])
-            x = self._stage(f"dec_block_{level}", x)
+            x = taps.after(f"dec_block_{level}", self._stage(f"dec_block_{level}", x))
             coarse.append(x)
         return [self._head(level, coarse[LEVELS - level]) for level in range(LEVELS + 1 if module.deep_supervision else 1)]
 

@@ -1,0 +1,86 @@
+"""What an adaptation can be asked for, as tables for people: what is trained, by which loss, on which patches. Standard library only.
+
+Slicer's process lists them too; adapt/tuning/methods, adapt/losses and adapt/mednext/sampling.py do what they say.
+"""
+
+from dataclasses import dataclass
+
+from mednextseg.json_values import one_of
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One line of a table.
+
+    Attributes:
+        name: on the command line, in recipes and reports.
+        title: a few words, which may follow "training".
+        advice: one sentence on when to take it.
+    """
+
+    name: str
+    title: str
+    advice: str
+
+
+def _table(*choices: Choice) -> dict[str, Choice]:
+    return {choice.name: choice for choice in choices}
+
+
+# The first of each table is the default.
+METHODS = _table(
+    Choice("all", "the whole network", "Learns new contrasts and new structures; the most to learn, and the most to forget."),
+    Choice("head", "the last layer only", "The quickest, and forgets little; a new contrast cannot be learned with it."),
+    Choice(
+        "adapters",
+        "small adapters, with the base frozen",
+        "A small file beside the base, which stays as it is; needs the base installed, and a MedNeXt.",
+    ),
+    Choice(
+        "upkern", "the whole network with larger kernels", "Sees more of the surroundings; slower, and so is the new model."
+    ),
+)
+LOSSES = _table(
+    Choice("dice-ce", "Dice and cross-entropy", "The usual choice."),
+    Choice(
+        "tversky",
+        "Tversky and cross-entropy",
+        "Missed voxels cost more than wrong ones: for small structures that are overlooked.",
+    ),
+    Choice(
+        "tversky-published",
+        "Tversky as MedISeg has it, and cross-entropy",
+        "Wrong voxels cost more than missed ones: for structures that come out too large.",
+    ),
+    Choice(
+        "focal", "Dice and focal loss", "Voxels that are nearly right count less: for much background and little structure."
+    ),
+    Choice("hard-voxels", "Dice and cross-entropy of the hardest 70 % of voxels (OHEM)", "Easy voxels do not count at all."),
+    Choice(
+        "misclassified",
+        "Dice, cross-entropy and contrast at misclassified voxels (PNE)",
+        "Pulls the features of confused voxels apart: for structures that look alike; needs a MedNeXt.",
+    ),
+)
+SAMPLINGS = _table(
+    Choice("usual", "two of three patches around a labeled voxel", "The usual choice."),
+    Choice(
+        "foreground",
+        "nine of ten patches around a labeled voxel, every label as often",
+        "For small or rare labels beside large ones.",
+    ),
+    Choice(
+        "hard",
+        "the harder half of the patches drawn",
+        "Every step draws twice as many patches and learns those it knows least; slower.",
+    ),
+)
+
+
+def choice_named(name: object, what: str, table: dict[str, Choice]) -> Choice:
+    """The line of a table.
+
+    Raises:
+        ValueError: listing those there are.
+    """
+    return table[one_of(name, what, table)]

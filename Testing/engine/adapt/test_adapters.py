@@ -1,0 +1,112 @@
+"""Adapters from end to end: a frozen base, a small package that finds it by its hash, and sentences where it cannot."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from ball_cases import write_balls, write_bright
+
+from mednextseg.adapt.tuning.adapt_model import adapt_model
+from mednextseg.adapt.tuning.cases import cases_in_folder
+from mednextseg.adapt.tuning.methods import METHODS
+from mednextseg.adapt.tuning.options import TuningOptions
+from mednextseg.errors import Cancelled
+from mednextseg.models.library import sha256_of
+from mednextseg.models.loaded_model import load_model
+from mednextseg.models.model_card import read_card, write_card
+from mednextseg.models.weights import read_safetensors
+
+ONE_STEP = {"steps": 1, "held_out": ("case2",)}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library with the model "bright"."""
+    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
+    write_bright(tmp_path / "home" / "models" / "bright")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_balls(tmp_path_factory.mktemp("balls") / "cases")
+
+
+def adapted(dataset: Path, folder: Path, options: TuningOptions, base: str | Path = "bright", **more: object) -> object:
+    return adapt_model(load_model(base), cases_in_folder(dataset, 1).cases, folder, options, **more)
+
+
+def test_an_adapter_is_small_and_works_beside_its_base_alone(home: Path, dataset: Path, tmp_path: Path) -> None:
+    weights = home / "models" / "bright" / "weights.safetensors"
+    before = sha256_of(weights)
+    outcome = adapted(dataset, tmp_path / "run", TuningOptions(method="adapters", **ONE_STEP))
+    card = read_card(outcome.package)
+    assert card.base.is_needed and card.base.weights_sha256 == read_card(weights.parent).weights_sha256
+    assert card.architecture["plug_ins"][0]["kind"] == "adapters"
+    own = read_safetensors(outcome.package / "weights.safetensors")
+    assert {name.split(".")[0] for name in own} == {"plug_ins", "out_0"} and sha256_of(weights) == before
+    model = load_model(outcome.package)
+    network = model._read_network(card.weights_files[0])
+    kept = read_safetensors(weights)
+    assert all(torch.equal(t, kept[n]) for n, t in network.state_dict().items() if n in kept and not n.startswith("out_0"))
+    assert network.state_dict()["plug_ins.adapters.dec_block_0.up.weight"].abs().max() > 0  # it learned
+
+    again = adapted(dataset, tmp_path / "more", TuningOptions(method="adapters", **ONE_STEP), outcome.package)
+    assert len(read_card(again.package).architecture["plug_ins"]) == 1  # the same adapters learned on
+
+    with open(weights, "r+b") as stream:
+        stream.seek(-1, 2)
+        stream.write(b"\1")
+    with pytest.raises(ValueError, match=r"the model bright is damaged: weights\.safetensors is truncated or altered"):
+        model.network_loaders("cpu")[0]()
+    shutil.rmtree(weights.parent)
+    with pytest.raises(ValueError, match=r"is an adapter of bright 1\.0\.0, which is not installed with those weights"):
+        print(load_model(outcome.package).network_config)
+
+
+def test_a_base_with_other_weights_is_refused(home: Path, dataset: Path, tmp_path: Path) -> None:
+    outcome = adapted(dataset, tmp_path / "run", TuningOptions(method="adapters", **ONE_STEP))
+    card = read_card(home / "models" / "bright")
+    write_card(type(card)(**{**vars(card), "weights_sha256": ("0" * 64,)}), home / "models" / "bright")
+    with pytest.raises(ValueError, match="not installed with those weights"):
+        print(load_model(outcome.package).network_config)
+
+
+def test_a_base_outside_the_library_is_packaged_whole(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
+    base = write_bright(tmp_path / "elsewhere" / "bright")
+    outcome = adapted(dataset, tmp_path / "run", TuningOptions(method="adapters", **ONE_STEP), base)
+    assert not read_card(outcome.package).base.is_needed
+    assert set(read_safetensors(base / "weights.safetensors")) < set(read_safetensors(outcome.package / "weights.safetensors"))
+
+
+@pytest.mark.parametrize(("loss", "sampling"), [("misclassified", "hard"), ("tversky", "foreground")])
+def test_other_losses_and_samplings_resume_exactly_and_leave_nothing_behind(
+    home: Path, dataset: Path, tmp_path: Path, loss: str, sampling: str
+) -> None:
+    options = TuningOptions(method="all", loss=loss, sampling=sampling, steps=2, held_out=("case2",))
+    whole = adapted(dataset, tmp_path / "whole", options)
+    steps = []
+    with pytest.raises(Cancelled):
+        adapted(
+            dataset,
+            tmp_path / "parts",
+            options,
+            cancelled=lambda: steps == [1],
+            report=lambda s: s.loss and steps.append(s.step),
+        )
+    resumed = adapted(dataset, tmp_path / "parts", options)
+    first, second = (read_safetensors(outcome.package / "weights.safetensors") for outcome in (whole, resumed))
+    assert first.keys() == second.keys() == read_safetensors(home / "models" / "bright" / "weights.safetensors").keys()
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+    assert read_card(whole.package).extra["adapted"]["loss"] == loss
+
+
+def test_networks_without_places_for_them_are_refused() -> None:
+    from mednextseg.adapt.losses.network_terms import attach
+
+    with pytest.raises(ValueError, match="the method 'adapters' needs the stages of a MedNeXt"):
+        METHODS["adapters"].build(torch.nn.Identity())
+    with pytest.raises(ValueError, match="the loss misclassified needs the features of a MedNeXt"):
+        attach("misclassified", torch.nn.Identity(), 0)
