@@ -6,6 +6,7 @@ Run as the worker is: python worker_to_serve.py --folder FOLDER
 import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -34,6 +35,21 @@ def confusion(parameters, context):
     return {"files": sorted(p.name for p in folder.iterdir()), "beside": sorted(p.name for p in folder.parent.iterdir())}
 
 
+def adapt(parameters, context):
+    """Leaves what a training leaves in its folder, and goes on where one stopped."""
+    folder = Path(parameters["target"])
+    before = (folder / "result" / "last.pt").exists()
+    (folder / "result").mkdir(parents=True, exist_ok=True)
+    (folder / "result" / "last.pt").write_text("a checkpoint")
+    (folder / "plan.json").write_text('{"steps": 3}')
+    (folder / "result" / "log.jsonl").write_text('{"step": 1}\n')
+    segment({"steps": parameters.get("steps", 1)}, context)
+    (folder / "package").mkdir(exist_ok=True)
+    (folder / "package" / "weights.safetensors").write_bytes(bytes(range(256)) * 8000)
+    (folder / "package" / "LICENSE").touch()
+    return {"package": str(folder / "package"), "accepted": True, "before": before}
+
+
 def encode_slice(parameters, context):
     context.state.embeddings.put(parameters["embedding"], (context.arrays.take(parameters["image"]),))
     return {}
@@ -54,6 +70,7 @@ if __name__ == "__main__":
         folder=sys.argv[sys.argv.index("--folder") + 1],
         operations={
             "segment": segment,
+            "adapt": adapt,
             "evaluate": evaluate,
             "confusion": confusion,
             "review_slices": review_slices,

@@ -27,6 +27,7 @@ from mednextseg.worker.remote.pinning import (
     fingerprint_of,
     kept_secret,
 )
+from mednextseg.worker.remote.training_files import keep_file
 
 # A thousand connections of which none says a word that counts; what they may take together.
 CONNECTIONS, THEIR_SECONDS = 1000, 60
@@ -203,10 +204,25 @@ def test_a_line_as_long_as_the_protocol_allows_fits_into_a_frame() -> None:
 
 
 @pytest.mark.parametrize("name", ["/etc", "a/b", "..", ".hidden", "a\\b", "", 3, ["x"], "x@", "x@../y", "x\n"])
-@pytest.mark.parametrize("parameter", ["model", "prompter"])
+@pytest.mark.parametrize("parameter", ["model", "prompter", "target"])
 def test_no_name_is_a_path(parameter: str, name: object) -> None:
     with pytest.raises(ProtocolError, match=f"takes a {parameter} by its name"):
         allowed.check(Request(1, "segment", {parameter: name}))
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "", "a//b", ".hidden", "a\\b", None, "a/b/c/d/e/f/g/h/i"])
+def test_no_file_of_a_training_is_put_elsewhere(tmp_path: Path, name: object) -> None:
+    (tmp_path / "arrived").write_text("content")
+    with pytest.raises(ProtocolError, match="lies elsewhere"):
+        keep_file(tmp_path / "training", name, tmp_path / "arrived")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_takes_no_folder_of_the_servers_disk() -> None:
+    with pytest.raises(ProtocolError, match="lies on your disk"):
+        allowed.check(Request(1, "adapt", {"target": "0" * 32, "dataset": "/data"}))
+    with pytest.raises(ProtocolError, match="needs a target"):
+        allowed.check(Request(1, "adapt", {}))
 
 
 def test_names_and_addresses_as_people_write_them(tmp_path: Path) -> None:

@@ -149,6 +149,40 @@ def test_cancelling_twenty_times_leaves_nothing_behind(server: ServerByHand, ann
     assert all(list(session.iterdir()) == [] for session in sessions_of(server))
 
 
+def test_a_training_shows_its_curves_on_the_way_and_leaves_its_model_with_the_client(
+    server: ServerByHand, anna: WorkerByHand, bert: WorkerByHand, tmp_path: Path
+) -> None:
+    target = tmp_path / "folder with sp\u00e4ces"
+    training = anna.send("adapt", target=str(target), **FOR_EVER)
+    anna.wait_for(lambda m: m["id"] == training and m["event"] == "progress")
+    waiting = bert.send("adapt", target=str(tmp_path / "other"))
+    bert.wait_for(lambda m: m["id"] == waiting and m.get("phase") == "waiting for others")
+    wait_until((target / "result" / "log.jsonl").exists)
+    assert (target / "plan.json").read_text() == '{"steps": 3}'
+    anna.cancel(training)
+    assert anna.answer(training)["code"] == "cancelled" and not (target / "package").exists()
+    assert bert.answer(waiting)["event"] == "result"
+    assert bert.ask("segment", steps=1)["event"] == "result"
+    value = anna.ask("adapt", target=str(target))["value"]
+    assert value["before"] and value["package"] == str(target / "package")
+    assert (target / "package" / "weights.safetensors").read_bytes() == bytes(range(256)) * 8000
+    assert sorted(p.name for p in target.rglob("*") if p.is_file()) == [
+        "LICENSE",
+        "log.jsonl",
+        "plan.json",
+        "weights.safetensors",
+    ]
+    assert list(anna.arrays.folder.iterdir()) == []
+
+
+def test_what_is_cancelled_before_it_was_sent_is_not_sent(anna: WorkerByHand) -> None:
+    request = anna.send("open_volume", volume="v", array=anna.arrays.write(large(7, 12)), ijk_to_ras=IDENTITY)
+    anna.cancel(request)
+    assert anna.answer(request)["code"] == "cancelled"
+    assert anna.ask("segment", steps=1, volumes=["v"])["code"] == "unknown_volume"
+    assert list(anna.arrays.folder.iterdir()) == []
+
+
 def test_nothing_of_one_client_can_be_read_by_another(server: ServerByHand, anna: WorkerByHand, bert: WorkerByHand) -> None:
     secret = large(3, 2)
     sha256 = hashlib.sha256(secret.tobytes()).hexdigest()

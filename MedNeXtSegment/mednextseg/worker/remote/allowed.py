@@ -4,15 +4,19 @@ import re
 
 from mednextseg.json_values import listed, shown
 from mednextseg.worker.protocol import INVALID_INPUT, UNKNOWN_OPERATION, ProtocolError, Request
+from mednextseg.worker.remote.training_files import PLACE
 
 # One at a time on the server; the others, prompts above all, go to the session's own worker at once.
 LONG = frozenset({"segment", "review_slices", "evaluate", "confusion"})
+# One at a time as well, but beside the others: it takes hours, at low priority.
+TRAINING = "adapt"
 # As the worker itself lets them through between the windows of a run.
 SHORT = frozenset({"encode_slice", "predict_mask", "forget_slice", "ping"})
-ALLOWED = LONG | SHORT | {"environment", "list_models", "verify_model", "open_volume", "close_volume", "plan_segment"}
+ALLOWED = LONG | SHORT | {TRAINING, "environment", "list_models", "verify_model", "open_volume", "close_volume", "plan_segment"}
 _NAMES = {
     "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(@[A-Za-z0-9][A-Za-z0-9._+-]*)?"),
     "prompter": re.compile(r"[a-z_]+"),  # no dots: the files that a client has sent are no checkpoints
+    "target": PLACE,
 }
 
 
@@ -26,6 +30,11 @@ def check(request: Request) -> None:
         text = f"the server does not do {shown(request.operation)} for its clients; it does: {listed(sorted(ALLOWED))}."
         hint = "Models are added and removed on the server itself, by `mednextseg models`."
         raise ProtocolError(UNKNOWN_OPERATION, text, hint, request.id)
+    if request.parameters.get("dataset") is not None:
+        text = "a folder of cases lies on your disk and not on the server's; load the cases and add them one by one."
+        raise ProtocolError(INVALID_INPUT, text, request_id=request.id)
+    if request.operation == TRAINING and request.parameters.get("target") is None:
+        raise ProtocolError(INVALID_INPUT, "a training needs a target, the hash of its folder.", request_id=request.id)
     for name, pattern in _NAMES.items():
         value = request.parameters.get(name)
         if value is not None and not (isinstance(value, str) and pattern.fullmatch(value)):

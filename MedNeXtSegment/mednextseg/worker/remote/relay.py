@@ -21,6 +21,7 @@ from mednextseg.worker.remote.connecting import connected, explained
 from mednextseg.worker.remote.frames import decoded_chunk
 from mednextseg.worker.remote.pinning import checked_address, checked_fingerprint, checked_token, kept_secret
 from mednextseg.worker.remote.sending import Sender
+from mednextseg.worker.remote.training_files import PACKAGE, keep_file
 from mednextseg.worker.transports.pipes import AnswerChannel, take_over_standard_streams
 
 
@@ -91,13 +92,24 @@ class Relay:
             event, request_id = answer.pop("event"), answer.pop("id", None)
             if event == "offer":
                 sender.on_offer(answer)
+            elif event == "file":
+                self._place(answer, sender.trainings.get(request_id))
             elif event == "failure":
                 raise ProtocolError(answer["code"], answer["message"], answer["hint"])
             else:
                 if event == "hello":
                     here = {"pid": os.getpid(), "folder": str(self._arrays.folder), "leads_process_group": False}
                     answer |= {**here, "server": self._server}
+                elif event == "result" and request_id in sender.trainings:
+                    answer["value"]["package"] = str(sender.trainings.pop(request_id) / PACKAGE)
                 channel.send(request_id, event, **answer)
+
+    def _place(self, told: dict, folder: Path | None) -> None:
+        """A file of a training has arrived."""
+        arrived = self._arrays.path(told["file"])
+        arrived.touch()  # nothing was sent of an empty one
+        if folder is not None:
+            keep_file(folder, told["name"], arrived)
 
     def _keep(self, name: str, offset: int, content: bytes) -> None:
         path = self._arrays.path(name)

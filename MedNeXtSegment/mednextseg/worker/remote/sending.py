@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from mednextseg.worker import protocol
 from mednextseg.worker.arrays import ArrayFolder, is_description
 from mednextseg.worker.protocol import ProtocolError, Request
-from mednextseg.worker.remote.allowed import SHORT
+from mednextseg.worker.remote.allowed import SHORT, TRAINING
 from mednextseg.worker.remote.frames import CHUNK_BYTES, chunks_of, encoded_chunk
 from mednextseg.worker.transports.pipes import AnswerChannel
 
@@ -23,6 +23,9 @@ class Sender:
         connection: to the server.
         arrays: of the panel.
         channel: to the panel, for what needs no server: progress of uploads, and cancels before they are over.
+
+    Attributes:
+        trainings: request -> the panel's folder for it.
     """
 
     def __init__(self, connection: ClientConnection, arrays: ArrayFolder, channel: AnswerChannel) -> None:
@@ -30,6 +33,7 @@ class Sender:
         self._short: asyncio.Queue[Request] = asyncio.Queue()
         self._long: asyncio.Queue[Request] = asyncio.Queue()
         self._here: dict[int | None, bool] = {}  # requests that have not gone yet -> whether they are cancelled
+        self.trainings: dict[int | None, Path] = {}
         self._offers: dict[str, asyncio.Future[dict]] = {}
 
     async def run(self) -> None:
@@ -63,6 +67,8 @@ class Sender:
             request = await lane.get()
             try:
                 await self._send(request)
+                if self._here[request.id]:  # cancelled while the last of it went
+                    await self._connection.send(_cancel(request.id))
             except ProtocolError as error:
                 self._channel.send_error(request.id, error)
             except OSError as error:
@@ -78,12 +84,17 @@ class Sender:
                 sha256 = await self._upload(self._arrays.path(value["file"]), request.id)
                 parameters[name] = {**value, "file": f"{sha256}.raw"}
             self._check(request.id)
+        except ProtocolError:
+            raise
         except ValueError as error:
             raise ProtocolError(protocol.INVALID_INPUT, str(error)) from error
         finally:
             with suppress(ValueError):  # not a name of our folder: refused above
                 for value in arrays.values():
                     self._arrays.remove(value)
+        if request.operation == TRAINING and isinstance(parameters.get("target"), str):
+            self.trainings[request.id] = Path(parameters["target"])
+            parameters["target"] = hashlib.sha256(parameters["target"].encode()).hexdigest()[:32]
         message = {"id": request.id, "operation": request.operation, "parameters": parameters}
         await self._connection.send(json.dumps(message))
 
@@ -119,6 +130,10 @@ class Sender:
         for request_id in self._here:
             phase = f"sending to the server: {fraction:.0%}"
             self._channel.send(request_id, "progress", phase=phase, fraction=0.0, seconds_left=None)
+
+
+def _cancel(request_id: int | None) -> str:
+    return json.dumps({"operation": "cancel", "parameters": {"target": request_id}})
 
 
 def _offer(sha256: str, size: int) -> str:

@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from mednextseg.worker.remote.worker_process import WORKER
 
 _QUEUED_FRAMES = 4
 _SECONDS_BETWEEN_CLEANING = 60.0
+_TRAININGS_KEPT_S = 7 * 86400.0
 _CLIENT = re.compile(r"[\x21-\x7e]{16,128}")
 
 _log = logging.getLogger(__name__)
@@ -49,19 +51,20 @@ class WorkerServer:
     """Sessions and what they share: the order of turns, and each client's uploads.
 
     Args:
-        folder: of the server alone; what an earlier one left in it is removed.
+        folder: of the server alone; what an earlier one left in it is removed, except trainings, which can be gone on with for a week.
         token: that clients must show.
         limits: what is granted.
         command: that starts a worker; it gets the option --folder.
     """
 
     def __init__(self, folder: Path, token: str, limits: Limits, command: Sequence[str] = WORKER) -> None:
+        self._trainings_folder = folder / "trainings"
         self._sessions_folder, self._clients_folder = folder / "sessions", folder / "clients"
         for leftover in (self._sessions_folder, self._clients_folder):
             shutil.rmtree(leftover, ignore_errors=True)
             leftover.mkdir(parents=True, mode=0o700)
         self._token, self._limits, self._command = token, limits, command
-        self._turns = FairTurns()
+        self._turns, self._training_turns = FairTurns(), FairTurns()
         self._uploads: dict[str, Uploads] = {}
         self._open = self._opened = 0
 
@@ -96,6 +99,7 @@ class WorkerServer:
         ) as server:
             ready(server.sockets[0].getsockname()[1])
             while True:
+                await asyncio.to_thread(_remove_old_trainings, self._trainings_folder)
                 await asyncio.sleep(_SECONDS_BETWEEN_CLEANING)
                 for uploads in self._uploads.values():
                     uploads.remove_old()
@@ -125,7 +129,8 @@ class WorkerServer:
         try:
             if client not in self._uploads:
                 self._uploads[client] = Uploads(self._clients_folder / client, self._limits.client_bytes)
-            session = Session(connection, client, self._uploads[client], self._turns)
+            own = self._uploads[client], self._turns, self._training_turns, self._trainings_folder / client
+            session = Session(connection, client, *own)
             await session.run(self._command, self._sessions_folder / f"{self._opened}")
         except OSError as error:
             _log.error("%s: %s", name, error)
@@ -133,3 +138,11 @@ class WorkerServer:
         finally:
             self._open -= 1
             _log.info("%s: over", name)
+
+
+def _remove_old_trainings(folder: Path) -> None:
+    """Delete what nobody has gone on with for a week."""
+    for training in folder.glob("*/*"):
+        newest = max(path.stat().st_mtime for path in (training, *training.rglob("*")) if path.exists())
+        if time.time() - newest > _TRAININGS_KEPT_S:
+            shutil.rmtree(training, ignore_errors=True)

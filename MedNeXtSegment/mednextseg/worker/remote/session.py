@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection
@@ -16,11 +17,13 @@ from mednextseg.worker.protocol import ProtocolError, Request
 from mednextseg.worker.remote import allowed
 from mednextseg.worker.remote.fair_turns import FairTurns
 from mednextseg.worker.remote.frames import checked_sha256, chunks_of, decoded_chunk, encoded_chunk
+from mednextseg.worker.remote.training_files import TrainingFiles
 from mednextseg.worker.remote.uploads import Uploads
 from mednextseg.worker.remote.worker_process import WorkerProcess
 
 _MOST_WAITING = 256
-_PRIVATE = ("folder", "pid", "leads_process_group")
+_SECONDS_BETWEEN_FILES = 5.0
+_PRIVATE = ("folder", "pid", "leads_process_group", "package")
 
 
 class Session:
@@ -31,17 +34,29 @@ class Session:
         client: stands for the client in the order of turns.
         uploads: of the client.
         turns: of all clients.
+        training_turns: of those that train.
+        trainings: folder of the client's trainings.
     """
 
-    def __init__(self, connection: ServerConnection, client: str, uploads: Uploads, turns: FairTurns) -> None:
-        self._connection, self._client = connection, client
-        self._uploads, self._turns = uploads, turns
+    def __init__(
+        self,
+        connection: ServerConnection,
+        client: str,
+        uploads: Uploads,
+        turns: FairTurns,
+        training_turns: FairTurns,
+        trainings: Path,
+    ) -> None:
+        self._connection, self._client, self._uploads = connection, client, uploads
+        self._turns, self._training_turns, self._trainings = turns, training_turns, trainings
         self._worker: WorkerProcess
         self._arrays: ArrayFolder
-        self._lent = 0
+        self._lent = self._sent = 0
         self._waiting: deque[Request] = deque()
         self._put = asyncio.Event()
         self._turn: tuple[int | None, asyncio.Future[None]] | None = None
+        self._is_turn_cancelled = False
+        self._training: tuple[int | None, TrainingFiles] | None = None
         self._unanswered: dict[int, asyncio.Event] = {}
 
     async def run(self, command: Sequence[str], folder: Path) -> None:
@@ -117,6 +132,7 @@ class Session:
             self._waiting.remove(other)
             await self._send_cancelled(other.id)
         if self._turn is not None and self._turn[0] == target:
+            self._is_turn_cancelled = True
             self._turn[1].cancel()
         elif not waiting:
             await self._worker.write(protocol.encode({"operation": "cancel", "parameters": {"target": target}}))
@@ -130,33 +146,53 @@ class Session:
             request = self._waiting.popleft()
             try:
                 if request.operation in allowed.LONG:
-                    await self._in_turn(request)
+                    await self._in_turn(request, self._turns)
+                elif request.operation == allowed.TRAINING:
+                    await self._in_turn(request, self._training_turns)
                 else:
                     await self._forward(request)
             except ProtocolError as error:
                 await self._send_error(request.id, error)
 
-    async def _in_turn(self, request: Request) -> None:
-        turn = self._turns.ask(self._client)
-        self._turn = request.id, turn
+    async def _in_turn(self, request: Request, turns: FairTurns) -> None:
+        turn = turns.ask(self._client)
+        self._turn, self._is_turn_cancelled = (request.id, turn), False
         try:
             if not turn.done():
                 await self._send(request.id, "progress", phase="waiting for others", fraction=0.0, seconds_left=None)
                 await asyncio.wait([turn])
-        finally:
             self._turn = None
-            if not turn.done():  # the session ends
-                turn.cancel()
-        if turn.cancelled():
-            await self._send_cancelled(request.id)
-            return
-        try:
+            if self._is_turn_cancelled:
+                await self._send_cancelled(request.id)
+                return
             answered = self._unanswered[request.id] = asyncio.Event()
             await self._forward(request)
-            await answered.wait()
+            if request.operation == allowed.TRAINING:
+                await self._show_training(request, answered)
+            else:
+                await answered.wait()
         finally:
+            self._turn = None
             self._unanswered.pop(request.id, None)
-            self._turns.give_back()
+            if not turn.cancel() and not turn.cancelled():  # it was ours, even where the session ended before we noticed
+                turns.give_back()
+
+    async def _show_training(self, request: Request, answered: asyncio.Event) -> None:
+        """Send what the panel reads of a training, now and then until it is over."""
+        files = TrainingFiles(self._trainings / request.parameters["target"])
+        self._training = request.id, files
+        while not answered.is_set():
+            await self._send_files(request.id, files, with_package=False)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(answered.wait(), _SECONDS_BETWEEN_FILES)
+
+    async def _send_files(self, request_id: int | None, files: TrainingFiles, with_package: bool) -> None:
+        for name in await asyncio.to_thread(files.changed, with_package):
+            self._sent += 1
+            file = f"server{self._sent}.raw"
+            for offset, content in chunks_of(files.folder / name):
+                await self._connection.send(await asyncio.to_thread(encoded_chunk, file, offset, content))
+            await self._send(request_id, "file", name=name, file=file)
 
     async def _forward(self, request: Request) -> None:
         """To the worker, with the arrays that were sent before it."""
@@ -174,6 +210,8 @@ class Session:
             for file in lent:
                 (self._worker.folder / file).unlink(missing_ok=True)
             raise ProtocolError(protocol.INVALID_INPUT, str(error), request_id=request.id) from error
+        if request.operation == allowed.TRAINING:
+            parameters["target"] = str(self._trainings / str(parameters.get("target")))
         message = {"id": request.id, "operation": request.operation, "parameters": parameters}
         await self._worker.write(protocol.encode(message))
 
@@ -185,6 +223,8 @@ class Session:
             elif message["event"] == "result":
                 message["value"] = _without_paths(message["value"])
                 await self._send_arrays(message["value"])
+                if self._training is not None and message["id"] == self._training[0]:
+                    await self._send_files(*self._training, with_package=True)
             await self._connection.send(json.dumps(message))
             if message["event"] in ("result", "error") and message["id"] in self._unanswered:
                 self._unanswered[message["id"]].set()
