@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,26 @@ def v1_folder(
         info = {"init": ("p", fold, "out", "data", True, 0, True, False, True), "name": name, "plans": v1_plans(**plans)}
         (folder / "model_final_checkpoint.model.pkl").write_bytes(pickle.dumps(info, 2))
     return trainer
+
+
+def cascade_v1_folders(root: Path, stages: Mapping[int, dict], networks: Mapping[int, torch.nn.Module], **plans: Any) -> Path:
+    """A results folder of nnU-Net v1 with both stages of a cascade, one fold each.
+
+    Args:
+        stages: entries of plans_per_stage, of the first stage (0) and the second (1).
+        networks: of both.
+        plans: other entries of the plans.
+    """
+    both = v1_plans(plans_per_stage=dict(stages), **plans)
+    trainers = {0: ("3d_lowres", "nnUNetTrainerV2"), 1: ("3d_cascade_fullres", "nnUNetTrainerV2CascadeFullRes")}
+    for stage, (configuration, name) in trainers.items():
+        folder = root / configuration / "Task007_Tiny" / f"{name}__nnUNetPlansv2.1" / "fold_0"
+        folder.mkdir(parents=True)
+        torch.save({"state_dict": networks[stage].state_dict()}, folder / "model_final_checkpoint.model")
+        init = ("p", 0, "out", "data", True, stage, True, False)
+        info = {"init": (*init, *(("nnUNetTrainerV2",) if stage else ()), True), "name": name, "plans": both}
+        (folder / "model_final_checkpoint.model.pkl").write_bytes(pickle.dumps(info, 2))
+    return root
 
 
 def v2_folder(root: Path, labels: dict, num_classes: int, changes: dict | None = None, **dataset: Any) -> Path:

@@ -89,12 +89,12 @@ class ModelCard:
         family, architecture: which network and the arguments it is built with.
         channels: in the order the network expects them.
         labels: without the background.
-        weights_sha256: of each weights file; more than one makes an ensemble. Of a model with parts: of each part's card, which has those
-            of its weights.
+        weights_sha256: of each weights file (several make an ensemble), or of each part's card, which has those of its weights.
         parts: folders in the package, each a whole package with a network of its own, in the order they run.
         combination: of parts: "merge" (each has labels of its own, by name; later ones are painted over earlier ones) or "cascade" (each
             sees the labels of the one before, the last one's count).
         previous_labels: of a stage of a cascade: the labels of the stage before that it gets as channels behind those of the image.
+        previous_labels_linear: they are interpolated along all axes alike, zeros beside the patient being background (nnU-Net v1).
         spacing_kji_mm, patch_size_kji: of the network's grid; the spacing is None where steps of `preparation` keep the volume's own.
         slice_by_slice: the network looks at one slice across K at a time (2D): the volume keeps its own spacing along K, and the patch is
             one voxel deep; the spacing along K is that of the training data, for people.
@@ -141,6 +141,7 @@ class ModelCard:
     parts: tuple[str, ...] = ()
     combination: str = "merge"
     previous_labels: tuple[int, ...] = ()
+    previous_labels_linear: bool = False
     description: str = ""
     body_part: str = ""
     spacing_kji_mm: tuple[float, float, float] | None = None

@@ -1,4 +1,4 @@
-"""Results of nnU-Net v1: its own Generic_UNet, and the layout of MedNeXt's training program and of the published STU-Net weights.
+"""Results of nnU-Net v1: its own Generic_UNet, cascades, the layout of MedNeXt's training program and of the published STU-Net weights.
 
     .../3d_fullres/TaskNNN_Name/<Trainer>__<Plans>/{plans.pkl, postprocessing.json, fold_k/model_final_checkpoint.model(.pkl)}
 
@@ -8,6 +8,7 @@ by cubic splines, then normalize; probabilities are averaged over windows, mirro
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ _PREPROCESSORS = {2: ("GenericPreprocessor", "PreprocessorFor2D", None), 3: ("Ge
 _OTHER_NETWORKS = re.compile(r"relu|mish|_gn(_|$)|_frn", re.IGNORECASE)
 # Position of the stage in the arguments that a trainer was made with.
 _INIT_STAGE = 5
-_SEVERAL_STAGES_NEEDED = "Cascade"
+# Of the second stage of a cascade: in the trainer's name, and where its arguments name the trainer of the first.
+_CASCADE, _INIT_FIRST_TRAINER = "Cascade", 8
 
 
 def is_nnunet_v1(path: Path) -> bool:
@@ -43,7 +45,42 @@ def read_nnunet_v1(path: Path) -> Draft:
     Raises:
         ValueError: where plans or weights are missing, or ask for something the engine does not do exactly.
     """
-    checkpoints = fold_checkpoints(path, CHECKPOINTS, ".model")
+    draft, info = _network(fold_checkpoints(path, CHECKPOINTS, ".model"))
+    return _cascade(draft, info) if _CASCADE in str(info.get("name", "")) else draft
+
+
+def _cascade(second: Draft, info: Mapping[str, Any]) -> Draft:
+    """Both stages; nnU-Net v1 cleans up after each of them."""
+    first, _ = _network(_first_stage(second.sources[0], info.get("init", ())))
+    of_second = {
+        "id": f"{second.fields['id']}-second-stage",
+        "component_rules": [],
+        "previous_labels": [label["value"] for label in second.fields["labels"]],
+        "previous_labels_linear": True,
+    }
+    stages = (first, replace(second, fields={**second.fields, **of_second}))
+    return Draft({**second.fields, "combination": "cascade"}, folds=(), sources=(), parts=stages)
+
+
+def _first_stage(checkpoint: Path, init: Sequence[Any]) -> list[Path]:
+    """Checkpoints of the first stage: of the trainer that the second one names, or of the only one with its plans."""
+    trainer = checkpoint.parent.parent
+    low = trainer.parent.parent.parent / "3d_lowres" / trainer.parent.name
+    plans = trainer.name.rpartition("__")[2]
+    named = str(init[_INIT_FIRST_TRAINER]) if len(init) > _INIT_FIRST_TRAINER else ""
+    same = low / f"{named if named.isidentifier() else 'nnUNetTrainerV2'}__{plans}"
+    found = [same] if same.is_dir() else sorted(low.glob(f"*__{plans}"))
+    checkpoints = fold_checkpoints(found[0], CHECKPOINTS, ".model") if len(found) == 1 else []
+    if not checkpoints:
+        raise ValueError(
+            f"{checkpoint.name} is of the second stage of a cascade and needs the results of the first, "
+            f"{'/'.join(same.parts[-3:])}, beside its own folder 3d_cascade_fullres; copy both folders."
+        )
+    return checkpoints
+
+
+def _network(checkpoints: Sequence[Path]) -> tuple[Draft, Mapping[str, Any]]:
+    """One trained network, and what its trainer noted of itself."""
     pickles = [checkpoint.with_name(f"{checkpoint.name}.pkl") for checkpoint in checkpoints]
     for pickled in pickles:
         if not pickled.is_file():
@@ -59,7 +96,7 @@ def read_nnunet_v1(path: Path) -> Draft:
             [int(n) for n in pool] for pool in plans["plans_per_stage"][stage]["pool_op_kernel_sizes"]
         ]
     names = _label_names(checkpoints[0], plans)
-    return Draft(
+    draft = Draft(
         fields={
             "id": slug(dataset, trainer),
             "title": f"{dataset} ({trainer})",
@@ -83,6 +120,7 @@ def read_nnunet_v1(path: Path) -> Draft:
         sources=(*checkpoints, *pickles),
         architecture=architecture,
     )
+    return draft, info
 
 
 def _tensors(checkpoint: Path) -> Mapping[str, Tensor]:
@@ -109,8 +147,6 @@ def _grid(stage: Mapping[str, Any], is_mirrored: bool) -> dict:
 
 
 def _refuse_what_differs(plans: Mapping[str, Any], trainer: str) -> None:
-    if _SEVERAL_STAGES_NEEDED in trainer:
-        raise ValueError(f"{trainer} is the second stage of a cascade, which needs the first stage's labels; not supported.")
     if _OTHER_NETWORKS.search(trainer):
         raise ValueError(
             f"{trainer} trains a network with other activations or norms than nnU-Net's own; it cannot be imported."

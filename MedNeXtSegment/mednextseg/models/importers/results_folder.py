@@ -1,13 +1,14 @@
 """Where the checkpoints of a results folder lie, whichever of its levels someone points at."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mednextseg.json_values import listed
 
 # From a results root down to a fold there are three levels in nnU-Net v2 and four in v1.
 _DEPTH = 4
+_FIRST_STAGE, _SECOND_STAGE = "3d_lowres", "3d_cascade_fullres"
 _FOLD = re.compile(r"^(fold_\d+|fold_all|all)$")
 
 
@@ -29,7 +30,7 @@ def fold_checkpoints(path: Path, names: Sequence[str], suffix: str) -> list[Path
     if (own := _checkpoint_in(path, names)) is not None:
         return [own]
     found = {folder: folds for folder in _folders(path, _DEPTH) if (folds := _folds(folder, names))}
-    found = {folder: folds for folder, folds in found.items() if _second_stage_of(folder) not in found}
+    found = {folder: folds for folder, folds in found.items() if not _is_first_stage(folder, found)}
     if len(found) > 1:
         some = listed(folder.relative_to(path) for folder in list(found)[:5])
         raise ValueError(f"{path} holds {len(found)} trained models ({some}); give the folder of one of them.")
@@ -41,9 +42,13 @@ def is_fold(folder: Path) -> bool:
     return bool(_FOLD.match(folder.name))
 
 
-def _second_stage_of(folder: Path) -> Path:
-    """Where nnU-Net v2 puts the cascade that a model of low resolution belongs to."""
-    return folder.with_name(f"{folder.name.removesuffix('3d_lowres')}3d_cascade_fullres")
+def _is_first_stage(folder: Path, trainers: Iterable[Path]) -> bool:
+    """Whether the cascade that a model of low resolution belongs to is there, where nnU-Net v2 or v1 puts it."""
+    if folder.name.endswith(_FIRST_STAGE):
+        return folder.with_name(f"{folder.name.removesuffix(_FIRST_STAGE)}{_SECOND_STAGE}") in trainers
+    configuration = folder.parent.parent
+    cascades = configuration.parent / _SECOND_STAGE / folder.parent.name
+    return configuration.name == _FIRST_STAGE and any(trainer.parent == cascades for trainer in trainers)
 
 
 def _folds(folder: Path, names: Sequence[str]) -> list[Path]:

@@ -58,9 +58,7 @@ def prepare(
         scalings.append(_fill_channel(image_kji, stored, whole_source, mask, region, measured, channel, card, grid))
     if card.previous_labels:
         seen_kji = resample_labels(previous_kji, geometry, turned) if rotated else turn.apply(previous_kji)
-        nonzero_kji = (_nonzero_mask(turned_ckji) if mask is None else mask)[region.slices]
-        labels = label_channels(seen_kji[region.slices], nonzero_kji, card.previous_labels, grid.shape_kji, grid.orders(1))
-        image_ckji[len(card.channels) :] = labels
+        image_ckji[len(card.channels) :] = _previous_channels(seen_kji, turned_ckji, mask, region, card, grid)
     return PreparedVolume(
         image_ckji=image_ckji,
         network_geometry=resized_geometry(crop_geometry, grid.shape_kji),
@@ -179,6 +177,22 @@ def _coarse_axis(geometry: Geometry, card: ModelCard) -> int | None:
             largest = np.flatnonzero(np.isclose(spacing, spacing.max(), rtol=1e-9))
             return int(largest[0]) if len(largest) == 1 else None
     return None
+
+
+def _previous_channels(
+    seen_kji: np.ndarray,
+    turned_ckji: np.ndarray,
+    mask_kji: np.ndarray | None,
+    region: IndexBox,
+    card: ModelCard,
+    grid: "_NetworkGrid",
+) -> np.ndarray:
+    """Labels of the stage before as channels of this one, cut to the region: as nnU-Net v1 does it, or v2."""
+    labels_kji, values = seen_kji[region.slices], card.previous_labels
+    if card.previous_labels_linear:
+        return label_channels(labels_kji, None, values, grid.shape_kji, (1, 1, 1))
+    nonzero_kji = _nonzero_mask(turned_ckji) if mask_kji is None else mask_kji
+    return label_channels(labels_kji, nonzero_kji[region.slices], values, grid.shape_kji, grid.orders(1))
 
 
 def _air_below(card: ModelCard, scalings: Sequence[IntensityScaling]) -> tuple[float, ...] | None:

@@ -12,19 +12,20 @@ _TIE = 1e-6
 
 def label_channels(
     labels_kji: np.ndarray,
-    nonzero_kji: np.ndarray,
+    nonzero_kji: np.ndarray | None,
     values: Sequence[int],
     shape_kji: Sequence[int],
     orders_kji: Sequence[int],
 ) -> np.ndarray:
     """One channel for each label: 1 where it is, else 0.
 
-    nnU-Net v2's rule for labels (resize_segmentation of batchgenerators 0.25.5): of each label's membership, interpolated linearly, the
+    nnU-Net's rule for labels (resize_segmentation of batchgenerators 0.25.5): of each label's membership, interpolated linearly, the
     largest wins; of equal ones the label of the nearest voxel, where it is among them, else the smallest.
 
     Args:
         labels_kji: labels of the stage before on the cropped grid of the image.
-        nonzero_kji: bool, where the image is not zero, holes filled.
+        nonzero_kji: bool, where the image is not zero, holes filled; what lies outside is a label of its own while labels are resized, as
+            in nnU-Net v2. None for nnU-Net v1, where it is background.
         values: the labels, in the order of their channels.
         shape_kji: of the network's grid.
         orders_kji: 1 along axes that are interpolated, 0 where the nearest slice counts.
@@ -32,7 +33,8 @@ def label_channels(
         float32 (labels, K, J, I) on the network's grid.
     """
     labels = labels_kji.astype(np.int16)
-    labels[(labels == 0) & ~nonzero_kji] = _OUTSIDE
+    if nonzero_kji is not None:
+        labels[(labels == 0) & ~nonzero_kji] = _OUTSIDE
     if labels.shape != tuple(shape_kji):
         labels = _resized(labels, shape_kji, orders_kji)
     return np.stack([(labels == value).astype(np.float32) for value in values])
