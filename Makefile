@@ -46,6 +46,8 @@ build/bench/.ready: requirements-bench.txt $(VENV)/.ready
 	touch $@
 
 bench: setup build/bench/.ready
+	PYTHONPATH=Testing/engine:MedNeXtSegment $(BIN)/python Testing/engine/nnunet_training.py build/nnunet_trained.zip
+	NNUNET_TRAINED=$(CURDIR)/build/nnunet_trained.zip $(BIN)/python -m pytest Testing/engine/models/test_nnunet_trained.py
 	$(BIN)/python Testing/benchmarks/network_benchmark.py --quick --output build/bench_network.json
 	$(BIN)/python Testing/benchmarks/pipeline_benchmark.py --quick --output build/bench_pipeline.json
 	$(BIN)/python Testing/benchmarks/pipeline_phases.py --quick
