@@ -17,8 +17,6 @@ STATE_FILE = _ROOT / "build" / "fuzz" / "state.json"
 # Of one input; far beyond what any takes, on a machine that others use: the first one of a kind waited 240 s for its imports there.
 _PATIENCE_S = {"worker_kills": 1800.0}
 _USUAL_PATIENCE_S = 600.0
-# The first input of a kind pays for imports.
-_MOST_CHARGED_S = 5.0
 
 
 class Child:
@@ -99,14 +97,10 @@ class Findings:
         """The first seed of this kind that was not tried."""
         return self._of(kind)["next"]
 
-    def seconds(self, kind: str) -> float:
-        """The time this kind took so far."""
-        return self._of(kind)["seconds"]
-
-    def add(self, kind: str, seed: int, outcome: str, text: str, seconds: float) -> None:
+    def add(self, kind: str, seed: int, outcome: str, text: str) -> None:
         """Count one input."""
         found = self._of(kind)
-        found["next"], found["seconds"] = max(found["next"], seed + 1), found["seconds"] + min(seconds, _MOST_CHARGED_S)
+        found["next"] = max(found["next"], seed + 1)
         found["counts"][outcome] = found["counts"].get(outcome, 0) + 1
         if outcome in FAULTS:
             found["faults"].append([seed, outcome, text])
@@ -138,7 +132,7 @@ class Findings:
         return "\n".join(lines)
 
     def _of(self, kind: str) -> dict:
-        return self.kinds.setdefault(kind, {"next": 0, "seconds": 0.0, "counts": {}, "faults": []})
+        return self.kinds.setdefault(kind, {"next": 0, "counts": {}, "faults": []})
 
     def _sum(self) -> dict:
         counts: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import cache
 from pathlib import Path
 
 import nibabel
@@ -79,7 +80,12 @@ def step_package(folder: Path, **card: object) -> Path:
     """A model package whose network labels a voxel by its intensity alone, see `steps_of`."""
     channel = {"name": "MR", "modality": "other", "normalization": {"scheme": "none"}}
     usual = {"channels": [channel], "patch_size_kji": [16, 16, 16], "overlap": 0.0}
-    return write_package(folder, step_network(THRESHOLDS), LABELS, **{**usual, **card})
+    return write_package(folder, _network(), LABELS, **{**usual, **card})
+
+
+@cache
+def _network() -> object:
+    return step_network(THRESHOLDS)
 
 
 def shared_package(session: Path) -> Path:
