@@ -13,16 +13,15 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from mednextseg.dicom_checks import check_file, check_whose, entry, say_inverted
 from mednextseg.dicom_frames import frames_of
 from mednextseg.dicom_time_points import MOMENTS, time_points
 from mednextseg.gantry_tilt import straightened
 from mednextseg.geometry import LPS_FROM_RAS, Geometry
-from mednextseg.image_headers import is_plain_number
-from mednextseg.json_values import shown
 
 _LOG = logging.getLogger(__name__)
 _POSITION, _ORIENTATION, _SERIES, _CLASS = "0020|0032", "0020|0037", "0020|000e", "0008|0016"
-_NUMBER, _PIXEL_SPACING = "0020|0013", "0028|0030"
+_NUMBER, _PATIENT, _FRAME_OF_REFERENCE = "0020|0013", "0010|0020", "0020|0052"
 _SAME_PLACE_MM, _SAME_DIRECTION = 1e-3, 1e-3
 _UNIT = 1e-2  # of the length of a direction
 # Shares of the slice distance: rounding of headers, and what is still one even stack.
@@ -34,7 +33,10 @@ _NO_IMAGES = re.compile(rb"1\.2\.840\.10008\.(5\.1\.4\.1\.1\.(88|481|11|104|66|9
 
 @dataclass(frozen=True)
 class _Slice:
-    """What one file says: placement in LPS mm, spacing along I and J, and its voxels as (J, I) numbers after rescaling."""
+    """What one file says: placement in LPS mm, spacing along I and J, and its voxels as (J, I) numbers after rescaling.
+
+    patient and frame are the patient's id and the frame of reference, empty where a file does not say them.
+    """
 
     file: Path
     moment: tuple[str, ...]
@@ -43,6 +45,8 @@ class _Slice:
     orientation: np.ndarray
     spacing_ij: tuple[float, float]
     voxels_ji: np.ndarray
+    patient: str = ""
+    frame: str = ""
 
     @property
     def place(self) -> tuple[int, ...]:
@@ -91,7 +95,7 @@ def holds_frames(file: Path) -> bool:
         ValueError: for one that is no image.
     """
     header = _header(file)
-    if header is None or _NO_IMAGES.search(_entry(header, _CLASS).encode()):
+    if header is None or _NO_IMAGES.search(entry(header, _CLASS).encode()):
         raise ValueError(
             f"{file} is DICOM, but no image that can be read (a segmentation, a report?); give a CT, MR or PET image."
         )
@@ -106,8 +110,8 @@ def images_in(folder: Path) -> list[tuple[str, Path]]:
             continue
         header = _header(file)
         if header is not None:
-            if not _NO_IMAGES.search(_entry(header, _CLASS).encode()):
-                found.append((_entry(header, _SERIES), file))
+            if not _NO_IMAGES.search(entry(header, _CLASS).encode()):
+                found.append((entry(header, _SERIES), file))
             continue
         with file.open("rb") as stream:
             start = stream.read(1024)
@@ -140,6 +144,8 @@ def _volume_of(folder: Path, files: Sequence[Path], time_point: int | None) -> t
         matrix[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
         matrix[:3, 3] = image.GetOrigin()
         return sitk.GetArrayFromImage(image), Geometry(image.GetSize()[::-1], LPS_FROM_RAS @ matrix)
+    say_inverted(folder, first)
+    check_whose(folder, [(item.file.name, item.patient, item.frame) for item in slices])
     slices = _of_one_time_point(folder, _without_copies(folder, slices), time_point)
     _check_alike(slices)
     slices = sorted(slices, key=lambda item: float(item.position @ slices[0].normal))
@@ -163,25 +169,14 @@ def _slice(file: Path) -> _Slice:
     is_whole = position.shape == (3,) and orientation.shape == (6,) and np.isfinite([*position, *orientation]).all()
     if not is_whole or np.abs(np.linalg.norm(orientation.reshape(2, 3), axis=1) - 1).max() > _UNIT:
         raise ValueError(f"{file.name} has a damaged position or orientation; get the series again")
-    _check_pixel_spacing(file, header)
+    check_file(file, header)
     image = _decoded(file)
     voxels_ji = sitk.GetArrayFromImage(image)[0]
     if voxels_ji.dtype == np.float64:
         voxels_ji = voxels_ji.astype(np.float32)  # rescaled numbers of 16 bits
-    moment = tuple(_entry(header, tag) for tag in MOMENTS.values())
-    return _Slice(file, moment, _entry(header, _NUMBER), position, orientation, image.GetSpacing()[:2], voxels_ji)
-
-
-def _check_pixel_spacing(file: Path, header: sitk.ImageFileReader) -> None:
-    """GDCM takes 1 mm for what is missing or no length."""
-    numbers = _entry(header, _PIXEL_SPACING).split("\\")
-    if len(numbers) != 2 or not all(is_plain_number(n.strip()) and float(n) > 0 for n in numbers):
-        said = shown(_entry(header, _PIXEL_SPACING)) if numbers != [""] else "nothing"
-        raise ValueError(f"{file.name} says {said} for its pixel spacing in mm; correct it in the files")
-
-
-def _entry(header: sitk.ImageFileReader, tag: str) -> str:
-    return header.GetMetaData(tag).strip() if header.HasMetaDataKey(tag) else ""
+    moment = tuple(entry(header, tag) for tag in MOMENTS.values())
+    whose = entry(header, _PATIENT), entry(header, _FRAME_OF_REFERENCE)
+    return _Slice(file, moment, entry(header, _NUMBER), position, orientation, image.GetSpacing()[:2], voxels_ji, *whose)
 
 
 def _slices_of_frames(file: Path) -> list[_Slice] | None:

@@ -13,7 +13,7 @@ from fuzz.attempts import KINDS, run
 from fuzz.campaign import STATE_FILE, Child, Findings, serve
 from fuzz.fixed_slice import SLICE
 
-# Inputs of each kind in 10,000. Files of patients come in more forms than all else; 400 x 25 requests to a worker, and 50 x 20 around its end.
+# Inputs of each kind in 10,000: files of patients come in most forms; 400 x 25 requests go to a worker, and 50 x 20 around its end.
 _SHARES = {
     "volumes": 3900,
     "dicom": 1700,
