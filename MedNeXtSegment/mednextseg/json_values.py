@@ -6,6 +6,7 @@ Standard library only. Every check takes `what`, the subject of its sentence ("t
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
@@ -19,12 +20,19 @@ def read_json(path: str | Path) -> Any:
 
     Raises:
         OSError: where the file cannot be read.
-        ValueError: naming the file, where it is no JSON.
+        ValueError: naming the file, where it is no JSON, or gives a name twice: readers of JSON keep the last one in silence.
     """
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(Path(path).read_bytes(), object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}).") from error
+
+
+def _each_once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    name, count = Counter(name for name, _ in entries).most_common(1)[0] if entries else ("", 0)
+    if count > 1:
+        raise ValueError(f"the name {shown(name)} stands there {count} times in one object, keep one of them")
+    return dict(entries)
 
 
 def read_json_object(path: str | Path) -> dict[str, Any]:

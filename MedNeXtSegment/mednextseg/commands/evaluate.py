@@ -96,7 +96,8 @@ def _run_comparison(options: argparse.Namespace) -> int:
         print(json.dumps({key: summary[key] for key in ("provenance", "summary", "failed", "unmatched")}))
     else:
         _print_summary(summary, options.output)
-    for sentence in evaluation.unmatched:
+    measured = {label for result in evaluation.results for label in result.labels}
+    for sentence in (*evaluation.unmatched, *(measure_options.unused(measured) if measured else ())):
         print(f"mednextseg: {sentence}", file=sys.stderr)
     return max(_status(evaluation.failed, len(cases)), 1 if evaluation.unmatched else 0)
 
@@ -151,7 +152,7 @@ def _print_summary(summary: dict, output: Path) -> None:
 
 def _status(failed: dict[str, str], count: int) -> int:
     for case, error in failed.items():
-        print(f"mednextseg: {case}: {error}", file=sys.stderr)
+        print(f"mednextseg: {listed([case])}: {error}", file=sys.stderr)
     if failed:
         print(f"mednextseg: {len(failed)} of {count} cases failed: {listed(failed)}.", file=sys.stderr)
     return 1 if failed else 0

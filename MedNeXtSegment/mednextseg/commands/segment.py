@@ -15,7 +15,7 @@ from mednextseg.commands.logged_warnings import logged_warnings
 from mednextseg.commands.review import print_review, review_of
 from mednextseg.errors import sentence_of
 from mednextseg.files import make_folder
-from mednextseg.json_values import listed
+from mednextseg.json_values import listed, whole_number
 
 if TYPE_CHECKING:
     from mednextseg.commands.case_output import CaseOutput
@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
     from mednextseg.segmentation_io import names_segmentation  # noqa: PLC0415
 
     keep_freed_memory()
+    whole_number(options.review, "--review", 0)
     # A series may lie beside what was made of it; the output tells whether one case is meant.
     is_file = (names_segmentation(options.output) or names_dicom_seg(options.output)) and not options.output.is_dir()
     is_folder = len(options.inputs) == 1 and not is_file and is_folder_of_cases(options.inputs[0])
@@ -133,15 +134,16 @@ def _run_folder(options: argparse.Namespace, model: "LoadedModel") -> int:
     results, failed = [], {}
     for number, (name, paths) in enumerate(cases.items(), start=1):
         output = options.output / f"{name}{'.dcm' if options.dicom_seg else '.seg.nrrd'}"
+        shown_name = listed([name])
         try:
             if _is_done(output, _run_key(options, model, paths)):
-                print(f"[{number}/{len(cases)}] {name}: done before", file=sys.stderr)
+                print(f"[{number}/{len(cases)}] {shown_name}: done before", file=sys.stderr)
                 continue
-            print(f"[{number}/{len(cases)}] {name}", file=sys.stderr)
+            print(f"[{number}/{len(cases)}] {shown_name}", file=sys.stderr)
             results.append(_run_case(options, model, case_output(output, paths, options.time_point)))
         except CASE_ERRORS as error:
             failed[name] = sentence_of(error)
-            print(f"mednextseg: {name}: {failed[name]}", file=sys.stderr)
+            print(f"mednextseg: {shown_name}: {failed[name]}", file=sys.stderr)
     if options.json:
         print(json.dumps({"cases": results, "failed": failed}))
     if failed:

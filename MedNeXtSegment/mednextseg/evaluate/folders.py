@@ -103,17 +103,18 @@ def evaluate_files(
     folder.mkdir(parents=True, exist_ok=True)
     names = predicted_names([case.prediction for case in cases])
     for number, case in enumerate(cases, start=1):
+        name = listed([case.name])
         try:
             result, is_new = _measured(case, options, names, folder)
         except CASE_ERRORS as error:
             evaluation.failed[case.name] = sentence_of(error)
-            report(number, f"{case.name}: {sentence_of(error)}")
+            report(number, f"{name}: {sentence_of(error)}")
             continue
         evaluation.results.append(result)
-        dice = " ".join(f"{name} {metrics['dice']:.4f}" for name, metrics in list(result.labels.items())[:4]) or "of no label"
-        report(number, f"{case.name}: {f'Dice {dice}' if is_new else 'done before'}")
+        dice = " ".join(f"{label} {metrics['dice']:.4f}" for label, metrics in list(result.labels.items())[:4]) or "of no label"
+        report(number, f"{name}: {f'Dice {dice}' if is_new else 'done before'}")
         for note in result.notes:
-            report(number, f"{case.name}: {note}")
+            report(number, f"{name}: {note}")
     _settle(evaluation, options)
     return evaluation
 

@@ -11,7 +11,7 @@ from mednextseg.labels.names import (
     LabelTable,
     canonical_name,
 )
-from mednextseg.labels.table_files import table_from_json
+from mednextseg.labels.table_files import is_bare_table, table_from_json
 
 _FIELDS = ("labels", "reference", "prediction", "pairs", "tolerances_mm", "axial_range", "unions")
 
@@ -42,11 +42,13 @@ class MeasureOptions:
         Args:
             raw: "labels" (a table for both sides: name -> number(s), as in nnU-Net's dataset.json, or the name of a public data set),
                 "reference" and "prediction" (tables for one side), "pairs", "tolerances_mm", "axial_range", "unions". Other fields, such
-                as the rest of a dataset.json, are left alone.
+                as the rest of a dataset.json, are left alone. A file that is nothing but a table is one for both sides.
         Raises:
             ValueError: where none of these fields is there, or one of them is wrong.
         """
         raw = json_object(raw, "a labels file")
+        if is_bare_table(raw):
+            raw = {"labels": raw}
         if not any(name in raw for name in _FIELDS):
             raise ValueError(f"a labels file needs at least one of {listed(_FIELDS)}; it has: {listed(raw) or 'nothing'}.")
         both = raw.get("labels")
@@ -76,6 +78,16 @@ class MeasureOptions:
     def tolerance_for(self, pair: LabelPair) -> float:
         """Tolerance in mm of one structure."""
         return self.tolerances_mm.get(pair.key, pair.tolerance_mm)
+
+    def unused(self, labels: Collection[str]) -> list[str]:
+        """A sentence for each name in pairs and tolerances_mm that is none of the labels measured: it may be misspelled."""
+        known = {canonical_name(label) for label in labels}
+        asked = {"a tolerance": self.tolerances_mm, "a pair": {canonical_name(name): None for name in self.pairs.values()}}
+        return [
+            f"the labels file has {what} for {listed(unknown)}, which nothing measured is called; it has: {listed(sorted(labels))}."
+            for what, names in asked.items()
+            if (unknown := [name for name in names if name not in known])
+        ]
 
     def to_dict(self) -> dict:
         """JSON-ready values."""

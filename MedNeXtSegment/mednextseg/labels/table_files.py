@@ -36,6 +36,14 @@ def table_from_json(raw: Mapping[str, Any] | str) -> LabelTable:
     return table
 
 
+def is_bare_table(entries: Mapping[str, Any]) -> bool:
+    """Whether a whole file is a table: {"1": "liver"}, or {"background": 0, "liver": 1}; other numbers may count something else."""
+    if entries and all(_is_number(key) for key in entries):
+        return all(isinstance(name, str) for name in entries.values())
+    background = {canonical_name(name): value for name, value in entries.items()}.get("background")
+    return background in (0, "0", [0]) and not isinstance(background, bool)
+
+
 def _by_name(entries: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """(name, numbers), whichever way round the table is written."""
     is_by_number = bool(entries) and all(_is_number(key) for key in entries)

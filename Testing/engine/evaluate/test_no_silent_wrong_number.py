@@ -183,6 +183,38 @@ def test_tables_of_numbers_and_of_names_are_read(raw: dict, expected: dict) -> N
     assert MeasureOptions.from_dict({"labels": raw, "numTraining": 3}).reference_table == expected
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ({"1": "liver"}, {"liver": (1,)}),
+        ({"0": "background", "1": "liver", "02": "Ünï 肺, left"}, {"liver": (1,), "Ünï 肺, left": (2,)}),
+        ({"Background": 0, "liver": 1, "spleen": [2, 3]}, {"liver": (1,), "spleen": (2, 3)}),
+    ],
+    ids=["one number", "numbers", "names"],
+)
+def test_a_file_that_is_nothing_but_a_table_is_one(raw: dict, expected: dict) -> None:
+    options = MeasureOptions.from_dict(raw)
+    assert options.reference_table == options.prediction_table == expected
+
+
+@pytest.mark.parametrize("raw", [{"numTraining": 5}, {"liver": 1}, {"1": 2}, {"background": False, "liver": 1}, {}], ids=str)
+def test_a_file_that_may_be_something_else_is_no_table(raw: dict) -> None:
+    with pytest.raises(ValueError, match="a labels file needs at least one of"):
+        MeasureOptions.from_dict(raw)
+
+
+def test_names_that_nothing_has_are_told() -> None:
+    options = MeasureOptions.from_dict(
+        {"tolerances_mm": {"Liver": 2, "livre": 1}, "pairs": {"hepar": "liver", "lien": "splen"}}
+    )
+    measured = ["liver", "spleen", "two\nlines"]
+    assert options.unused(measured) == [
+        f"the labels file has {what} for {name}, which nothing measured is called; it has: liver, spleen, 'two\\nlines'."
+        for what, name in (("a tolerance", "livre"), ("a pair", "splen"))
+    ]
+    assert not MeasureOptions().unused(measured)
+
+
 @settings(max_examples=200)
 @given(
     JSON_VALUES

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from json_inputs import JSON_VALUES, changed, is_one_sentence
 
+from mednextseg.json_values import read_json_object
 from mednextseg.models.library import bundled_models_folder
 from mednextseg.models.model_card import card_from_dict, read_card
 from mednextseg.segment.recipe import SegmentRecipe
@@ -115,3 +116,15 @@ def test_bytes_that_are_no_json_are_refused_by_the_file_s_name(
     file.write_text("[" * 100_000, encoding="utf-8")
     with pytest.raises(ValueError, match=r"recipe\.json"):
         SegmentRecipe.from_json(file)
+
+
+@given(st.text(max_size=8), JSON_VALUES, JSON_VALUES, st.booleans())
+def test_a_name_that_stands_twice_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, name: str, first: object, second: object, is_inner: bool
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "labels.json"
+    twice = f"{{{json.dumps(name)}: {json.dumps(first)}, {json.dumps(name)}: {json.dumps(second)}}}"
+    file.write_text(f'{{"labels": {twice}}}' if is_inner else twice, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"labels\.json .*stands there 2 times in one object, keep one") as refusal:
+        read_json_object(file)
+    assert is_one_sentence(refusal.value)

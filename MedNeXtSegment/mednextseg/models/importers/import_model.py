@@ -1,9 +1,9 @@
 """Importing a model: find out which layout a path has, and make a package in the library of it."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
+from mednextseg.json_values import read_json_object
 from mednextseg.models.importers.monai.auto3dseg import is_auto3dseg, read_auto3dseg
 from mednextseg.models.importers.monai.bundle import is_monai_bundle, read_monai_bundle
 from mednextseg.models.importers.nnunet_v1 import is_nnunet_v1, read_nnunet_v1
@@ -86,7 +86,7 @@ def _read_unpacked(folder: Path, card_file: Path | None, archive: Path) -> Draft
 def _read(path: Path, card_file: Path | None) -> Draft:
     card_file = card_file or _card_beside(path)
     if card_file is not None:
-        return read_plain(path, _json(card_file))
+        return read_plain(path, read_json_object(card_file))
     if path.is_dir() and (path / CARD_FILE).is_file():
         raise ValueError(f"{path} is a model package already; install it as it is.")
     for is_layout, read in _LAYOUTS:
@@ -119,7 +119,7 @@ def _card_beside(path: Path) -> Path | None:
     card_path = path.with_suffix(".json")
     if not path.is_file() or card_path == path or not card_path.is_file():
         return None
-    return card_path if {"channels", "labels"} <= set(_json(card_path)) else None
+    return card_path if {"channels", "labels"} <= set(read_json_object(card_path)) else None
 
 
 def _contents(folder: Path) -> Path:
@@ -129,13 +129,3 @@ def _contents(folder: Path) -> Path:
         return _contents(children[0])
     weights = [child for child in children if child.suffix in _WEIGHTS]
     return weights[0] if len(weights) == 1 and all(child.is_file() for child in children) else folder
-
-
-def _json(path: Path) -> dict:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not valid JSON ({error}).") from error
-    if not isinstance(raw, dict):
-        raise ValueError(f"{path.name} must hold one JSON object with the fields of a model card.")
-    return raw
