@@ -109,6 +109,8 @@ def read_layered(path: str | Path) -> LayeredSegmentation:
         if not np.array_equal(layers_kji, whole_kji) or np.abs(whole_kji).max() > np.iinfo(np.int32).max:
             raise ValueError(f"{path} holds values that are no whole numbers; give a labelmap.")
         layers_kji = whole_kji.astype(np.int32)
+    if layers_kji.size and layers_kji.min() < 0:
+        raise ValueError(f"{path} holds negative numbers; give a labelmap, in which 0 is what belongs to no structure.")
     try:
         segments = segments_of(header)
     except ValueError as error:

@@ -131,6 +131,13 @@ def test_large_label_numbers_survive_even_as_floats(tmp_path: Path) -> None:
     assert [label.value for label in read_segmentation(tmp_path / "a.nii.gz").labels] == [100_000]
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.float32])
+def test_negative_numbers_are_no_labels(tmp_path: Path, dtype: type) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((2, 3, 4), -1, dtype)), str(tmp_path / "a.nrrd"))
+    with pytest.raises(ValueError, match=r"a\.nrrd holds negative numbers; give a labelmap"):
+        read_segmentation(tmp_path / "a.nrrd")
+
+
 @pytest.mark.parametrize(("layers", "lost"), [([0, 1], 24), ([0, 0], 0)])
 def test_overlap_that_one_labelmap_cannot_hold_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, layers: list[int], lost: int
