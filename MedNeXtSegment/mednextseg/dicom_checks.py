@@ -78,5 +78,7 @@ def _check_length(file: Path, header: sitk.ImageFileReader) -> None:
         start = content.rfind(_VOXELS + kind)
         begin = start + len(_VOXELS + kind) + 4
         # The last entry of the file, uncompressed: compressed voxels have no length.
-        if start >= 0 and int.from_bytes(content[begin - 4 : begin], "little") == len(content) - begin < needed:
-            raise ValueError(f"{file.name} has {len(content) - begin} of {needed} bytes of its voxels; get the series again")
+        if start >= 0 and (length := int.from_bytes(content[begin - 4 : begin], "little")) == len(content) - begin:
+            if length < needed:
+                raise ValueError(f"{file.name} has {length} of {needed} bytes of its voxels; get the series again")
+            return
