@@ -118,6 +118,11 @@ class RefineSession(QueuedSession):
         self._performPropagation(lambda refinement, cancel: refinement.whole_object(cancel))
         return self.propagationEnded
 
+    def snapToEdges(self) -> None:
+        """Move the border of the slice worked on, and of those in the preview, to edges of the image within 3 mm, where the probability
+        agrees; one step of undo."""
+        self._perform(lambda refinement: refinement.snap_to_edges())
+
     def accept(self) -> None:
         """Write the preview; slices worked on count as made by hand from now on and propagation does not change them."""
         self._perform(lambda refinement: refinement.accept())

@@ -73,6 +73,7 @@ class RefineTools:
         actions = {
             self.ui.fillBetweenButton: lambda session: session.propagateBetween(),
             self.ui.acceptButton: lambda session: session.accept(),
+            self.ui.snapButton: lambda session: session.snapToEdges(),
             self.ui.undoButton: lambda session: session.undo(),
             self.ui.redoButton: lambda session: session.redo(),
         }
@@ -156,7 +157,7 @@ class RefineTools:
             getattr(self.ui, name).enabled = not isMissing
         plane = None if session is None else session.activePlane
         isPropagating = session is not None and session.isPropagating
-        for button in (self.ui.acceptButton, self.ui.fillBetweenButton):
+        for button in (self.ui.acceptButton, self.ui.fillBetweenButton, self.ui.snapButton):
             button.enabled = plane is not None and not isPropagating
         self.ui.eraseButton.enabled = plane is not None
         self.ui.propagateButton.enabled = self.ui.wholeObjectButton.enabled = plane is not None

@@ -21,6 +21,7 @@ KEYS = {
     "doubtfulButton": "U",
     "propagateButton": "M",
     "fillBetweenButton": "J",
+    "snapButton": "H",
     "acceptButton": "A",
     "nextSegmentButton": "E",
     "undoButton": "Z",

@@ -103,4 +103,5 @@ ACTIONS: dict[str, dict[str, Callable[[object], object]]] = {
     "propagate": {"slices_ahead": _count, "slices_back": _count},
     "propagate_between": {},
     "whole_object": {},
+    "snap_to_edges": {},
 }

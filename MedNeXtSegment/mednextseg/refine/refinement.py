@@ -3,9 +3,14 @@
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from mednextseg.refine.prompted_slices import PromptedSlices
-from mednextseg.refine.prompter import Cancel
+from mednextseg.refine.prompter import Cancel, Result, obey_prompts
 from mednextseg.refine.propagation import PropagatedSlice, StoppingRules, propagate, propagate_between
+from mednextseg.refine.slices.edge_snap import snapped_to_edges
+from mednextseg.refine.slices.slice_plane import SlicePlane
+from mednextseg.refine.slices.slice_session import SliceState
 from mednextseg.refine.undo_states import ActiveSlice, Step, last_parallel, made_by_hand
 from mednextseg.refine.volume_edges import cuts
 from mednextseg.refine.whole_object import whole_object
@@ -77,6 +82,22 @@ class Refinement(PromptedSlices):
         self._show(replace(active, propagated=slices, is_whole=True))
         self.journal.record("whole_object")
         return ended
+
+    def snap_to_edges(self) -> None:
+        """Move the border of the slice worked on, and of those filled in from it, to edges of the image nearby; see snapped_to_edges.
+
+        Clicks and strokes stay obeyed.
+        """
+        active = self._needed_active()
+        score = float("nan") if active.state.result is None else active.state.result.score
+        mine = obey_prompts(np.array(self._snapped(active.plane, active.probability)), active.state.prompts)
+        mine.setflags(write=False)
+        filled = tuple(replace(item, probability=self._snapped(item.plane, item.probability)) for item in active.propagated)
+        self._show(replace(active, state=SliceState(active.state.prompts, Result(mine, score)), propagated=filled))
+        self.journal.record("snap_to_edges")
+
+    def _snapped(self, plane: SlicePlane, probability_rc: np.ndarray) -> np.ndarray:
+        return snapped_to_edges(self._slices.on(plane).image_rc, probability_rc, plane.spacing_rc_mm)
 
     def preview_slices(self) -> list[PropagatedSlice]:
         """The slices filled in for the preview, along the normal; `confidence` says how sure each is."""
