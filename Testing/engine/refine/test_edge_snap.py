@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mednextseg.refine.journal import PromptJournal
@@ -32,6 +32,7 @@ def test_a_border_beside_an_edge_moves_onto_it(spacing, shift):
     assert dice(result, disk(12)) > dice(moved > 0.5, disk(12)) + 0.02
 
 
+@settings(max_examples=25)
 @given(seed=st.integers(0, 50), radius=st.floats(2, 20))
 def test_only_pixels_near_the_border_change_and_empty_stays_empty(seed, radius):
     image = np.random.default_rng(seed).random(_SHAPE, np.float32)
@@ -42,6 +43,10 @@ def test_only_pixels_near_the_border_change_and_empty_stays_empty(seed, radius):
     line = np.zeros(_SHAPE, np.float32)
     line[24:26, 5:50] = 1
     assert snapped_to_edges(image, line, (1.0, 1.0)) is line  # a thin thing does not go
+    both = np.maximum(line, disk(9))
+    assert np.array_equal(
+        snapped_to_edges(image, both, (1.0, 1.0))[24:26, 42:50], line[24:26, 42:50]
+    )  # nor one that hangs on another
     empty = np.zeros(_SHAPE, np.float32)
     assert snapped_to_edges(image, empty, (1.0, 1.0)) is empty
 

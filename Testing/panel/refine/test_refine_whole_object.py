@@ -1,4 +1,4 @@
-"""Stroke -> whole object -> correct one slice -> resume -> accept -> undo all, with the mouse in a slice view."""
+"""Stroke -> whole object -> correct one slice -> resume -> snap -> accept -> undo all, with the mouse in a slice view."""
 
 import numpy as np
 import pytest
@@ -52,13 +52,16 @@ def test_the_scripted_session(bench):
     assert "up to a corrected slice" in bench.status
     resumed = session.preview()[0] | bench.mask()
     assert max(layers(resumed)) < max(layers(preview)) and layers(resumed)[0] == layers(preview)[0]
+    press(bench, bench.ui.snapButton)
+    snapped = session.preview()[0] | bench.mask()
+    assert layers(snapped) == layers(resumed) and not np.array_equal(snapped, resumed)
     press(bench, bench.ui.acceptButton)
     masks.append(bench.mask())
-    assert np.array_equal(masks[-1], resumed)
-    for _action in range(5):
+    assert np.array_equal(masks[-1], snapped)
+    for _action in range(6):
         bench.ui.undoButton.click()
     assert not bench.ui.undoButton.enabled and np.array_equal(bench.mask(), masks[0]) and session.preview() is None
-    for _action in range(5):
+    for _action in range(6):
         bench.ui.redoButton.click()
     assert np.array_equal(bench.mask(), masks[-1])
 
