@@ -36,6 +36,11 @@ def isServerChosen() -> bool:
     return read(COMPUTER_KEY) == "server"
 
 
+def serverName() -> str:
+    """Stands for the chosen server in names of folders and settings: the beginning of its fingerprint."""
+    return read(SERVER_FINGERPRINT_KEY).replace(":", "")[:16] or "unknown"
+
+
 def applyHome() -> None:
     """Let this process and its workers find the installed models in the folder that the user chose; the environment's where none is.
 
@@ -46,8 +51,7 @@ def applyHome() -> None:
     isOurs = _appliedHome is not None and _appliedHome[0] == now
     before = _appliedHome[1] if isOurs else now
     if isServerChosen():
-        server = read(SERVER_FINGERPRINT_KEY).replace(":", "")[:16] or "unknown"
-        home = str(Path(home or before or Path.home() / ".mednextseg") / "servers" / server)
+        home = str(Path(home or before or Path.home() / ".mednextseg") / "servers" / serverName())
     if home:
         _appliedHome = home, before
         os.environ[HOME_VARIABLE] = home

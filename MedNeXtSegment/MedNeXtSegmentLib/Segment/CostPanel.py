@@ -18,7 +18,7 @@ _GIGABYTE = 1e9
 class CostPanel:
     """Asks the worker for a plan whenever the choices rest for a moment.
 
-    Seconds a pass of the network are measured by the runs on this computer and kept in the settings.
+    Seconds a pass of the network are measured by the runs on the computer that computes and kept in the settings.
 
     Args:
         label: QLabel.
@@ -112,5 +112,7 @@ def _parameters(job: SegmentJob) -> dict | None:
 
 
 def _paceKey(modelId: str, coarseId: str, device: str) -> str:
+    """A server's processor is not this computer's: each server has its own."""
     models = "+".join(filter(None, (modelId, coarseId)))
-    return f"MedNeXtSegment/SecondsPerPass/{models}/{device.replace(':', '')}"
+    server = f"{Settings.serverName()}/" if Settings.isServerChosen() else ""
+    return f"MedNeXtSegment/SecondsPerPass/{server}{models}/{device.replace(':', '')}"

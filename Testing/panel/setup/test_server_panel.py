@@ -135,6 +135,8 @@ def test_two_panels_segment_and_correct_through_one_server_until_it_ends(host, m
     made = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
     assert sorted(node.GetName() for node in made) == ["first segmentation", "second segmentation"]
     assert all(segmentNames(node) == ["left", "right"] for node in made)
+    paces = [key for key in slicer.app.userSettings().allKeys() if "SecondsPerPass" in key]
+    assert paces == [f"MedNeXtSegment/SecondsPerPass/{Settings.serverName()}/tiny/cpu"]
     for panel, volume, node in zip(panels, volumes, sorted(made, key=lambda node: node.GetName()), strict=True):
         segmentId = node.GetSegmentation().GetNthSegmentID(0)
         before = slicer.util.arrayFromSegmentBinaryLabelmap(node, segmentId, volume).copy()
