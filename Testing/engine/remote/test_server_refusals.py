@@ -31,7 +31,7 @@ from mednextseg.worker.remote.training_files import keep_file
 
 # A thousand connections of which none says a word that counts; what they may take together.
 CONNECTIONS, THEIR_SECONDS = 1000, 60
-SHORT_S = 0.4
+SHORT_S = 1.0
 
 
 @pytest.fixture(scope="module")
