@@ -36,6 +36,13 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
         ("sampling", "which patches are learned from", SAMPLINGS),
     ):
         parser.add_argument(f"--{name}", default=next(iter(table)), help=_listed(what, table))
+    parser.add_argument(
+        "--auto-tune",
+        dest="method",
+        action="store_const",
+        const="settings",
+        help="the same as --method settings: nothing is trained",
+    )
     parser.add_argument("--minutes", type=float, help="of training in all (10 where neither minutes nor steps are given)")
     parser.add_argument("--steps", type=int, help="of each training, instead of minutes")
     parser.add_argument(

@@ -30,7 +30,7 @@ _TEXTS = (
 )  # fmt: skip
 _TRUTHS = (
     "crop_to_nonzero", "normalize_first", "clip_resampled", "needs_region", "reorient_only", "axes_by_sform", "slice_by_slice",
-    "labels_overlap", "previous_labels_linear",
+    "labels_overlap", "previous_labels_linear", "tta",
 )  # fmt: skip
 _TO_SEGMENT = ("spacing_kji_mm", "patch_size_kji")
 

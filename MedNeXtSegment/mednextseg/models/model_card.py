@@ -116,7 +116,7 @@ class ModelCard:
         window_layout: "even" (nnU-Net) or "dense", equal steps from the first voxel on (MONAI).
         window_weights: in the average: "gaussian", "gaussian_centered" (MONAI) or "constant".
         interpolated: what is brought back to the volume's grid: "values" as averaged, "activations" (of them), or "labels", the nearest.
-        mirror_axes_kji: axes along which mirrored inputs may be averaged (TTA).
+        mirror_axes_kji: axes along which mirrored inputs may be averaged (TTA); tta: whether they are where no recipe asks for it.
         component_rules: clean-up of several labels together, in this order, before that of single ones.
         postprocessing: clean-up by label name.
         totals: name -> labels whose volumes are added up in tables, such as the whole brain.
@@ -166,6 +166,7 @@ class ModelCard:
     window_weights: str = "gaussian"
     interpolated: str = "values"
     mirror_axes_kji: tuple[int, ...] = ()
+    tta: bool = False
     component_rules: tuple[ComponentRule, ...] = ()
     postprocessing: dict[str, Postprocessing] = field(default_factory=dict)
     totals: dict[str, tuple[str, ...]] = field(default_factory=dict)

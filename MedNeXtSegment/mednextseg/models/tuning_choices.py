@@ -39,6 +39,11 @@ METHODS = _table(
     Choice(
         "upkern", "the whole network with larger kernels", "Sees more of the surroundings; slower, and so is the new model."
     ),
+    Choice(
+        "settings",
+        "nothing, but the settings chosen: threshold, smallest part, overlap, mirrored views (auto-tune)",
+        "For a model that is nearly right on your cases; quick, and no structure can be forgotten.",
+    ),
 )
 LOSSES = _table(
     Choice("dice-ce", "Dice and cross-entropy", "The usual choice."),

@@ -43,7 +43,7 @@ def sliding_window_for(card: ModelCard, recipe: SegmentRecipe, device: str) -> S
     return SlidingWindow(
         patch_kji=tuple(card.patch_size_kji),
         overlap=card.overlap if recipe.overlap is None else recipe.overlap,
-        views=views_for(card, recipe.tta_views) if recipe.tta else (MirroredView(),),
+        views=views_for(card, recipe.tta_views) if recipe.tta or card.tta else (MirroredView(),),
         average=card.average,
         activation=card.activation,
         padding=card.padding,

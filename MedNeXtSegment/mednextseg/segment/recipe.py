@@ -17,7 +17,7 @@ class SegmentRecipe:
 
     Attributes:
         overlap: of neighboring windows, in [0, 1).
-        tta: average over several views of every window: by default the mirror images the card allows.
+        tta: average over several views of every window: by default the mirror images the card allows. A card may ask for it itself.
         tta_views: names of the views beside the window itself, see mirrored_views.py; they may go beyond what the card allows.
         ensemble: average over all networks of a model that has several; False runs the first one only.
         batch_size: windows at once.

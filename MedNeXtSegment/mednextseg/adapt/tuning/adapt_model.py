@@ -99,7 +99,8 @@ def adapt_model(
     """
     check_base(base)
     with locked(folder) as place:
-        return _Run(base, cases, place, options or TuningOptions(), device, TuningProgress(report, cancelled)).result()
+        kind = _run_of((options or TuningOptions()).method)
+        return kind(base, cases, place, options or TuningOptions(), device, TuningProgress(report, cancelled)).result()
 
 
 def check_base(base: LoadedModel) -> None:
@@ -108,7 +109,15 @@ def check_base(base: LoadedModel) -> None:
         raise ValueError(problem)
 
 
-class _Run:
+def _run_of(method: str) -> "type[AdaptationRun]":
+    if method != "settings":
+        return AdaptationRun
+    from mednextseg.adapt.tuning.settings.tuned_run import TunedRun  # noqa: PLC0415  (built on what is below)
+
+    return TunedRun
+
+
+class AdaptationRun:
     """The stages of one adaptation, each of which finds what an earlier run has left."""
 
     def __init__(
@@ -143,10 +152,10 @@ class _Run:
         questions = doubts([found.displacement for found in before])
         results = [found.result for found in before]
         gate = judge(results, after, self.labels.new_names, self.options.tolerated_loss, questions)
-        network = self._trained("result", Fold(self.folds.final, ()))
+        network, base = self._trained("result", Fold(self.folds.final, ()))
         self.progress.stage("writing the model")
         package = self.folder / PACKAGE
-        card = write_adapted(network, self.base, self.labels, self._taught(self.folds.final, gate), package)
+        card = write_adapted(network, base, self.labels, self._taught(self.folds.final, gate), package)
         found = Adaptation(package, card, gate, self.folds.explanation, self.steps, self.labels.notes)
         write_text(self.folder / REPORT_FILE, json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
         write_text(self.folder / TABLE_FILE, f"{gate.verdict}\n\n{gate_table(gate)}\n\n{self.folds.explanation}\n")
@@ -173,7 +182,23 @@ class _Run:
                     )
 
     def _settle_steps(self) -> None:
-        """Find or write the plan of the folder; minutes become steps by timing a few on this machine."""
+        """Minutes become steps by timing a few on this machine."""
+
+        def timed() -> int:
+            self.progress.stage("timing a few steps")
+            seconds = seconds_per_step(
+                lambda network, folder: self._trainer(network, self.folds.parts[0], folder, 1), self._start
+            )
+            return max(1, int(60 * (self.options.minutes or DEFAULT_MINUTES) / (seconds * self._trainings)))
+
+        self._begin_plan(timed)
+
+    @property
+    def _trainings(self) -> int:
+        return len(self.folds.parts) + (not self.folds.final_is_measured)
+
+    def _begin_plan(self, steps: Callable[[], int]) -> None:
+        """Find or write the plan of the folder; `steps` works out those of a training where nobody said them."""
         card = self.base.card
         asked = {
             "base": {"id": card.id, "version": card.version, "weights_sha256": list(card.weights_sha256)},
@@ -189,16 +214,11 @@ class _Run:
         }
         begun = agreed_plan(self.folder, asked)
         if begun["steps"] is None:
-            self.progress.stage("timing a few steps")
-            seconds = seconds_per_step(
-                lambda network, folder: self._trainer(network, self.folds.parts[0], folder, 1), self._start
-            )
-            trainings = len(self.folds.parts) + (not self.folds.final_is_measured)
-            begun["steps"] = max(1, int(60 * begun["minutes"] / (seconds * trainings)))
+            begun["steps"] = steps()
         if not (self.folder / PLAN_FILE).is_file():
             begin_plan(self.folder, begun)
         self.steps: int = begun["steps"]
-        self.progress.begin(self.steps, len(self.folds.parts) + (not self.folds.final_is_measured))
+        self.progress.begin(self.steps, self._trainings)
 
     @cached_property
     def _start(self) -> nn.Module:
@@ -222,21 +242,24 @@ class _Run:
             self.progress.step,
         )
 
-    def _trained(self, name: str, fold: Fold) -> nn.Module:
-        """The network of one training; the result's is that of the measured part where that is the same."""
+    def _trained(self, name: str, fold: Fold) -> tuple[nn.Module, LoadedModel]:
+        """The network of one training, and the base with the card it is packaged with.
+
+        The result's network is that of the measured part where that is the same.
+        """
         folder = self.folder / (self._part_name(0) if name == "result" and self.folds.final_is_measured else name)
         trainer = self._trainer(copy.deepcopy(self._start), fold, folder, self.steps)
         self.progress.training(name)
         trainer.run()
-        return packaged(trainer.result)
+        return packaged(trainer.result), self.base
 
     def _measured_fold(self, number: int, fold: Fold) -> list[CaseResult]:
         """Results of the held-out cases by a training without them; what it made is deleted once they are there."""
         files = [self._result_file(self._part_name(number), name) for name in fold.held_out]
         package = self.folder / self._part_name(number) / PACKAGE
         if not all(file.is_file() for file in files):
-            network = self._trained(self._part_name(number), fold)
-            write_adapted(network, self.base, self.labels, self._taught(fold.training, None), package)
+            network, base = self._trained(self._part_name(number), fold)
+            write_adapted(network, base, self.labels, self._taught(fold.training, None), package)
         else:
             self.progress.skip_training()
         results = []
