@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mednextseg.commands import adapt_shots
 from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS, Choice
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--id", help="of the new model (else the base's with -adapted)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    adapt_shots.add_to(parser)
     parser.add_argument("--install", action="store_true", help="install the new model where the gate accepts it")
     parser.set_defaults(run=run)
 
@@ -91,6 +93,9 @@ def run(options: argparse.Namespace) -> int:
         tolerated_loss=options.tolerated_loss,
         model_id=options.id,
     )
+    if options.shots:
+        with _Console(options.json) as console:
+            return adapt_shots.draw(options, base, found.cases, wanted, resolve_device(options.device), console.show)
     with _Console(options.json) as console:
         outcome = adapt_model(base, found.cases, options.output, wanted, resolve_device(options.device), console.show)
     installed = _install(outcome) if options.install else None

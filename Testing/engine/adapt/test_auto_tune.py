@@ -29,7 +29,7 @@ def test_a_planted_optimum_is_found_and_nothing_is_asked_twice(peak: tuple[int, 
         return -sum(abs(int(value) - best) for value, best in zip(at.values(), peak, strict=True))
 
     start = {"threshold": 3, "part": 0, "views": False}
-    found, value = search(grids, start, reward, seed)
+    _found, value = search(grids, start, reward, seed)
     assert len(asked) == len(set(asked)) and asked[0] == tuple(start.values())
     assert value == max(-sum(abs(int(v) - best) for v, best in zip(at, peak, strict=True)) for at in asked)
     assert value >= -2 and len(asked) <= 97

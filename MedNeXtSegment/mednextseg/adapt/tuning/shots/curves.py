@@ -1,0 +1,149 @@
+"""Every method on every number of cases, each an adaptation of its own that resumes; the protocol of MedFMC (Wang et al., 2023)."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from mednextseg.adapt.tuning.adapt_model import adapt_model
+from mednextseg.adapt.tuning.cases import OwnCase
+from mednextseg.adapt.tuning.folds import fold_cases
+from mednextseg.adapt.tuning.options import TuningOptions
+from mednextseg.adapt.tuning.progress import TuningReport, TuningState
+from mednextseg.files import make_folder, write_text
+from mednextseg.json_values import listed, read_json_object
+from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.models.tuning_choices import METHODS, choice_named
+
+_CELL_FILE = "cell.json"
+
+
+@dataclass(frozen=True)
+class ShotCell:
+    """One method on one number of cases.
+
+    Attributes:
+        cases: that were learned from; the same ones, and more, for larger numbers.
+        seconds: of training, the median step times the steps, since others may use the machine meanwhile.
+        megabytes: of the package's weights.
+        before, after: label, or "mean" -> mean Dice over the held-out cases.
+        change: of the mean Dice, with its 95 % interval.
+    """
+
+    method: str
+    shots: int
+    cases: tuple[str, ...]
+    steps: int
+    seconds: float
+    megabytes: float
+    before: dict[str, float]
+    after: dict[str, float]
+    change: tuple[float, float, float]
+    verdict: str
+
+
+def shot_curves(
+    base: LoadedModel,
+    cases: Sequence[OwnCase],
+    folder: Path,
+    shots: Sequence[int],
+    methods: Sequence[str],
+    options: TuningOptions,
+    device: str = "cpu",
+    report: TuningReport = lambda progress: None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[ShotCell]:
+    """Adapt with every method on every number of cases; what an earlier call in the folder finished is not done again.
+
+    Args:
+        base, cases, device, report, cancelled: as for `adapt_model`; at least ten cases, or `options.held_out`.
+        folder: gets a folder for each adaptation.
+        shots: numbers of cases to learn from.
+        methods: names of models/tuning_choices.py.
+        options: of every adaptation, but for its method; steps rather than minutes make them comparable.
+    Raises:
+        ValueError, OSError, RuntimeError, Cancelled: as `adapt_model`, and for a number of cases that there are not.
+    """
+    for method in methods:
+        choice_named(method, "a method of the curves", METHODS)
+    by_name = {case.name: case for case in cases}
+    folds = fold_cases(list(by_name), options.held_out)
+    if not folds.final_is_measured:
+        raise ValueError(f"the curves need cases that are held out from all of them; name some of: {listed(by_name)}.")
+    training, held_out = folds.final, folds.parts[0].held_out
+    if wrong := [count for count in shots if not 0 < count <= len(training)]:
+        raise ValueError(
+            f"there are {len(training)} cases to learn from, so {listed(wrong)} of them cannot be; give 1 to that."
+        )
+    order = [training[n] for n in np.random.default_rng(options.seed).permutation(len(training))]
+    cells = []
+    for count in sorted(set(shots)):
+        for method in dict.fromkeys(methods):
+            place = make_folder(folder / f"{method}-{count:03d}")
+            asked = replace(options, method=method, held_out=held_out)
+            chosen = [by_name[name] for name in (*order[:count], *held_out)]
+            cells.append(_cell(base, chosen, place, count, asked, device, report, cancelled))
+    return cells
+
+
+def _cell(
+    base: LoadedModel,
+    cases: Sequence[OwnCase],
+    folder: Path,
+    count: int,
+    options: TuningOptions,
+    device: str,
+    report: TuningReport,
+    cancelled: Callable[[], bool] | None,
+) -> ShotCell:
+    clock = _StepClock(report, f"{options.method} on {count}")
+    outcome = adapt_model(
+        base, cases, folder, options, device, clock, cancelled
+    )  # at once where it was finished, and checks what was asked
+    if (folder / _CELL_FILE).is_file():
+        return _from_dict(read_json_object(folder / _CELL_FILE))
+    gate = outcome.gate
+    change = gate.rows[-1].change["dice"]
+    cell = ShotCell(
+        method=options.method,
+        shots=count,
+        cases=tuple(case.name for case in cases[:count]),
+        steps=outcome.steps,
+        seconds=round(clock.step_seconds * outcome.steps, 2),
+        megabytes=round(sum(file.stat().st_size for file in outcome.package.glob("*.safetensors")) / 1e6, 3),
+        before={row.label: row.before["dice"].mean for row in gate.rows},
+        after={row.label: row.after["dice"].mean for row in gate.rows},
+        change=(change.mean, change.low, change.high),
+        verdict=gate.verdict,
+    )
+    write_text(folder / _CELL_FILE, json.dumps(asdict(cell), indent=1, ensure_ascii=False) + "\n")
+    return cell
+
+
+def _from_dict(raw: dict) -> ShotCell:
+    return ShotCell(**{**raw, "cases": tuple(raw["cases"]), "change": tuple(raw["change"])})
+
+
+class _StepClock:
+    """Passes reports on, under the name of the adaptation, and times its steps."""
+
+    def __init__(self, report: TuningReport, name: str) -> None:
+        self._report, self._name = report, name
+        self._last: float | None = None
+        self._seconds: list[float] = []
+
+    def __call__(self, state: TuningState) -> None:
+        now = time.monotonic()
+        if state.loss is not None and self._last is not None:
+            self._seconds.append(now - self._last)
+        self._last = now if state.loss is not None else None
+        self._report(replace(state, stage=f"{self._name}: {state.stage}"))
+
+    @property
+    def step_seconds(self) -> float:
+        """The median; 0 where nothing was trained."""
+        return median(self._seconds) if self._seconds else 0.0
