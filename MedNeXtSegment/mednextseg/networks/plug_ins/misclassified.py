@@ -1,6 +1,6 @@
 """Contrast at misclassified voxels (PNE): their features are drawn to their own class, and away from the one they were taken for.
 
-Paper: Wang et al., "Pixel-wise Contrastive Learning with Positive-Negative Equal loss", 2022 (arXiv:2202.01821). The code is our own.
+Paper: Wang et al., "Positive-Negative Equal Contrastive Loss for Semantic Segmentation", 2022 (arXiv:2207.01417). The code is our own.
 For each pair (class predicted, class drawn) in an image, with anchors the voxels so confused, positives the voxels of the drawn class
 that were found, and negatives those of the predicted class that were:
 
