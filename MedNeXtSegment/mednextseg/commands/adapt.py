@@ -59,6 +59,9 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--id", help="of the new model (else the base's with -adapted)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     adapt_shots.add_to(parser)
+    parser.add_argument(
+        "--write-priors", type=Path, metavar="FOLDER", help="shape priors of the result as volumes, one a class"
+    )
     parser.add_argument("--install", action="store_true", help="install the new model where the gate accepts it")
     parser.set_defaults(run=run)
 
@@ -98,6 +101,10 @@ def run(options: argparse.Namespace) -> int:
             return adapt_shots.draw(options, base, found.cases, wanted, resolve_device(options.device), console.show)
     with _Console(options.json) as console:
         outcome = adapt_model(base, found.cases, options.output, wanted, resolve_device(options.device), console.show)
+    if options.write_priors:
+        from mednextseg.adapt.tuning.prior_volumes import write_priors  # noqa: PLC0415
+
+        write_priors(outcome.package, options.write_priors)
     installed = _install(outcome) if options.install else None
     if options.json:
         print(json.dumps({**outcome.to_dict(), "installed": None if installed is None else str(installed)}))

@@ -10,8 +10,8 @@ from mednextseg.models.families import NetworkConfig, build_network
 from mednextseg.networks.monai_network import MonaiConfig
 
 
-def head_tensors(config: NetworkConfig) -> dict[str, int]:
-    """Names of the tensors that the number of classes decides on (at every depth), and their axis of classes.
+def head_tensors(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
+    """Names of the tensors that the number of classes decides on (at every depth, and in plug-ins), and their axes of classes.
 
     Raises:
         ValueError: for a network of MONAI, whose outputs cannot be told from its arguments.
@@ -21,7 +21,7 @@ def head_tensors(config: NetworkConfig) -> dict[str, int]:
     with torch.device("meta"):
         own = build_network(config).state_dict()
         wider = build_network(replace(config, num_classes=config.num_classes + 1)).state_dict()
-    return {name: _differing_axis(own[name], wider[name]) for name in own if own[name].shape != wider[name].shape}
+    return {name: _differing_axes(own[name], wider[name]) for name in own if own[name].shape != wider[name].shape}
 
 
 def with_classes(network: nn.Module, sources: Sequence[int | None]) -> nn.Module:
@@ -41,7 +41,7 @@ def with_classes(network: nn.Module, sources: Sequence[int | None]) -> nn.Module
         old = network.state_dict()
         for name, tensor in result.state_dict().items():
             if name in axes:
-                tensor.index_copy_(axes[name], torch.tensor(known), old[name].index_select(axes[name], torch.tensor(taken)))
+                _copy_known(tensor, old[name], axes[name], torch.tensor(known), torch.tensor(taken))
             else:
                 tensor.copy_(old[name])
     if hasattr(network, "deep_supervision"):
@@ -49,5 +49,15 @@ def with_classes(network: nn.Module, sources: Sequence[int | None]) -> nn.Module
     return result
 
 
-def _differing_axis(own: Tensor, wider: Tensor) -> int:
-    return next(axis for axis, (a, b) in enumerate(zip(own.shape, wider.shape, strict=True)) if a != b)
+def _copy_known(tensor: Tensor, old: Tensor, axes: tuple[int, ...], known: Tensor, taken: Tensor) -> None:
+    """tensor[known] = old[taken] along each of the axes; the rest of it stays."""
+    for axis in axes:
+        old = old.index_select(axis, taken)
+    place = [torch.arange(n) for n in tensor.shape]
+    for axis in axes:
+        place[axis] = known
+    tensor[torch.meshgrid(*place, indexing="ij")] = old
+
+
+def _differing_axes(own: Tensor, wider: Tensor) -> tuple[int, ...]:
+    return tuple(axis for axis, (a, b) in enumerate(zip(own.shape, wider.shape, strict=True)) if a != b)

@@ -40,6 +40,16 @@ METHODS = _table(
         "upkern", "the whole network with larger kernels", "Sees more of the surroundings; slower, and so is the new model."
     ),
     Choice(
+        "shape-priors",
+        "the whole network with shape priors on its skips (SPM)",
+        "For structures that lie alike in every window; what was learned can be looked at; needs a MedNeXt.",
+    ),
+    Choice(
+        "class-attention",
+        "the whole network with attention by class at its bottleneck (CGA)",
+        "For few classes of different looks; needs a MedNeXt.",
+    ),
+    Choice(
         "settings",
         "nothing, but the settings chosen: threshold, smallest part, overlap, mirrored views (auto-tune)",
         "For a model that is nearly right on your cases; quick, and no structure can be forgotten.",

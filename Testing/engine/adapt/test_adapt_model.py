@@ -126,15 +126,15 @@ def test_known_classes_keep_their_answers(base: Path) -> None:
 def test_methods_begin_with_the_answers_of_the_base_and_train_what_they_say() -> None:
     network, x = tiny_mednext(), torch.randn(1, 1, 16, 16, 32)
     for method in METHODS.values():
-        built = method.build(network).eval()
+        built = method.build(network, (16, 16, 32)).eval()
         names = {name for name, _ in built.named_parameters()}
         assert method.trained(built) <= names
         with torch.no_grad():
             assert torch.equal(built(x), network(x)) == (method.name != "upkern")
     assert METHODS["head"].trained(network) == {"out_0.conv_out.weight", "out_0.conv_out.bias"}
-    assert METHODS["upkern"].build(network).config.kernel_size == 5
+    assert METHODS["upkern"].build(network, (16, 16, 32)).config.kernel_size == 5
     with pytest.raises(ValueError, match="UpKern enlarges the kernels of a MedNeXt"):
-        METHODS["upkern"].build(torch.nn.Identity())
+        METHODS["upkern"].build(torch.nn.Identity(), (16, 16, 32))
 
 
 def broken(dataset: Path, target: Path, image: np.ndarray | None = None, label: np.ndarray | None = None) -> Path:

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from ball_cases import write_balls, write_bright
@@ -11,11 +12,14 @@ from mednextseg.adapt.tuning.adapt_model import adapt_model
 from mednextseg.adapt.tuning.cases import cases_in_folder
 from mednextseg.adapt.tuning.methods import METHODS
 from mednextseg.adapt.tuning.options import TuningOptions
+from mednextseg.adapt.tuning.prior_volumes import write_priors
+from mednextseg.cli import main
 from mednextseg.errors import Cancelled
 from mednextseg.models.library import sha256_of
 from mednextseg.models.loaded_model import load_model
 from mednextseg.models.model_card import read_card, write_card
 from mednextseg.models.weights import read_safetensors
+from mednextseg.volume_io import read_volume
 
 ONE_STEP = {"steps": 1, "held_out": ("case2",)}
 
@@ -103,10 +107,26 @@ def test_other_losses_and_samplings_resume_exactly_and_leave_nothing_behind(
     assert read_card(whole.package).extra["adapted"]["loss"] == loss
 
 
+def test_priors_are_learned_packaged_and_written_as_volumes(home: Path, dataset: Path, tmp_path: Path) -> None:
+    command = ["adapt", "--model", "bright", "--dataset", str(dataset), "-o", str(tmp_path / "run"), "--steps", "1"]
+    command += ["--held-out", "case2", "--method", "shape-priors", "--write-priors", str(tmp_path / "priors"), "--json"]
+    assert main(command) == 0
+    card = read_card(tmp_path / "run" / "package")
+    assert card.architecture["plug_ins"] == [{"grid_kji": [1, 1, 2], "kind": "shape_priors"}] and not card.base.is_needed
+    names = [f"prior_{name}.nii.gz" for name in ("0_background", "1_Ball")]
+    assert sorted(path.name for path in (tmp_path / "priors").iterdir()) == names
+    values, geometry = read_volume(tmp_path / "priors" / names[1])
+    assert values.shape == (1, 1, 2) and geometry.spacing_kji_mm == (16, 16, 16)
+    np.testing.assert_allclose(geometry.corners_ras().mean(axis=0), 0, atol=1e-6)
+    with pytest.raises(ValueError, match="the model bright has no shape priors"):
+        write_priors(home / "models" / "bright", tmp_path / "none")
+
+
 def test_networks_without_places_for_them_are_refused() -> None:
     from mednextseg.adapt.losses.network_terms import attach
 
-    with pytest.raises(ValueError, match="the method 'adapters' needs the stages of a MedNeXt"):
-        METHODS["adapters"].build(torch.nn.Identity())
+    for method in ("adapters", "shape-priors", "class-attention"):
+        with pytest.raises(ValueError, match=f"the method '{method}' needs the stages of a MedNeXt"):
+            METHODS[method].build(torch.nn.Identity(), (16, 16, 32))
     with pytest.raises(ValueError, match="the loss misclassified needs the features of a MedNeXt"):
         attach("misclassified", torch.nn.Identity(), 0)

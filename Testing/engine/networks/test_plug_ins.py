@@ -13,19 +13,22 @@ from torch import Tensor
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.kernels.cpu.engine import MedNeXtEngine
 from mednextseg.kernels.cpu.gradients.network import TrainableMedNeXt
+from mednextseg.models.new_head import with_classes
 from mednextseg.models.weights import network_from_state_dict
 from mednextseg.networks.forward_cost import multiply_adds
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.networks.plug_ins import plug_in_configs
 from mednextseg.networks.plug_ins.adapters import Adapter, AdaptersConfig, FrequencyBranch
+from mednextseg.networks.plug_ins.class_attention import ClassAttentionConfig, class_means
 from mednextseg.networks.plug_ins.misclassified import Misclassified
 from mednextseg.networks.plug_ins.plug_in import FOR_TRAINING, Sites
+from mednextseg.networks.plug_ins.shape_priors import ShapePriors, ShapePriorsConfig
 
 TINY = MedNeXtConfig(2, 3, block_counts=(1,) * 9, base_channels=4)
 SITES = Sites(2, 3, (4, 8, 16, 32, 64))
 # A bias in front of a norm has the gradient zero, and what PyTorch returns for it is rounding.
 BEFORE_NORMS = ("conv1.bias", "small.0.bias", "small.1.bias", "large.0.bias", "large.1.bias")
-KINDS = (AdaptersConfig(reduction=2, frequencies=8),)
+KINDS = (AdaptersConfig(reduction=2, frequencies=8), ShapePriorsConfig((1, 1, 2)), ClassAttentionConfig())
 
 
 def awake(network: MedNeXt, seed: int = 0) -> MedNeXt:
@@ -193,3 +196,44 @@ def test_what_serves_training_has_the_same_gradients_on_fast_kernels_and_keeps_n
         assert float((found[1][name] - expected).norm()) <= 1e-4 * float(expected.norm()) + 1e-12, name
     network.eval()(x)
     copy.deepcopy(network)  # nothing of a pass is left in it
+
+
+def test_priors_do_not_depend_on_the_order_of_the_classes_and_learn() -> None:
+    torch.manual_seed(0)
+    priors = ShapePriors(ShapePriorsConfig((1, 2, 2)), SITES)
+    for parameter in priors.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    other, order = copy.deepcopy(priors), torch.tensor([2, 0, 1])
+    with torch.no_grad():
+        for name, parameter in other.named_parameters():
+            if "pairs" in name:
+                parameter.copy_(parameter[:, order][:, :, order])
+            elif "to_classes" in name or name == "priors":
+                parameter.copy_(parameter[order])
+    skips = [torch.randn(2, width, *(n // 2**level for n in (16, 16, 32))) for level, width in enumerate(SITES.widths[:4])]
+    found, again = priors.skips(skips, {}), other.skips(skips, {})
+    assert found[0] is skips[0]
+    for a, b in zip(found[1:], again[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    found[1].square().mean().backward()
+    assert priors.priors.grad.abs().max() > 0 and priors.maps().shape == (3, 1, 2, 2)
+
+
+def test_attention_adds_the_mean_of_the_class_and_absent_classes_add_nothing() -> None:
+    masks = torch.nn.functional.one_hot(torch.tensor([[0, 0, 2, 2, 2]]), 3).float()
+    constant = torch.tensor([[[1.0, 1.0, 4.0, 4.0, 4.0], [2.0, 2.0, -1.0, -1.0, -1.0]]])
+    torch.testing.assert_close(constant + class_means(constant, masks), 2 * constant)
+    features = torch.randn(1, 2, 5)
+    inside = torch.tensor([1, 0, 3, 4, 2])  # voxels of a class change places
+    torch.testing.assert_close(class_means(features[..., inside], masks), class_means(features, masks))
+    assert class_means(features, masks).isfinite().all()
+
+
+def test_a_network_with_plug_ins_can_get_other_labels() -> None:
+    network = awake(plugged(*KINDS)[1])
+    other = with_classes(network, (0, 2, None, 1))
+    old, new = network.plug_ins["shape_priors"], other.plug_ins["shape_priors"]
+    assert torch.equal(new.priors[[0, 1, 3]], old.priors[[0, 2, 1]])
+    pairs = new.skip_1.blocks[0].pairs
+    assert torch.equal(pairs[:, [0, 1, 3]][:, :, [0, 1, 3]], old.skip_1.blocks[0].pairs[:, [0, 2, 1]][:, :, [0, 2, 1]])
+    assert torch.equal(other.plug_ins["adapters"].bottleneck.down.weight, network.plug_ins["adapters"].bottleneck.down.weight)

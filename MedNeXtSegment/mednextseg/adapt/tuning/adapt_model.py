@@ -228,7 +228,7 @@ class AdaptationRun:
         network = network_from_state_dict(package_tensors(self.base.folder, card, card.weights_files[0]), card.architecture)
         network.deep_supervision = False
         head_tensors(network.config)
-        return self.method.build(with_classes(network, self.labels.class_sources))
+        return self.method.build(with_classes(network, self.labels.class_sources), tuple(card.patch_size_kji))
 
     def _trainer(self, network: nn.Module, fold: Fold, folder: Path, steps: int) -> TuningTrainer:
         return TuningTrainer(

@@ -6,10 +6,16 @@ from typing import Any
 
 from mednextseg.json_values import json_list, json_object, listed, one_of, whole_number
 from mednextseg.networks.plug_ins.adapters import Adapters, AdaptersConfig
+from mednextseg.networks.plug_ins.class_attention import ClassAttention, ClassAttentionConfig
 from mednextseg.networks.plug_ins.plug_in import PlugIn, PlugIns, Sites
+from mednextseg.networks.plug_ins.shape_priors import ShapePriors, ShapePriorsConfig
 
-PlugInConfig = AdaptersConfig
-_KINDS: dict[str, tuple[type, type[PlugIn]]] = {"adapters": (AdaptersConfig, Adapters)}
+PlugInConfig = AdaptersConfig | ShapePriorsConfig | ClassAttentionConfig
+_KINDS: dict[str, tuple[type, type[PlugIn]]] = {
+    "adapters": (AdaptersConfig, Adapters),
+    "shape_priors": (ShapePriorsConfig, ShapePriors),
+    "class_attention": (ClassAttentionConfig, ClassAttention),
+}
 
 
 def build_plug_ins(configs: Sequence[PlugInConfig], sites: Sites) -> PlugIns:

@@ -1,12 +1,28 @@
 """What of a network is trained: one file a method, listed in `METHODS`."""
 
-from mednextseg.adapt.tuning.methods import everything, frozen_base, head_only, larger_kernels, settings_only
+from mednextseg.adapt.tuning.methods import (
+    everything,
+    frozen_base,
+    head_only,
+    larger_kernels,
+    settings_only,
+    with_class_attention,
+    with_shape_priors,
+)
 from mednextseg.adapt.tuning.methods.method import TuningMethod
 from mednextseg.json_values import one_of
 
 METHODS: dict[str, TuningMethod] = {
-    method.name: method
-    for method in (everything.METHOD, head_only.METHOD, frozen_base.METHOD, larger_kernels.METHOD, settings_only.METHOD)
+    module.METHOD.name: module.METHOD
+    for module in (
+        everything,
+        head_only,
+        frozen_base,
+        larger_kernels,
+        with_shape_priors,
+        with_class_attention,
+        settings_only,
+    )
 }
 
 

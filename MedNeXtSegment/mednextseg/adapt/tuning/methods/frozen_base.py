@@ -9,7 +9,7 @@ from mednextseg.networks.plug_ins.adapters import AdaptersConfig
 from mednextseg.networks.plug_ins.plug_in import PREFIX
 
 
-def _with_adapters(network: nn.Module) -> nn.Module:
+def _with_adapters(network: nn.Module, patch_kji: tuple[int, int, int]) -> nn.Module:
     return with_plug_in(network, AdaptersConfig(), "adapters")
 
 

@@ -10,4 +10,4 @@ def _trained(network: nn.Module) -> frozenset[str]:
     return frozenset(head_tensors(network.config))
 
 
-METHOD = TuningMethod("head", 1e-2, lambda network: network, _trained)
+METHOD = TuningMethod("head", 1e-2, lambda network, patch_kji: network, _trained)

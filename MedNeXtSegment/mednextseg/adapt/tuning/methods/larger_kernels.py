@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from mednextseg.adapt.tuning.methods.everything import every_parameter
 from mednextseg.adapt.tuning.methods.method import TuningMethod
 from mednextseg.models.families import build_network
 from mednextseg.networks.mednext import MedNeXt
@@ -16,7 +17,7 @@ from mednextseg.networks.upkern import upkern
 _GROWTH = 2
 
 
-def _with_larger_kernels(network: nn.Module) -> nn.Module:
+def _with_larger_kernels(network: nn.Module, patch_kji: tuple[int, int, int]) -> nn.Module:
     if not isinstance(network, MedNeXt):
         raise ValueError(
             f"UpKern enlarges the kernels of a MedNeXt, and this is a {type(network).__name__}; choose another method."
@@ -27,8 +28,4 @@ def _with_larger_kernels(network: nn.Module) -> nn.Module:
     return large
 
 
-def _trained(network: nn.Module) -> frozenset[str]:
-    return frozenset(name for name, _ in network.named_parameters())
-
-
-METHOD = TuningMethod("upkern", 5e-4, _with_larger_kernels, _trained)
+METHOD = TuningMethod("upkern", 5e-4, _with_larger_kernels, every_parameter)

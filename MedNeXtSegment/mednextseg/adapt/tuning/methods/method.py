@@ -15,15 +15,15 @@ class TuningMethod:
     Attributes:
         name: of its line in models/tuning_choices.py.
         learning_rate: that suits it, of AdamW.
-        build: the network that is trained, from the base's with the result's classes; its first answers are the base's, unless its file
-            says otherwise.
+        build: the network that is trained, from the base's with the result's classes and the size of its windows; its first answers are
+            the base's, unless its file says otherwise.
         trained: names of the parameters that are trained; the others stay as they are.
         keeps_base: whether the package holds what was trained alone, and takes the rest from the installed base.
     """
 
     name: str
     learning_rate: float
-    build: Callable[[nn.Module], nn.Module]
+    build: Callable[[nn.Module, tuple[int, int, int]], nn.Module]
     trained: Callable[[nn.Module], frozenset[str]]
     keeps_base: bool = False
 

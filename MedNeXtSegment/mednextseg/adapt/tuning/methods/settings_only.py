@@ -10,4 +10,4 @@ def _trained(network: nn.Module) -> frozenset[str]:
     return frozenset(head_tensors(network.config))
 
 
-METHOD = TuningMethod("settings", 1e-3, lambda network: network, _trained, keeps_base=True)
+METHOD = TuningMethod("settings", 1e-3, lambda network, patch_kji: network, _trained, keeps_base=True)

@@ -23,6 +23,7 @@ from mednextseg.kernels import accelerate
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard, Postprocessing
 from mednextseg.models.new_head import head_tensors
+from mednextseg.networks.plug_ins.plug_in import PREFIX
 from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.recipe import SegmentRecipe
@@ -129,7 +130,7 @@ def _shift_background(network: nn.Module, threshold: float) -> None:
 
 
 def _background_biases(network: nn.Module) -> list[str]:
-    return [name for name in head_tensors(network.config) if name.endswith(".bias")]
+    return [name for name in head_tensors(network.config) if name.endswith(".bias") and not name.startswith(PREFIX)]
 
 
 def _said(settings: Settings) -> str:
