@@ -4,12 +4,19 @@ ranking of models for labeled cases."""
 import argparse
 import json
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mednextseg.cases.splits import read_split
+from mednextseg.commands.cohort import add_ray_options, check_ray_options, run_cohort
 from mednextseg.commands.ranking import run_ranking
 from mednextseg.files import make_folder
 from mednextseg.json_values import listed
+
+if TYPE_CHECKING:
+    from mednextseg.evaluate.folders import CaseFiles, CaseMeasurer
 
 WORST_CASES_SHOWN = 6
 
@@ -37,6 +44,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument(
         "-o", "--output", required=True, type=Path, metavar="DIR", help="folder for results; the same one resumes"
     )
+    add_ray_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -47,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(
             "give --reference and --prediction to compare segmentations, --table for models by data sets, or --rank to rank models."
         )
+    check_ray_options(options, options.prediction is not None and options.prediction.is_dir())
     make_folder(options.output)
     if options.rank:
         return run_ranking(options, wanted_cases(options.cases))
@@ -67,7 +76,7 @@ def wanted_cases(text: str | None) -> list[str] | None:
 
 
 def _run_comparison(options: argparse.Namespace) -> int:
-    from mednextseg.evaluate.folders import add_earlier_cases, evaluate_files, match_cases  # noqa: PLC0415
+    from mednextseg.evaluate.folders import CaseMeasurer, add_earlier_cases, evaluate_files, match_cases  # noqa: PLC0415
     from mednextseg.evaluate.measure_options import MeasureOptions  # noqa: PLC0415
     from mednextseg.evaluate.report.cases_report import evaluation_page  # noqa: PLC0415
     from mednextseg.evaluate.report.csv_tables import evaluation_json, metrics_csv  # noqa: PLC0415
@@ -81,7 +90,10 @@ def _run_comparison(options: argparse.Namespace) -> int:
     def show(number: int, text: str) -> None:
         print(f"[{number}/{len(cases)}] {text}", file=sys.stderr, flush=True)
 
-    evaluate_files(cases, evaluation, measure_options, options.output, show)
+    elsewhere = (
+        {} if options.ray is None else _measured_elsewhere(CaseMeasurer(cases, measure_options, options.output), cases, options)
+    )
+    evaluate_files(cases, evaluation, measure_options, options.output, show, elsewhere)
     if earlier := add_earlier_cases(cases, evaluation, measure_options, options.output):
         print(
             f"mednextseg: {len(earlier)} case(s) of earlier runs into {options.output} are in the report, too.", file=sys.stderr
@@ -100,6 +112,16 @@ def _run_comparison(options: argparse.Namespace) -> int:
     for sentence in (*evaluation.unmatched, *(measure_options.unused(measured) if measured else ())):
         print(f"mednextseg: {sentence}", file=sys.stderr)
     return max(_status(evaluation.failed, len(cases)), 1 if evaluation.unmatched else 0)
+
+
+def _measured_elsewhere(measurer: "CaseMeasurer", cases: "Sequence[CaseFiles]", options: argparse.Namespace) -> dict[str, str]:
+    """Measure what is left to be measured by Ray; the cases that failed, and why."""
+    answers = run_cohort(partial(_same, measurer), {case.name: case for case in measurer.left(cases)}, options)
+    return {name: answer.failure for name, answer in answers.items() if answer.failure}
+
+
+def _same(measurer: "CaseMeasurer") -> "CaseMeasurer":
+    return measurer
 
 
 def _run_table(options: argparse.Namespace) -> int:

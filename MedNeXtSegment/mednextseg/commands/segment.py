@@ -4,12 +4,14 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mednextseg.cases.folders import CASE_ERRORS, image_files, is_folder_of_cases
+from mednextseg.commands.cohort import add_ray_options, check_ray_options, run_cohort
 from mednextseg.commands.console_progress import ConsoleProgress
 from mednextseg.commands.logged_warnings import logged_warnings
 from mednextseg.commands.review import print_review, review_of
@@ -58,6 +60,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
         metavar="N",
         help="run over mirror images and folds as well, and list the N slices the model is least sure of (more than doubles the time)",
     )
+    add_ray_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -74,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
     # A series may lie beside what was made of it; the output tells whether one case is meant.
     is_file = (names_segmentation(options.output) or names_dicom_seg(options.output)) and not options.output.is_dir()
     is_folder = len(options.inputs) == 1 and not is_file and is_folder_of_cases(options.inputs[0])
+    check_ray_options(options, is_folder)
     if is_folder:
         if options.skip_map is not None:
             raise ValueError("--skip-map is for one case and the input is a folder of cases; leave it out, or name one image.")
@@ -131,24 +135,55 @@ def _run_folder(options: argparse.Namespace, model: "LoadedModel") -> int:
     from mednextseg.commands.case_output import case_output  # noqa: PLC0415
 
     cases = image_files(options.inputs[0], len(model.card.channels))
-    results, failed = [], {}
+    results, failed, others = [], {}, {}
     for number, (name, paths) in enumerate(cases.items(), start=1):
         output = options.output / f"{name}{'.dcm' if options.dicom_seg else '.seg.nrrd'}"
         shown_name = listed([name])
         try:
             if _is_done(output, _run_key(options, model, paths)):
                 print(f"[{number}/{len(cases)}] {shown_name}: done before", file=sys.stderr)
-                continue
-            print(f"[{number}/{len(cases)}] {shown_name}", file=sys.stderr)
-            results.append(_run_case(options, model, case_output(output, paths, options.time_point)))
+            elif options.ray is not None:
+                others[name] = output.absolute(), [path.absolute() for path in paths]
+            else:
+                print(f"[{number}/{len(cases)}] {shown_name}", file=sys.stderr)
+                results.append(_run_case(options, model, case_output(output, paths, options.time_point)))
         except CASE_ERRORS as error:
             failed[name] = sentence_of(error)
             print(f"mednextseg: {shown_name}: {failed[name]}", file=sys.stderr)
+    for name, answer in run_cohort(partial(_case_worker, _for_workers(options)), others, options).items():
+        if answer.failure:
+            failed[name] = answer.failure
+            continue
+        results.append(answer.value)
+        for line in answer.value["notes"]:
+            print(f"mednextseg: {listed([name])}: {line}", file=sys.stderr)
     if options.json:
         print(json.dumps({"cases": results, "failed": failed}))
     if failed:
         print(f"mednextseg: {len(failed)} of {len(cases)} cases failed: {listed(failed)}.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _for_workers(options: argparse.Namespace) -> argparse.Namespace:
+    """The options for processes that start in another folder and show nobody a progress bar."""
+    is_folder = Path(options.model).is_dir()
+    changes = {
+        "model": str(Path(options.model).absolute()) if is_folder else options.model,
+        "recipe": None if options.recipe is None else options.recipe.absolute(),
+        "json": True,
+    }
+    return argparse.Namespace(**{**vars(options), **changes})
+
+
+def _case_worker(options: argparse.Namespace) -> Callable[[tuple[Path, list[Path]]], dict]:
+    """In a process of a cohort: open the model, for the function that is called with output and images of each case."""
+    from mednextseg.commands.case_output import case_output  # noqa: PLC0415
+    from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
+    from mednextseg.models.loaded_model import load_model  # noqa: PLC0415
+
+    keep_freed_memory()
+    model = load_model(options.model)
+    return lambda case: _run_case(options, model, case_output(*case, options.time_point))
 
 
 def _is_done(output: Path, key: str) -> bool:

@@ -1,6 +1,6 @@
 """Cases of an evaluation: which files belong together, measured one by one, resumable; a failing case is listed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -92,17 +92,22 @@ def evaluate_files(
     options: MeasureOptions,
     output: Path,
     report: Callable[[int, str], None] = lambda number, text: None,
+    failed_elsewhere: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Measure every case; results are kept under `output`/cases, so that an interrupted run goes on where it stopped.
 
     Args:
         evaluation: from `match_cases`; results are added to it.
         report: called with the case's number (from 1) and a line about it.
+        failed_elsewhere: cases that `CaseMeasurer` failed on in another process, which are not tried again, and why.
     """
     folder = output / "cases"
     folder.mkdir(parents=True, exist_ok=True)
     names = predicted_names([case.prediction for case in cases])
     for number, case in enumerate(cases, start=1):
+        if failed_elsewhere and case.name in failed_elsewhere:
+            evaluation.failed[case.name] = failed_elsewhere[case.name]
+            continue
         name = listed([case.name])
         try:
             result, is_new = _measured(case, options, names, folder)
@@ -117,6 +122,33 @@ def evaluate_files(
             report(number, f"{name}: {note}")
     _settle(evaluation, options)
     return evaluation
+
+
+class CaseMeasurer:
+    """Measures single cases for an `evaluate_files` that follows and finds them done; for other processes, so it can be pickled.
+
+    Args:
+        cases: all of the evaluation.
+        options, output: of it.
+    """
+
+    def __init__(self, cases: Sequence[CaseFiles], options: MeasureOptions, output: Path) -> None:
+        self._options, self._folder = options, output.absolute() / "cases"
+        self._names = predicted_names([case.prediction for case in cases])
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, case: CaseFiles) -> None:
+        """Measure one case whose paths are absolute and keep the result; raises one of CASE_ERRORS where that is not possible."""
+        _measured(case, self._options, self._names, self._folder)
+
+    def left(self, cases: Sequence[CaseFiles]) -> list[CaseFiles]:
+        """Those without a stored result, with absolute paths."""
+        whole = [replace(case, reference=case.reference.absolute(), prediction=case.prediction.absolute()) for case in cases]
+        return [
+            case
+            for case in whole
+            if stored_result(self._folder, case.name, (case.reference, case.prediction), self._options, self._names) is None
+        ]
 
 
 def add_earlier_cases(

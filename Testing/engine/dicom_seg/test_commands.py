@@ -173,6 +173,8 @@ def test_refine_goes_on_from_a_segmentation_and_refuses_that_of_another_scan(tmp
     capsys.readouterr()
     assert main(["refine", str(other), str(tmp_path / "before.dcm"), *more]) == 1
     assert "of another frame of reference" in capsys.readouterr().err
+    assert main(["refine", str(series), str(tmp_path / "before.dcm"), *more[:-1], str(tmp_path / "after.dcm")]) == 1
+    assert "after.dcm cannot be written; give a name that ends in .seg.nrrd" in capsys.readouterr().err
 
 
 def test_plain_runs_do_without_pydicom(tmp_path: Path) -> None:
