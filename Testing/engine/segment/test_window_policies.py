@@ -63,6 +63,12 @@ def test_the_first_look_covers_every_voxel_with_few_windows(length: int, patch: 
             assert len(cover) <= max(1, 2 * -(-grid.shape_kji[0] // patch))
 
 
+def test_a_very_long_axis_is_covered_at_once() -> None:
+    """A wrong spacing makes an axis of a million voxels; a plan of it, asked for by a worker, came after minutes."""
+    grid = WindowGrid.laid((2_000_000, 8, 8), (16, 8, 8), 0.5)
+    assert len(grid.covering_kji[0]) == 125_000
+
+
 @settings(max_examples=6)
 @given(SHAPES, st.sampled_from([0.0, 0.5]), st.integers(1, 2), st.integers(1, 3), st.integers(1, 2))
 def test_everything_looked_at_is_the_plain_run_bit_for_bit(

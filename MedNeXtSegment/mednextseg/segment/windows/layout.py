@@ -1,5 +1,6 @@
 """Where windows lie: the start of each along every axis, and which of them cover the volume side by side."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -85,5 +86,5 @@ LAYOUTS: dict[str, Callable[[int, int, float], list[int]]] = {"even": window_sta
 def _covering(starts: Sequence[int], patch: int) -> tuple[int, ...]:
     chosen = [starts[0]]
     while chosen[-1] < starts[-1]:
-        chosen.append(max(start for start in starts if start <= chosen[-1] + patch))
+        chosen.append(starts[bisect_right(starts, chosen[-1] + patch) - 1])  # starts rise
     return tuple(chosen)
