@@ -1,4 +1,4 @@
-"""The command line: `mednextseg segment | refine | models | evaluate | adapt | train | serve` (also `python -m mednextseg`).
+"""The command line: `mednextseg segment | refine | models | evaluate | adapt | cases | train | serve` (also `python -m mednextseg`).
 
 Only what hears Ctrl-C is imported at once, everything else inside `main`, where a stop ends with one line.
 """

@@ -15,6 +15,7 @@ from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS, Choice
 
 if TYPE_CHECKING:
     from mednextseg.adapt.tuning.adapt_model import Adaptation
+    from mednextseg.adapt.tuning.cases import CaseFolder
     from mednextseg.adapt.tuning.progress import TuningState
 
 
@@ -24,9 +25,15 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--model", required=True, help="the base: a model id (see `mednextseg models list`) or folder")
     parser.add_argument(
         "--dataset",
-        required=True,
         type=Path,
         help="folder with imagesTr and labelsTr (dataset.json names plain labels), or with CASE.nii.gz beside CASE.seg.nrrd",
+    )
+    parser.add_argument(
+        "--collected",
+        nargs="?",
+        const="",
+        metavar="CASE,...",
+        help="learn from cases that were collected in Slicer: all, or those of these ids (see `mednextseg cases list`)",
     )
     parser.add_argument(
         "-o", "--output", required=True, type=Path, help="folder for checkpoints, curves, report and the new model"
@@ -74,7 +81,6 @@ def _listed(what: str, table: Mapping[str, Choice]) -> str:
 def run(options: argparse.Namespace) -> int:
     """Adapt, print the verdict and the table, and install where that is asked for."""
     from mednextseg.adapt.tuning.adapt_model import adapt_model  # noqa: PLC0415
-    from mednextseg.adapt.tuning.cases import cases_in_folder  # noqa: PLC0415
     from mednextseg.adapt.tuning.options import TuningOptions  # noqa: PLC0415
     from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
     from mednextseg.machine import resolve_device  # noqa: PLC0415
@@ -82,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
 
     keep_freed_memory()
     base = load_model(options.model)
-    found = cases_in_folder(options.dataset, len(base.card.channels))
+    found = _cases(options, len(base.card.channels))
     held_out = None if options.held_out is None else tuple(name.strip() for name in options.held_out.split(","))
     wanted = TuningOptions(
         method=options.method,
@@ -111,6 +117,20 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(outcome, installed)
     return 0
+
+
+def _cases(options: argparse.Namespace, channels: int) -> "CaseFolder":
+    """Those of the folder, then the collected ones."""
+    from mednextseg.adapt.tuning.cases import CaseFolder, cases_in_folder  # noqa: PLC0415
+    from mednextseg.adapt.tuning.collected_cases import collected_to_learn  # noqa: PLC0415
+
+    if options.dataset is None and options.collected is None:
+        raise ValueError("there is nothing to learn from; give --dataset, a folder of cases, or --collected.")
+    found = CaseFolder(()) if options.dataset is None else cases_in_folder(options.dataset, channels)
+    if options.collected is None:
+        return found
+    names = [name.strip() for name in options.collected.split(",")] if options.collected else None
+    return CaseFolder((*found.cases, *collected_to_learn(channels, names)), found.held_out)
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

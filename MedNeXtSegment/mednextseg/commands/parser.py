@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from mednextseg import __version__
-from mednextseg.commands import adapt, evaluate, models, refine, segment, serve, train
+from mednextseg.commands import adapt, cases, evaluate, models, refine, segment, serve, train
 
 _NUMBERS = re.compile(r"-\.?\d")
 
@@ -33,6 +33,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mednextseg", description="Segment CT and MR volumes with MedNeXt.")
     parser.add_argument("--version", action="version", version=f"mednextseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (segment, refine, models, evaluate, adapt, train, serve):
+    for command in (segment, refine, models, evaluate, adapt, cases, train, serve):
         command.add_to(commands, common)
     return parser

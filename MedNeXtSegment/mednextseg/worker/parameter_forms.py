@@ -97,8 +97,9 @@ _TEXTS = (
 _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(_TEXTS, (_is_text, "text")),
     **dict.fromkeys(("array", "image", "mask", "reference", "prediction"), (_is_array, "an array's file, shape and dtype")),
-    **dict.fromkeys(("roi", "recipe", "same"), (_is_object, "an object")),
-    "volumes": (_is_list_of_text, "a list of ids"),
+    **dict.fromkeys(("roi", "recipe", "same", "base"), (_is_object, "an object")),
+    **dict.fromkeys(("volumes", "collected"), (_is_list_of_text, "a list of ids")),
+    "journals": (_is_list_of_text, "a list of texts"),
     "held_out": (_is_list_of_text, "a list of names"),
     "cases": (_is_list_of_cases, "a list of cases with name, images and segments"),
     "labels": (_is_list_of_labels, "a list of names, or of 0 and 1"),

@@ -30,7 +30,7 @@ from mednextseg.worker.serving.request_queue import Job, RequestQueue
 from mednextseg.worker.transports.pipes import AnswerChannel, LogForwarder, take_over_standard_streams
 
 _LIGHT_OPERATIONS = ("environment", "models", "volumes")
-_NETWORK_OPERATIONS = ("segment", "refine", "evaluate", "adapt")
+_NETWORK_OPERATIONS = ("segment", "refine", "evaluate", "adapt", "cases")
 # Faster than the eye, slow enough for the client's event loop.
 _SECONDS_BETWEEN_PROGRESS = 0.05
 
