@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from MedNeXtSegmentLib.Adapt.AdaptCalls import AdaptCalls
 from MedNeXtSegmentLib.ParameterNode import MedNeXtSegmentParameterNode
 from MedNeXtSegmentLib.Segment.SegmentCalls import SegmentCalls, segmentJob
 
 
-class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
-    """The module for scripts and the Python console; the calls of automatic runs are in SegmentCalls.
+class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls, AdaptCalls):
+    """The module for scripts and the Python console; the calls of automatic runs are in SegmentCalls, those of adapting in AdaptCalls.
 
     >>> logic = slicer.modules.mednextsegment.widgetRepresentation().self().logic     # shares the panel's warm worker
     >>> segmentationNode = logic.segment(volumeNode, model="hippocampus-mr", roiNode=roiNode)
@@ -24,12 +25,14 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         engine: the worker, or the engine of one's own.
         history: undo and redo of what the module did.
         autoSegment, refine: the SegmentLogic and the RefineLogic.
-        evaluation, review, library: the EvaluateLogic, the ReviewLogic and the ModelsLogic; None without a worker, which they ask.
+        evaluation, review, library, collection: the EvaluateLogic, the ReviewLogic, the ModelsLogic and the CollectLogic; None without a
+            worker, which they ask.
         workerListeners: objects that are told of the worker's hello (onWorkerReady) and log lines (onWorkerLog).
     """
 
     def __init__(self, engine=None):
         ScriptedLoadableModuleLogic.__init__(self)
+        from MedNeXtSegmentLib.Adapt.CollectLogic import CollectLogic
         from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic
         from MedNeXtSegmentLib.Models.ModelsLogic import ModelsLogic
         from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
@@ -43,10 +46,10 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         self.history = EditHistory()
         self.autoSegment = SegmentLogic(self.engine, self.history)
         self.refine = RefineLogic(self.worker, self.history)
-        self.evaluation = self.review = self.library = self._adaptation = None
+        self.evaluation = self.review = self.library = self.collection = self._adaptation = None
         if self.worker is not None:
             self.evaluation, self.review = EvaluateLogic(self.worker), ReviewLogic(self.worker)
-            self.library = ModelsLogic(self.worker)
+            self.library, self.collection = ModelsLogic(self.worker), CollectLogic(self.worker)
 
     def _newWorker(self, isMain: bool = True):
         from MedNeXtSegmentLib import Settings
@@ -87,7 +90,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         self.autoSegment.close()
         self.refine.close()
         if self.worker is not None:
-            for logic in (self.evaluation, self.review, self.library):
+            for logic in (self.evaluation, self.review, self.library, self.collection):
                 logic.close()
             self.worker.stop()
         if self._adaptation is not None:
@@ -215,50 +218,6 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls):
         run = self._withWorker(self.review).review(job, count, progressCallback, finishedCallback)
         if waitForCompletion:
             self.review.wait(run)
-        return run
-
-    def adapt(
-        self,
-        model: str,
-        cases: Sequence[tuple] | str,
-        method: str = "all",
-        minutes: float | None = None,
-        folder=None,
-        waitForCompletion: bool = True,
-        progressCallback: Callable | None = None,
-        finishedCallback: Callable | None = None,
-        **options,
-    ):
-        """Teach a model cases of the scene, and measure it before and after on cases that it did not learn from.
-
-        >>> run = logic.adapt("hippocampus-mr", [(volume1, segmentation1), (volume2, segmentation2)], minutes=20)
-        >>> print(run.table, run.isAccepted, run.package)
-
-        Segments are matched with the model's labels by name. The same call goes on where an earlier one was stopped.
-
-        Args:
-            model: id of an installed model, or the folder of one.
-            cases: at least two (volume node, segmentation node); for a model of several channels a list of volume nodes;
-                or the path of a folder of cases, as docs/adapt.md says.
-            method: "all" trains the whole network, "head" its last layer; all of them in mednextseg.models.tuning_choices.
-            minutes: of training in all; 10 where neither they nor `steps` are given.
-            folder: for checkpoints, curves, report and package; None for one in the module's home folder.
-            waitForCompletion: return only when it is over; the event loop keeps running.
-            progressCallback: called with the run: progress.phase, progress.fraction, progress.seconds_left.
-            finishedCallback: called once with the run, when it is over.
-            options: loss, sampling, steps, same, held_out, tolerated_loss, seed, model_id, device; see TuningOptions in
-                mednextseg.adapt.tuning.options.
-        Returns:
-            A MedNeXtSegmentLib.Adapt.AdaptRun.AdaptRun: outcome, table, isAccepted, package, error, isFinished, cancel().
-        Raises:
-            ValueError: for cases or a model that cannot be used, in one sentence; nothing was started.
-            RunFailure: (a RuntimeError) where a run that was waited for failed or was cancelled; a later call goes on with it.
-        """
-        wanted = {"method": method, **options, **({} if minutes is None else {"minutes": minutes})}
-        logic = self._withWorker(self.adaptation)
-        run = logic.adapt(model, cases, wanted, folder, progressCallback, finishedCallback)
-        if waitForCompletion:
-            logic.wait(run)
         return run
 
     def exportDicomSeg(self, segmentationNode, path) -> None:

@@ -9,6 +9,7 @@ from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.Adapt.AdaptPanel import AdaptPanel
 from MedNeXtSegmentLib.Evaluate.EvaluatePanel import EvaluatePanel
 from MedNeXtSegmentLib.Models.ModelsPanel import ModelsPanel
+from MedNeXtSegmentLib.ParameterNode import inputVolumesOf
 from MedNeXtSegmentLib.Refine.RefinePanel import RefinePanel
 from MedNeXtSegmentLib.Review.ReviewPanel import ReviewPanel
 from MedNeXtSegmentLib.Scene.SliceViews import jumpSlicesTo
@@ -43,7 +44,8 @@ class ModulePanel:
         refineWidget = slicer.util.loadUI(resourcePath("UI/Refine.ui"))
         self.tabs.addTab(refineWidget, _("Refine"))
         refineToolsWidget = slicer.util.loadUI(resourcePath("UI/RefineTools.ui"))
-        self.refine = RefinePanel(refineWidget, refineToolsWidget, logic.refine, self.setup.whatIsMissing)
+        collect = None if logic.worker is None else self._collectCase
+        self.refine = RefinePanel(refineWidget, refineToolsWidget, logic.refine, self.setup.whatIsMissing, collect)
         self._refineWidget, self._isEntered = refineWidget, False
         self.tabs.connect("currentChanged(int)", self._onTabChanged)
         self.evaluate: EvaluatePanel | None = None
@@ -58,8 +60,8 @@ class ModulePanel:
             self.review = ReviewPanel(self.evaluate.ui, logic.review, *chosen, self.setup.whatIsMissing, self._refineAt)
             adaptWidget = slicer.util.loadUI(resourcePath("UI/Adapt.ui"))
             self.tabs.addTab(adaptWidget, _("Adapt"))
-            install = logic.library.importModel, self._onAdaptedInstalled
-            self.adapt = AdaptPanel(adaptWidget, lambda: logic.adaptation, logic.models, *install, self.setup.whatIsMissing)
+            collected = logic.collection, logic.library.importModel, self._onAdaptedInstalled
+            self.adapt = AdaptPanel(adaptWidget, lambda: logic.adaptation, logic.models, *collected, self.setup.whatIsMissing)
             modelsWidget = slicer.util.loadUI(resourcePath("UI/Models.ui"))
             self.tabs.addTab(modelsWidget, _("Models"))
             self.models = ModelsPanel(modelsWidget, logic.library, self._onLibraryChanged)
@@ -158,6 +160,17 @@ class ModulePanel:
             self.evaluate.update()
             self.review.update()
             self.adapt.update()
+
+    def _collectCase(self, onFinished) -> None:
+        """Keep the case of the Refine tab for adapting, with the channels that the model of the Segment tab has."""
+        parameters, card = self._logic.getParameterNode(), self.segment.model.card
+        volumeNodes = inputVolumesOf(parameters, 1 if card is None else len(card.channels))
+
+        def finish(run) -> None:
+            onFinished(run)
+            self.adapt.update()
+
+        self._logic.collectCase(volumeNodes, parameters.outputSegmentation, waitForCompletion=False, finishedCallback=finish)
 
     def _refineAt(self, segmentId: str, placeRAS: tuple) -> None:
         """Open the Refine tab with a segment of the output segmentation, at a place in world RAS."""

@@ -33,6 +33,7 @@ class MedNeXtSegmentParameterNode:
         adaptModelId: id of the model to start from; empty for none.
         adaptDataset: folder of cases to learn from; empty for the cases of the scene.
         adaptCaseCount: number of those, whose nodes Adapt/SceneCases.py knows.
+        adaptCollectedExceptions: ids of collected cases, one a line, that are learned from though of another model, or left out.
         adaptMethod, adaptMinutes: what is trained, and for how long in all.
         adaptFolder: for what comes out; empty for one in the module's home folder.
     """
@@ -65,6 +66,7 @@ class MedNeXtSegmentParameterNode:
     adaptModelId: str = ""
     adaptDataset: str = ""
     adaptCaseCount: Annotated[int, Minimum(0)] = 0
+    adaptCollectedExceptions: str = ""
     adaptMethod: str = "all"
     adaptMinutes: Annotated[float, WithinRange(0.01, 10080.0)] = 10.0
     adaptFolder: str = ""

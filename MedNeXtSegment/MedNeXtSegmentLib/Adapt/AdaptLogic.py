@@ -6,11 +6,12 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from mednextseg.cases.collected import CollectedCase
 from mednextseg.machine import home_folder
 from mednextseg.models.library import find_model
 from mednextseg.models.model_card import ModelCard, read_card
 from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
-from MedNeXtSegmentLib.Scene.Segmentations import maskAndGeometryOfSegments
+from MedNeXtSegmentLib.Adapt.SentCase import sentCase
 from MedNeXtSegmentLib.Scene.Volumes import channelsOf
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
@@ -40,6 +41,7 @@ class AdaptLogic(WorkerRunLogic):
         folder: str | Path | None = None,
         progressCallback: Callable[[AdaptRun], None] | None = None,
         finishedCallback: Callable[[AdaptRun], None] | None = None,
+        collected: Sequence[CollectedCase] = (),
     ) -> AdaptRun:
         """Start.
 
@@ -51,6 +53,7 @@ class AdaptLogic(WorkerRunLogic):
             folder: of the adaptation; None for one that the same cases find again.
             progressCallback: called with the run after each report.
             finishedCallback: called once, with the run, when it is over.
+            collected: cases that come to those.
         Raises:
             ValueError: for nodes or a model that cannot be used, in one sentence; nothing was started.
             RuntimeError: where the disk has no room for a volume.
@@ -59,10 +62,19 @@ class AdaptLogic(WorkerRunLogic):
         if isinstance(cases, str | Path):
             names, sent = [str(cases)], {"dataset": str(cases)}
         else:
+            if len(cases) + len(collected) < 2:
+                raise ValueError(_("Give two cases at the least, better five: one alone cannot be learned from and tested on."))
             names, sent = _sentCases(cases, card)
+        names += [case.full_name for case in collected]
         place = Path(folder) if folder is not None else usualFolder(card, names)
         run = AdaptRun(self._worker, place, progressCallback, finishedCallback)
-        parameters = {"model": model, "target": str(place), **sent, **(options or {})}
+        parameters = {
+            "model": model,
+            "target": str(place),
+            **sent,
+            "collected": [case.id for case in collected],
+            **(options or {}),
+        }
         self._begin(run, "adapt", parameters, lambda value: self._deliver(run, value))
         return run
 
@@ -73,37 +85,15 @@ class AdaptLogic(WorkerRunLogic):
 
 def _sentCases(cases: Sequence[tuple], card: ModelCard) -> tuple[list[str], dict]:
     """The names of all cases, and the parameters that describe them."""
-    if len(cases) < 2:
-        raise ValueError(_("Give two cases at the least, better five: one alone cannot be learned from and tested on."))
     described, arrays = [], {}
     for number, (volumes, segmentationNode) in enumerate(cases):
         volumeNodes = list(volumes) if isinstance(volumes, list | tuple) else [volumes]
         if segmentationNode is None:
             raise ValueError(_("Case {number} has no segmentation; choose one.").format(number=number + 1))
-        case, own = _sentCase(number, volumeNodes, segmentationNode, card)
+        case, own = sentCase(number, volumeNodes[0].GetName(), channelsOf(volumeNodes, card), segmentationNode)
         described.append(case)
         arrays.update(own)
     return [case["name"] for case in described], {"cases": described, **arrays}
-
-
-def _sentCase(number: int, volumeNodes: list, segmentationNode, card: ModelCard) -> tuple[dict, dict]:
-    """A case as the operation "adapt" wants it, and its arrays."""
-    arrays, segments = {}, []
-    channels = channelsOf(volumeNodes, card)
-    for channel, (array_kji, _geometry) in enumerate(channels):
-        arrays[f"image_{number}_{channel}"] = array_kji
-    segmentation = segmentationNode.GetSegmentation()
-    for index in range(segmentation.GetNumberOfSegments()):
-        segmentId = segmentation.GetNthSegmentID(index)
-        mask = maskAndGeometryOfSegments(segmentationNode, [segmentId])
-        matrix = None if mask is None else mask[1].ijk_to_ras.tolist()
-        segments.append({"name": segmentation.GetSegment(segmentId).GetName(), "ijk_to_ras": matrix})
-        if mask is not None:
-            arrays[f"segment_{number}_{index}"] = mask[0]
-    if not segments:
-        raise ValueError(_("{name} has no segments; draw one at the least.").format(name=repr(segmentationNode.GetName())))
-    matrices = [geometry.ijk_to_ras.tolist() for _array, geometry in channels]
-    return {"name": volumeNodes[0].GetName(), "images": matrices, "segments": segments}, arrays
 
 
 def usualFolder(card: ModelCard, names: list[str]) -> Path:

@@ -7,11 +7,14 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from mednextseg.json_values import listed
 from mednextseg.models.adaptable import why_not_adapted
 from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib.Adapt.AdaptLogic import AdaptLogic, usualFolder
 from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
 from MedNeXtSegmentLib.Adapt.CasesPanel import CasesPanel
+from MedNeXtSegmentLib.Adapt.CollectedPanel import CollectedPanel
+from MedNeXtSegmentLib.Adapt.CollectLogic import CollectLogic
 from MedNeXtSegmentLib.Adapt.CurvesPicture import curvesPixmap
 from MedNeXtSegmentLib.Adapt.TrainingFolder import curvesIn, plannedSteps
 from MedNeXtSegmentLib.Adapt.VerdictPanel import VerdictPanel
@@ -30,6 +33,7 @@ class AdaptPanel(NodePanel):
         widget: loaded from Adapt.ui.
         logic: gives the AdaptLogic; asked when it is needed, since it has a worker of its own.
         models: gives the cards of the installed models.
+        collection: lists and removes collected cases.
         install, onInstalled: see VerdictPanel.
         whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
     """
@@ -39,6 +43,7 @@ class AdaptPanel(NodePanel):
         widget,
         logic: Callable[[], AdaptLogic],
         models: Callable[[], list[ModelCard]],
+        collection: CollectLogic,
         install: Callable,
         onInstalled: Callable[[str], None],
         whatIsMissing: Callable[[], str],
@@ -50,6 +55,7 @@ class AdaptPanel(NodePanel):
         self.run: AdaptRun | None = None
         self._started, self._isUpdating = 0.0, False
         self.cases = CasesPanel(self.ui)
+        self.collected = CollectedPanel(self.ui, collection.cases, collection.remove, self._showStatus)
         self.verdict = VerdictPanel(self.ui, install, onInstalled, self._showStatus)
         toolTips = _("Teach the model these cases, and measure it before and after."), _("Stop; Start goes on from there.")
         self.progress = ProgressRow(self.ui.startButton, self.ui.progressBar, *toolTips, self._start, self._onStop)
@@ -72,6 +78,7 @@ class AdaptPanel(NodePanel):
         """Bind the widgets to these parameters; None unbinds them. What runs goes on."""
         super().setParameterNode(parameterNode)
         self.cases.setParameterNode(parameterNode)
+        self.collected.setParameterNode(parameterNode)
         self.update()
 
     def reloadModels(self) -> None:
@@ -108,6 +115,7 @@ class AdaptPanel(NodePanel):
         self.ui.modelSelector.setCurrentIndex(self.ui.modelSelector.findData(parameters.adaptModelId))
         self.ui.methodSelector.setCurrentIndex(self.ui.methodSelector.findData(parameters.adaptMethod))
         self.cases.update(self.card)
+        self.collected.update(self.card)
         self._isUpdating = False
         self._showSteps()
         self.progress.setRunning(self.run is not None)
@@ -121,9 +129,8 @@ class AdaptPanel(NodePanel):
         self.verdict.show(None)
         self._started = time.monotonic()
         try:
-            self.run = self._logic().adapt(
-                self.card.id, self._wanted(), options, self._folder(), self._onProgress, self._onFinished
-            )
+            wanted = self.card.id, self._wanted(), options, self._folder()
+            self.run = self._logic().adapt(*wanted, self._onProgress, self._onFinished, self.collected.checked)
             self._showStatus(_("Starting..."))
             self._showCurves(self.run.folder)
         except (ValueError, RuntimeError) as error:
@@ -175,9 +182,12 @@ class AdaptPanel(NodePanel):
         wanted = self._wanted()
         if self.card is None:
             return _("Choose a model to start from.")
-        if isinstance(wanted, list) and len(wanted) < 2:
+        checked = self.collected.checked
+        if isinstance(wanted, list) and len(wanted) + len(checked) < 2:
             return _("Add two cases at the least, better five, or choose a folder of cases.")
-        if isinstance(wanted, list) and len(self.card.channels) > 1:
+        if other := [case.name for case in checked if case.channels != len(self.card.channels)]:
+            return _("{names} has another number of volumes than the model needs; uncheck it.").format(names=listed(other))
+        if isinstance(wanted, list) and wanted and len(self.card.channels) > 1:
             text = _("This model needs {count} volumes of each case; choose a folder of cases, where they lie side by side.")
             return text.format(count=len(self.card.channels))
         if self._parameterNode.adaptMethod == _GROWING and self.card.family != "mednext":
@@ -192,6 +202,7 @@ class AdaptPanel(NodePanel):
         elif self.card is not None:
             wanted = self._wanted()
             names = [wanted] if isinstance(wanted, str) else [volumeNode.GetName() for volumeNode, _node in wanted]
+            names += [case.full_name for case in self.collected.checked]
             steps = plannedSteps(self._folder() or usualFolder(self.card, names))
         unknown = _("steps: known once a few are timed")
         self.ui.stepsLabel.setText(unknown if steps is None else _("{count} steps a training").format(count=steps))

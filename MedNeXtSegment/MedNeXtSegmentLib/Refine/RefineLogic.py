@@ -10,6 +10,7 @@ from slicer.util import VTKObservationMixin
 
 from mednextseg.models.library import bundled_models_folder
 from mednextseg.models.model_card import CARD_FILE
+from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.loading import load_prompter
 from mednextseg.refine.prompter import Prompter
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
@@ -32,6 +33,7 @@ class RefineLogic(VTKObservationMixin):
         self._worker, self._history = worker, history
         self._prompters: dict[tuple[str, str | None], Prompter] = {}
         self.sessions: list[RefineSession] = []
+        self._journals: dict[str, list[PromptJournal]] = {}  # of sessions that ended, by the id of their segmentation
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
         self.addObserver(scene, scene.StartCloseEvent, self._onStartClose)
@@ -88,7 +90,16 @@ class RefineLogic(VTKObservationMixin):
         """Close a session; one that is closed already is left alone."""
         if session in self.sessions:
             self.sessions.remove(session)
+            if session.journal.entries:
+                self._journals.setdefault(session.segmentationNode.GetID(), []).append(session.journal)
         session.close()
+
+    def journalsOf(self, segmentationNode) -> list[PromptJournal]:
+        """The journals of all corrections of a segmentation since its scene was opened, oldest first."""
+        if segmentationNode is None:
+            return []
+        running = [session.journal for session in self.sessions if session.segmentationNode is segmentationNode]
+        return [*self._journals.get(segmentationNode.GetID(), ()), *(journal for journal in running if journal.entries)]
 
     def _opened(self, name: str, family: str | None) -> Prompter:
         key = (name, family)
@@ -105,6 +116,8 @@ class RefineLogic(VTKObservationMixin):
         for session in list(self.sessions):
             if not all(slicer.mrmlScene.IsNodePresent(node) for node in (session.volumeNode, session.segmentationNode)):
                 self.endSession(session)
+        for nodeId in [nodeId for nodeId in self._journals if slicer.mrmlScene.GetNodeByID(nodeId) is None]:
+            del self._journals[nodeId]
 
     def _onStartSave(self, caller=None, event=None) -> None:
         for session in self.sessions:
@@ -113,6 +126,7 @@ class RefineLogic(VTKObservationMixin):
     def _onStartClose(self, caller=None, event=None) -> None:
         for session in list(self.sessions):
             self.endSession(session)
+        self._journals.clear()
 
 
 def _checkNodes(volumeNode, segmentationNode, segmentId: str) -> None:

@@ -23,15 +23,18 @@ class RefinePanel(NodePanel):
         toolsWidget: loaded from RefineTools.ui; it is put below.
         logic: of refinement.
         whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
+        collect: keeps volume and segmentation for adapting, and calls what it is given with the CollectRun; None where nothing can.
 
     Attributes:
         tools: the RefineTools.
         prompterChoice: the PrompterChoice.
     """
 
-    def __init__(self, widget, toolsWidget, logic: RefineLogic, whatIsMissing: Callable[[], str]) -> None:
+    def __init__(
+        self, widget, toolsWidget, logic: RefineLogic, whatIsMissing: Callable[[], str], collect: Callable | None
+    ) -> None:
         super().__init__(slicer.util.childWidgetVariables(widget))
-        self._whatIsMissing = whatIsMissing
+        self._whatIsMissing, self._collect, self._isCollecting = whatIsMissing, collect, False
         widget.setMRMLScene(slicer.mrmlScene)
         widget.layout().addWidget(toolsWidget)
         events = slicer.vtkSegmentation
@@ -41,6 +44,8 @@ class RefinePanel(NodePanel):
         self.tools = RefineTools(toolsWidget, lambda: logic, MarkupsClicks(), self._target)
         self.prompterChoice = PrompterChoice(self.ui, self.update)
         self.tools.ui.nextSegmentButton.clicked.connect(lambda *_args: self._nextSegment())
+        self.ui.collectButton.setVisible(collect is not None)
+        self.ui.collectButton.clicked.connect(lambda *_args: self._onCollect())
         self.ui.segmentSelector.connect("currentIndexChanged(int)", self._onSegmentChosen)
 
     def setActive(self, isActive: bool) -> None:
@@ -72,6 +77,8 @@ class RefinePanel(NodePanel):
         self.tools.ui.nextSegmentButton.enabled = self.ui.segmentSelector.count > 1
         if self.tools.session is not None and parameters is not None:
             self.tools.session.useDisplayedWindow = parameters.useDisplayedWindow
+        chosen = parameters is not None and None not in (parameters.inputVolume, parameters.outputSegmentation)
+        self.ui.collectButton.enabled = chosen and not self._isCollecting
         self._isUpdating = False
         self.tools.update()
         volume = parameters.inputVolume if parameters is not None else None
@@ -119,6 +126,21 @@ class RefinePanel(NodePanel):
         if selector.count:
             selector.setCurrentIndex((selector.currentIndex + 1) % selector.count)
             self.tools.beginObject()
+
+    def _onCollect(self) -> None:
+        self._isCollecting = True
+        try:
+            self._collect(self._onCollected)
+        except (ValueError, RuntimeError) as error:
+            self._isCollecting = False
+            self.tools.say(str(error))
+        self.update()
+
+    def _onCollected(self, run) -> None:
+        self._isCollecting = False
+        self.update()
+        text = _("Collected for adapting; the Adapt tab lists it. It stays on this computer.")
+        self.tools.say(text if run.error is None else str(run.error))
 
     def _onSegmentChosen(self, *_args) -> None:
         self.update()

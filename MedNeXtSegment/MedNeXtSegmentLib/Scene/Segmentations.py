@@ -17,6 +17,9 @@ from mednextseg.labels.label import Label
 from mednextseg.labels.terminology import terminology_entry
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, arrayFromMatrix, linearTransformToWorld
 
+# Of a segmentation node: the engine's report as JSON, on which model, recipe and device made the segments.
+REPORT_ATTRIBUTE = "MedNeXtSegment.Report"
+
 
 def volumesMl(segmentationNode, names: list[str]) -> dict[str, float]:
     """Volume of each named segment in milliliters (cm3), by counting voxels; segments that are missing are left out."""

@@ -53,6 +53,11 @@ def channelsOf(volumeNodes: Sequence, card: ModelCard) -> list[tuple[np.ndarray,
                 model=card.title, count=len(card.channels), names=names, given=given
             )
         )
+    return scalarVolumes(volumeNodes)
+
+
+def scalarVolumes(volumeNodes: Sequence) -> list[tuple[np.ndarray, Geometry]]:
+    """(K, J, I) array and Geometry of each volume node; ValueError, in one sentence, for what is no 3D image of one value a voxel."""
     for node in volumeNodes:
         if not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLLabelMapVolumeNode"):
             text = _("{name} is a {kind}; pick a scalar CT or MR volume.")

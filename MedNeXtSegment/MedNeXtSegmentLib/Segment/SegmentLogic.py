@@ -17,15 +17,12 @@ from mednextseg.segment.skip_labels import SKIP_LABELS
 from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Scene.EditHistory import EditHistory
 from MedNeXtSegmentLib.Scene.Representations import needLabelmaps
-from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, writeLabelsToSegmentation
+from MedNeXtSegmentLib.Scene.Segmentations import REPORT_ATTRIBUTE, newSegmentationFor, writeLabelsToSegmentation
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume, channelsOf, linearTransformToWorld
 from MedNeXtSegmentLib.Segment.SegmentJob import SegmentJob
 from MedNeXtSegmentLib.Segment.SegmentRun import SegmentRun
 from MedNeXtSegmentLib.Worker.RunFailure import RunFailure, runCancelled
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
-
-# The engine's report as JSON: which model, recipe and device made the segments.
-REPORT_ATTRIBUTE = "MedNeXtSegment.Report"
 
 
 class Regions(Enum):

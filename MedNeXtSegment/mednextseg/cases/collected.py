@@ -69,17 +69,17 @@ def collected_folder() -> Path:
     return home_folder() / "cases"
 
 
-def collected_cases() -> tuple[list[CollectedCase], list[str]]:
-    """All of them, the newest last, and a sentence for each that is damaged."""
-    found, problems, place = [], [], collected_folder()
+def collected_cases() -> tuple[list[CollectedCase], dict[str, str]]:
+    """Those that are whole, the newest last; and for each damaged one, by the name of its folder, a sentence."""
+    found, damaged, place = [], {}, collected_folder()
     for folder in sorted(place.iterdir()) if place.is_dir() else ():
         if folder.name.startswith(".") or not folder.is_dir():
             continue
         try:
             found.append(_read(folder))
         except (OSError, ValueError) as error:
-            problems.append(f"the collected case {listed([folder.name])} is damaged ({sentence_of(error)}); remove it.")
-    return sorted(found, key=lambda case: (case.date, case.id)), problems
+            damaged[folder.name] = f"the collected case {listed([folder.name])} is damaged ({sentence_of(error)}); remove it."
+    return sorted(found, key=lambda case: (case.date, case.id)), damaged
 
 
 def find_case(name: str) -> CollectedCase:
@@ -101,15 +101,14 @@ def remove_case(name: str) -> None:
     """Delete a collected case, also a damaged one; nothing else is touched.
 
     Args:
-        name: its id, or a beginning of it that only one has.
+        name: its id, or a beginning of it that only one has; of a damaged one the name of its folder.
     Raises:
         ValueError: as `find_case`.
         OSError: where it cannot be deleted.
     """
     place = collected_folder()
-    folder = place / name
-    is_folder_of_one = len(name) == _ID_DIGITS and name.isalnum() and folder.is_dir()
-    doomed = (folder if is_folder_of_one else find_case(name).folder).rename(doomed_name(place, "removing"))
+    folder = place / name if name in collected_cases()[1] else find_case(name).folder
+    doomed = folder.rename(doomed_name(place, "removing"))
     shutil.rmtree(doomed, ignore_errors=True)
     remove_stale(place)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mednextseg.cases.collected import SEGMENTATION_FILE, CASE_FILE, CollectedCase, collected_folder, image_file
+from mednextseg.cases.collected import CASE_FILE, SEGMENTATION_FILE, CollectedCase, collected_folder, image_file
 from mednextseg.files import write_text
 from mednextseg.geometry import Geometry
 from mednextseg.models.install.workspace import doomed_name, workspace

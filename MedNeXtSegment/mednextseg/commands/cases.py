@@ -20,17 +20,17 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
 
 
 def _list(options: argparse.Namespace) -> int:
-    cases, problems = collected_cases()
+    cases, damaged = collected_cases()
     if options.json:
         entries = [{"id": case.id, **case.to_dict(), "folder": str(case.folder)} for case in cases]
-        print(json.dumps({"cases": entries, "problems": problems}))
+        print(json.dumps({"cases": entries, "damaged": damaged}))
     else:
         for case in cases:
             base = "" if case.base is None else f"{case.base.get('id')} {case.base.get('version')}"
             print(f"{case.id}  {case.date[:10]}  {listed([case.name]):24s} {listed([base]):24s} {listed(case.labels)}")
-        for problem in problems:
+        for problem in damaged.values():
             print(f"mednextseg: {problem}", file=sys.stderr)
-    return 1 if problems else 0
+    return 1 if damaged else 0
 
 
 def _remove(options: argparse.Namespace) -> int:

@@ -25,7 +25,9 @@ def collected_to_learn(channels: int, names: Sequence[str] | None = None) -> lis
     if not cases:
         raise ValueError("no case was collected yet; the Refine tab collects one, or give a folder of cases.")
     if other := [case.full_name for case in cases if case.channels != channels]:
-        raise ValueError(f"the model needs {channels} channels, and these collected cases have another number: {listed(other)}.")
+        raise ValueError(
+            f"the model needs {channels} channels, and these collected cases have another number: {listed(other)}."
+        )
     unique = {case.id: case for case in cases}
     return [OwnCase(case.full_name, partial(_read, case), str(case.folder)) for case in unique.values()]
 
