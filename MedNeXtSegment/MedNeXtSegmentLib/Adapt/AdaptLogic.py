@@ -65,16 +65,12 @@ class AdaptLogic(WorkerRunLogic):
             if len(cases) + len(collected) < 2:
                 raise ValueError(_("Give two cases at the least, better five: one alone cannot be learned from and tested on."))
             names, sent = _sentCases(cases, card)
-        names += [case.full_name for case in collected]
+        if collected:
+            names += [case.full_name for case in collected]
+            sent["collected"] = [case.id for case in collected]
         place = Path(folder) if folder is not None else usualFolder(card, names)
         run = AdaptRun(self._worker, place, progressCallback, finishedCallback)
-        parameters = {
-            "model": model,
-            "target": str(place),
-            **sent,
-            "collected": [case.id for case in collected],
-            **(options or {}),
-        }
+        parameters = {"model": model, "target": str(place), **sent, **(options or {})}
         self._begin(run, "adapt", parameters, lambda value: self._deliver(run, value))
         return run
 

@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from mednextseg.cases.collected import CollectedCase, collected_cases, find_case, remove_case
 from mednextseg.json_values import shown
+from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.Adapt.SentCase import sentCase
 from MedNeXtSegmentLib.Scene.Segmentations import REPORT_ATTRIBUTE
 from MedNeXtSegmentLib.Scene.Volumes import scalarVolumes
@@ -47,6 +48,8 @@ class CollectLogic(WorkerRunLogic):
             ValueError: for nodes that cannot be used, in one sentence; nothing was started.
             RuntimeError: where the disk has no room for a volume.
         """
+        if Settings.isServerChosen():
+            raise ValueError(_("Cases are kept on this computer, and a server computes; choose this computer in Set-up first."))
         if segmentationNode is None or not slicer.mrmlScene.IsNodePresent(segmentationNode):
             raise ValueError(_("Choose a segmentation; there is none to collect."))
         if not volumeNodes or any(node is None for node in volumeNodes):

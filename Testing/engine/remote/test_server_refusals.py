@@ -219,8 +219,9 @@ def test_no_file_of_a_training_is_put_elsewhere(tmp_path: Path, name: object) ->
 
 
 def test_a_training_takes_no_folder_of_the_servers_disk() -> None:
-    with pytest.raises(ProtocolError, match="lies on your disk"):
-        allowed.check(Request(1, "adapt", {"target": "0" * 32, "dataset": "/data"}))
+    for cases in ({"dataset": "/data"}, {"collected": ["0" * 16]}):
+        with pytest.raises(ProtocolError, match="lies on your disk"):
+            allowed.check(Request(1, "adapt", {"target": "0" * 32, **cases}))
     with pytest.raises(ProtocolError, match="needs a target"):
         allowed.check(Request(1, "adapt", {}))
 

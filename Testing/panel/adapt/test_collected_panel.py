@@ -9,6 +9,7 @@ import qt
 import slicer
 
 from mednextseg.cases.collected import collected_cases, collected_folder
+from MedNeXtSegmentLib import Settings
 from MedNeXtSegmentLib.Scene.Segmentations import REPORT_ATTRIBUTE
 
 TIMEOUT_S = 300
@@ -101,7 +102,7 @@ def test_marks_follow_the_model_and_cases_are_removed_by_a_second_click(module, 
     assert panel.ui.collectedTable.isHidden()
 
 
-def test_what_cannot_be_collected_is_said(module, cases) -> None:
+def test_what_cannot_be_collected_is_said(module, cases, monkeypatch) -> None:
     logic, (volume, segmentation) = module.logic, cases[0]
     with pytest.raises(ValueError, match="Choose a segmentation"):
         logic.collectCase(volume, None)
@@ -113,6 +114,9 @@ def test_what_cannot_be_collected_is_said(module, cases) -> None:
     empty.GetSegmentation().AddEmptySegment("", "ball")
     with pytest.raises(RuntimeError, match="nothing is drawn in the segmentation"):
         logic.collectCase(volume, empty)
+    with monkeypatch.context() as patched, pytest.raises(ValueError, match="Cases are kept on this computer, and a server"):
+        patched.setattr(Settings, "isServerChosen", lambda: True)
+        logic.collectCase(volume, segmentation)
     segmentation.SetAttribute(REPORT_ATTRIBUTE, "{")
     with pytest.raises(ValueError, match="The report of 'drawn 0' is damaged"):
         logic.collectCase(volume, segmentation)
