@@ -23,18 +23,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     """Register the command."""
     parser = commands.add_parser("adapt", parents=[common], help="teach a model your cases", description=__doc__)
     parser.add_argument("--model", required=True, help="the base: a model id (see `mednextseg models list`) or folder")
-    parser.add_argument(
-        "--dataset",
-        type=Path,
-        help="folder with imagesTr and labelsTr (dataset.json names plain labels), or with CASE.nii.gz beside CASE.seg.nrrd",
-    )
-    parser.add_argument(
-        "--collected",
-        nargs="?",
-        const="",
-        metavar="CASE,...",
-        help="learn from cases that were collected in Slicer: all, or those of these ids (see `mednextseg cases list`)",
-    )
+    _add_sources(parser)
     parser.add_argument(
         "-o", "--output", required=True, type=Path, help="folder for checkpoints, curves, report and the new model"
     )
@@ -71,6 +60,22 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     )
     parser.add_argument("--install", action="store_true", help="install the new model where the gate accepts it")
     parser.set_defaults(run=run)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    """Where the cases come from."""
+    parser.add_argument(
+        "--dataset",
+        type=Path,
+        help="folder with imagesTr and labelsTr (dataset.json names plain labels), or with CASE.nii.gz beside CASE.seg.nrrd",
+    )
+    parser.add_argument(
+        "--collected",
+        nargs="?",
+        const="",
+        metavar="CASE,...",
+        help="learn from cases that were collected in Slicer: all, or those of these ids (see `mednextseg cases list`)",
+    )
 
 
 def _listed(what: str, table: Mapping[str, Choice]) -> str:
