@@ -1,7 +1,6 @@
 """A border moved to nearby edges of the image: the perimeter idea of SILOP, by a watershed that floods from both sides of the border."""
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
 REACH_MM = 3.0  # the border moves no farther
@@ -25,6 +24,8 @@ def snapped_to_edges(image_rc: np.ndarray, probability_rc: np.ndarray, spacing_r
     Returns:
         (H, W) float32 in [0, 1], 0 or 1 where a pixel changed sides; the same array where nothing did.
     """
+    import SimpleITK as sitk  # Slicer has it, and who only clicks need not wait for it
+
     mask = probability_rc > 0.5
     markers = np.zeros(mask.shape, np.uint8)
     has_depth = np.ones(mask.shape, bool)
