@@ -24,7 +24,8 @@ def snapped_to_edges(image_rc: np.ndarray, probability_rc: np.ndarray, spacing_r
     Returns:
         (H, W) float32 in [0, 1], 0 or 1 where a pixel changed sides; the same array where nothing did.
     """
-    import SimpleITK as sitk  # Slicer has it, and who only clicks need not wait for it
+    # Slicer has it, and who only clicks need not wait for it.
+    import SimpleITK as sitk  # noqa: PLC0415
 
     mask = probability_rc > 0.5
     markers = np.zeros(mask.shape, np.uint8)
