@@ -34,7 +34,7 @@ class MedNeXtSegmentParameterNode:
         adaptDataset: folder of cases to learn from; empty for the cases of the scene.
         adaptCaseCount: number of those, whose nodes Adapt/SceneCases.py knows.
         adaptCollectedExceptions: ids of collected cases, one a line, that are learned from though of another model, or left out.
-        adaptMethod, adaptMinutes: what is trained, and for how long in all.
+        adaptMethod, adaptLoss, adaptSampling, adaptMinutes: what is trained, by which loss, on which patches, and for how long in all.
         adaptFolder: for what comes out; empty for one in the module's home folder.
     """
 
@@ -68,6 +68,8 @@ class MedNeXtSegmentParameterNode:
     adaptCaseCount: Annotated[int, Minimum(0)] = 0
     adaptCollectedExceptions: str = ""
     adaptMethod: str = "all"
+    adaptLoss: str = "dice-ce"
+    adaptSampling: str = "usual"
     adaptMinutes: Annotated[float, WithinRange(0.01, 10080.0)] = 10.0
     adaptFolder: str = ""
 

@@ -16,14 +16,13 @@ from MedNeXtSegmentLib.Adapt.CasesPanel import CasesPanel
 from MedNeXtSegmentLib.Adapt.CollectedPanel import CollectedPanel
 from MedNeXtSegmentLib.Adapt.CollectLogic import CollectLogic
 from MedNeXtSegmentLib.Adapt.CurvesPicture import curvesPixmap
+from MedNeXtSegmentLib.Adapt.TrainingChoices import TrainingChoices
 from MedNeXtSegmentLib.Adapt.TrainingFolder import curvesIn, plannedSteps
 from MedNeXtSegmentLib.Adapt.VerdictPanel import VerdictPanel
 from MedNeXtSegmentLib.Widgets.FileDialogs import folderPath
 from MedNeXtSegmentLib.Widgets.NodePanel import NodePanel
 from MedNeXtSegmentLib.Widgets.ProgressRow import ProgressRow
 from MedNeXtSegmentLib.Widgets.Texts import timeText
-
-_GROWING = "upkern"
 
 
 class AdaptPanel(NodePanel):
@@ -59,9 +58,7 @@ class AdaptPanel(NodePanel):
         self.verdict = VerdictPanel(self.ui, install, onInstalled, self._showStatus)
         toolTips = _("Teach the model these cases, and measure it before and after."), _("Stop; Start goes on from there.")
         self.progress = ProgressRow(self.ui.startButton, self.ui.progressBar, *toolTips, self._start, self._onStop)
-        for text, method in _methods():
-            self.ui.methodSelector.addItem(text, method)
-        self.ui.methodSelector.currentIndexChanged.connect(lambda *_args: self._onChosen())
+        self.choices = TrainingChoices(self.ui)
         self.ui.modelSelector.currentIndexChanged.connect(lambda *_args: self._onChosen())
         for button, edit in ((self.ui.datasetButton, self.ui.datasetEdit), (self.ui.folderButton, self.ui.folderEdit)):
             button.clicked.connect(lambda *_args, edit=edit: edit.setText(self.chooseFolder() or edit.text))
@@ -79,6 +76,7 @@ class AdaptPanel(NodePanel):
         super().setParameterNode(parameterNode)
         self.cases.setParameterNode(parameterNode)
         self.collected.setParameterNode(parameterNode)
+        self.choices.setParameterNode(parameterNode)
         self.update()
 
     def reloadModels(self) -> None:
@@ -113,7 +111,7 @@ class AdaptPanel(NodePanel):
             return
         self._isUpdating = True
         self.ui.modelSelector.setCurrentIndex(self.ui.modelSelector.findData(parameters.adaptModelId))
-        self.ui.methodSelector.setCurrentIndex(self.ui.methodSelector.findData(parameters.adaptMethod))
+        self.choices.update()
         self.cases.update(self.card)
         self.collected.update(self.card)
         self._isUpdating = False
@@ -123,7 +121,7 @@ class AdaptPanel(NodePanel):
 
     def _start(self) -> None:
         parameters = self._parameterNode
-        options = {"method": parameters.adaptMethod, "minutes": parameters.adaptMinutes}
+        options = {**self.choices.options(), "minutes": parameters.adaptMinutes}
         if parameters.device.startswith("cuda"):
             options["device"] = parameters.device
         self.verdict.show(None)
@@ -166,7 +164,6 @@ class AdaptPanel(NodePanel):
         if self._isUpdating or self._parameterNode is None:
             return
         self._parameterNode.adaptModelId = self.ui.modelSelector.currentData or ""
-        self._parameterNode.adaptMethod = self.ui.methodSelector.currentData
 
     def _wanted(self) -> list[tuple] | str:
         """The cases of the scene, or the folder of those that lie on the disk."""
@@ -190,9 +187,7 @@ class AdaptPanel(NodePanel):
         if isinstance(wanted, list) and wanted and len(self.card.channels) > 1:
             text = _("This model needs {count} volumes of each case; choose a folder of cases, where they lie side by side.")
             return text.format(count=len(self.card.channels))
-        if self._parameterNode.adaptMethod == _GROWING and self.card.family != "mednext":
-            return _("Larger kernels are for a MedNeXt; choose another way to train, or another model.")
-        return self._whatIsMissing()
+        return self.choices.missing(self.card) or self._whatIsMissing()
 
     def _showSteps(self) -> None:
         """Those of the plan in the folder, where there is one; else that they are still to be worked out."""
@@ -216,12 +211,3 @@ class AdaptPanel(NodePanel):
 
     def _showStatus(self, text: str) -> None:
         self.ui.statusLabel.setText(text)
-
-
-def _methods() -> list[tuple[str, str]]:
-    """What can be trained: in the user's words, and for the worker."""
-    return [
-        (_("The whole network"), "all"),
-        (_("The last layer only"), "head"),
-        (_("The whole network, with larger kernels (UpKern)"), _GROWING),
-    ]

@@ -16,11 +16,13 @@ class Choice:
         name: on the command line, in recipes and reports.
         title: a few words, which may follow "training".
         advice: one sentence on when to take it.
+        is_for_mednext: whether no other family of networks can be trained so.
     """
 
     name: str
     title: str
     advice: str
+    is_for_mednext: bool = False
 
 
 def _table(*choices: Choice) -> dict[str, Choice]:
@@ -35,19 +37,25 @@ METHODS = _table(
         "adapters",
         "small adapters, with the base frozen",
         "A small file beside the base, which stays as it is; needs the base installed, and a MedNeXt.",
+        is_for_mednext=True,
     ),
     Choice(
-        "upkern", "the whole network with larger kernels", "Sees more of the surroundings; slower, and so is the new model."
+        "upkern",
+        "the whole network with larger kernels",
+        "Sees more of the surroundings; slower, and so is the new model; needs a MedNeXt.",
+        is_for_mednext=True,
     ),
     Choice(
         "shape-priors",
         "the whole network with shape priors on its skips (SPM)",
         "For structures that lie alike in every window; what was learned can be looked at; needs a MedNeXt.",
+        is_for_mednext=True,
     ),
     Choice(
         "class-attention",
         "the whole network with attention by class at its bottleneck (CGA)",
         "For few classes of different looks; needs a MedNeXt.",
+        is_for_mednext=True,
     ),
     Choice(
         "settings",
@@ -75,6 +83,7 @@ LOSSES = _table(
         "misclassified",
         "Dice, cross-entropy and contrast at misclassified voxels (PNE)",
         "Pulls the features of confused voxels apart: for structures that look alike; needs a MedNeXt.",
+        is_for_mednext=True,
     ),
 )
 SAMPLINGS = _table(

@@ -1,11 +1,13 @@
 """The Adapt tab on real nodes, with a real worker process and a tiny network."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import slicer
 
+from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS
 from MedNeXtSegmentLib.Adapt.SceneCases import sceneCases
 
 TIMEOUT_S = 300
@@ -59,6 +61,27 @@ def test_models_that_can_be_adapted_are_offered_and_cases_are_kept_in_the_scene(
     panel._parameterNode.adaptDataset = ""
     add(panel, cases[1:2])
     assert "2 volumes of each case" in panel.ui.startButton.toolTip
+
+
+def test_every_way_to_train_is_offered_with_its_advice_where_the_model_can_learn_so(panel, cases):
+    add(panel, cases)
+    for selector, table, name in (
+        (panel.ui.methodSelector, METHODS, "adaptMethod"),
+        (panel.ui.lossSelector, LOSSES, "adaptLoss"),
+        (panel.ui.samplingSelector, SAMPLINGS, "adaptSampling"),
+    ):
+        assert [selector.itemData(n) for n in range(selector.count)] == list(table)
+        for row, choice in enumerate(table.values()):
+            selector.setCurrentIndex(row)
+            assert getattr(panel._parameterNode, name) == choice.name and selector.toolTip == choice.advice
+            assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
+        if name == "adaptMethod":
+            assert not panel.ui.lossSelector.enabled  # of the last, which trains nothing
+            panel._parameterNode.adaptMethod = "head"
+            assert panel.ui.lossSelector.enabled and selector.currentData == "head"
+    assert panel.choices.options() == {"method": "head", "loss": list(LOSSES)[-1], "sampling": list(SAMPLINGS)[-1]}
+    other = replace(panel.card, family="stunet", title="Other")
+    assert panel.choices.missing(panel.card) == "" and "Other is none" in panel.choices.missing(other)
 
 
 def test_cases_are_learned_while_the_scene_is_closed_and_the_model_is_installed(host, representation, panel, cases, tmp_path):
