@@ -71,6 +71,11 @@ class LoadedModel:
 
     def _read_network(self, file: str) -> nn.Module:
         network = network_from_state_dict(package_tensors(self.folder, self.card, file), self.card.architecture)
+        if network.config.num_classes != self.num_outputs:
+            raise ValueError(
+                f"the card of {self.card.id} has {len(self.card.labels)} labels, which makes {self.num_outputs} outputs, and the "
+                f"network in {file} has {network.config.num_classes}; name every label, or install the model again."
+            )
         network.deep_supervision = False
         self._config = network.config
         return network

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_models import tiny_mednext, write_package
+from tiny_models import copy_with, tiny_mednext, write_package
 
 from mednextseg import load_model
 from mednextseg.labels.terminology import label_from_entry, terminology_entry
@@ -76,6 +76,19 @@ def test_damaged_weights_are_not_run(package: Path, damage: str) -> None:
     assert len(verify_model(package)) == 1
     with pytest.raises(ValueError, match="damaged"):
         load_model("tiny")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3])
+def test_a_card_with_more_or_fewer_labels_than_the_network_is_refused(package: Path, tmp_path: Path, kept: int) -> None:
+    one = read_card(package).to_dict()["labels"][0]
+    labels = [{**one, "value": value, "name": f"label {value}"} for value in range(1, kept + 1)]
+    if not kept:
+        labels = [{**one, "value": value, "name": f"label {value}"} for value in range(1, 9)]
+    altered = copy_with(package, tmp_path / "altered", labels=labels)
+    with pytest.raises(
+        ValueError, match=rf"has {len(labels)} labels, which makes {len(labels) + 1} outputs, and the network in"
+    ):
+        _ = load_model(altered).network_config
 
 
 def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
