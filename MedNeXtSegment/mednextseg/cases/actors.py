@@ -7,6 +7,7 @@ the same name. Without an address Ray runs on this machine alone and hears nobod
 import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections import Counter, deque
@@ -22,6 +23,7 @@ from mednextseg.errors import sentence_of
 LOCAL = "local"
 _MOST_TRIES, _MOST_FAILED_STARTS = 3, 3
 _CORES = 4  # of an actor that has no graphics card; more do not speed a network up in proportion
+_MOST_LETTERS = 35  # of the folder for Ray's sockets: it adds some 70, and a socket's whole path may have 107
 _OBJECT_STORE_BYTES = 80 << 20  # nothing large goes through it; Ray refuses less than 75 MB
 
 
@@ -218,7 +220,12 @@ def connected(address: str) -> Iterator[ModuleType]:
 
 def _start_ray(ray: ModuleType, address: str) -> None:
     """Join a cluster, or start Ray here: twice, since it gives itself half a minute, which a busy machine may not have."""
-    own = {"num_cpus": os.cpu_count(), "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
+    own = {
+        "num_cpus": os.cpu_count(),
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "include_dashboard": False,
+        "_temp_dir": _folder_for_sockets(),
+    }
     for tries_left in (1, 0) if address == LOCAL else (0,):
         try:
             ray.init(address=address, log_to_driver=False, logging_level="error", **(own if address == LOCAL else {}))
@@ -229,6 +236,12 @@ def _start_ray(ray: ModuleType, address: str) -> None:
             ray.shutdown()
             if not tries_left:
                 raise RuntimeError(f"Ray did not start ({_last_line(error)}).") from error
+
+
+def _folder_for_sockets() -> str | None:
+    """/tmp where the temporary folder's name is too long for sockets; None for Ray's own choice."""
+    is_long = os.name == "posix" and len(tempfile.gettempdir()) > _MOST_LETTERS
+    return "/tmp/ray" if is_long else None
 
 
 def _last_line(error: Exception) -> str:
