@@ -6,7 +6,6 @@ import pytest
 from tiny_models import ThresholdNetwork, ball, tiny_mednext, write_package
 
 from mednextseg.models.loaded_model import LoadedModel, load_model
-from mednextseg.models.model_card import card_from_dict
 
 __all__ = ["ball", "threshold_model", "tiny_mednext", "tiny_model", "write_package"]
 
@@ -18,8 +17,8 @@ def tiny_model(tmp_path: Path) -> LoadedModel:
 
 
 @pytest.fixture
-def threshold_model(tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
+def threshold_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
     """A model whose network labels voxels above half of the deviation: the geometry around it becomes visible."""
     monkeypatch.setattr(LoadedModel, "network_loaders", lambda self, device, precision: [ThresholdNetwork])
-    card = card_from_dict({**tiny_model.card.to_dict(), "labels": [{"value": 1, "name": "bright", "color": [200, 80, 80]}]})
-    return LoadedModel(tiny_model.folder, card)
+    labels = [{"value": 1, "name": "bright", "color": [200, 80, 80]}]
+    return load_model(write_package(tmp_path / "tiny", tiny_mednext(num_classes=2), ("bright",), labels=labels))
