@@ -20,5 +20,4 @@ def tiny_model(tmp_path: Path) -> LoadedModel:
 def threshold_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
     """A model whose network labels voxels above half of the deviation: the geometry around it becomes visible."""
     monkeypatch.setattr(LoadedModel, "network_loaders", lambda self, device, precision: [ThresholdNetwork])
-    labels = [{"value": 1, "name": "bright", "color": [200, 80, 80]}]
-    return load_model(write_package(tmp_path / "tiny", tiny_mednext(num_classes=2), ("bright",), labels=labels))
+    return load_model(write_package(tmp_path / "tiny", tiny_mednext(num_classes=2), ("bright",)))
