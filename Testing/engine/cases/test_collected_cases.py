@@ -1,15 +1,13 @@
 """Cases collected for adapting: kept whole, listed, replaced, removed, learned from; and what is damaged is said."""
 
 import json
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from little_room import little_room
 
 from mednextseg.adapt.tuning.collected_cases import collected_to_learn
 from mednextseg.cases.collected import CASE_FILE, collected_cases, collected_folder, remove_case
@@ -100,17 +98,6 @@ def test_damaged_cases_are_said_and_can_be_removed() -> None:
     collected(2 * np.ones(SHAPE, dtype=np.float32)).images[0].replace(whole.images[0])
     with pytest.raises(ValueError, match="its image is not the one that was collected"):
         collected_to_learn(1, [whole.id])[0].opened()
-
-
-@contextmanager
-def little_room(size: int) -> Iterator[None]:
-    """No file can become larger than this."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("size", [10, 1000])

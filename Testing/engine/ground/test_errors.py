@@ -2,14 +2,12 @@
 
 import errno
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from little_room import little_room
 
 from mednextseg.errors import sentence_of
 from mednextseg.files import write_bytes
@@ -33,17 +31,6 @@ def test_what_is_a_sentence_stays_one() -> None:
 def test_a_disk_that_fills_up_leaves_the_old_file_and_says_which(tmp_path: Path, room: int) -> None:
     file = tmp_path / "result.json"
     file.write_text("old")
-    with _room(room), pytest.raises(OSError, match=r"result\.json could not be written \(.+\); make room; the old file"):
+    with little_room(room), pytest.raises(OSError, match=r"result\.json could not be written \(.+\); make room; the old file"):
         write_bytes(file, b"x" * 3000)
     assert file.read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["result.json"]
-
-
-@contextmanager
-def _room(size: int) -> Iterator[None]:
-    """Writes of this process fail beyond `size` bytes of a file, as on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
