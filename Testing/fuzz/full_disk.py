@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from little_room import little_room
 
 from fuzz.outcomes import LEFTOVER, WRONG, Fault, Refusal, must, names_in, refusing
 from fuzz.writes import OLD, WRITES, Write
@@ -39,7 +40,7 @@ def try_one(rng: np.random.Generator, folder: Path, session: Path) -> str:
     with disk:
         second = _prepared(kind, seed, folder / "second", session, is_disk)
         try:
-            with _limited(resource.RLIM_INFINITY if is_disk else room):
+            with little_room(resource.RLIM_INFINITY if is_disk else room):
                 refusing(second.run)
         except Refusal as refusal:
             must(not is_roomy, WRONG, f"{name}: refused though there is room: {refusal}")
@@ -106,17 +107,6 @@ def _sizes(place: Path) -> dict[str, int]:
 
 def _pages(size: int) -> int:
     return -(-size // _PAGE)
-
-
-@contextlib.contextmanager
-def _limited(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond `size` bytes; writes fail as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextlib.contextmanager

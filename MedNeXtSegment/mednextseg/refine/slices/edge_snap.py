@@ -6,7 +6,7 @@ from scipy import ndimage
 REACH_MM = 3.0  # the border moves no farther
 _SIGMA_PX = 0.7  # of the gradient; less follows noise, more rounds corners
 _CORNER = 1.5  # corners lie farther from what is deep inside than sides do
-# How high an edge counts where the probability is sure; 1 more where it is torn. Of 0, 0.1 and no weight, 0.1 served best (decisions).
+# How high an edge counts where the probability is sure; 1 more where it is torn.
 _SURE_WEIGHT = 0.1
 _INSIDE, _OUTSIDE = 1, 2
 
