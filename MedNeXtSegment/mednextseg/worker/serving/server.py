@@ -188,7 +188,7 @@ class WorkerServer:
         def send(phase: str, fraction: float, seconds_left: float | None) -> None:
             nonlocal last_phase, last_time
             now = time.monotonic()
-            if phase != last_phase or now - last_time >= _SECONDS_BETWEEN_PROGRESS:
+            if phase != last_phase or fraction >= 1 or now - last_time >= _SECONDS_BETWEEN_PROGRESS:
                 last_phase, last_time = phase, now
                 self._channel.send(job.id, "progress", phase=phase, fraction=fraction, seconds_left=seconds_left)
 
