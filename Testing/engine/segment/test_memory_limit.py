@@ -24,7 +24,8 @@ segment(volume[:16, :16, :32], Geometry((16, 16, 32), np.eye(4)), model)  # what
 if megabytes:
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + megabytes * 2**20,) * 2)
-labels, report = segment(volume, Geometry(volume.shape, np.eye(4)), model, recipe=SegmentRecipe(batch_size=batch_size, overlap=0.0), device="cpu")
+recipe = SegmentRecipe(batch_size=batch_size, overlap=0.0)
+labels, report = segment(volume, Geometry(volume.shape, np.eye(4)), model, recipe=recipe, device="cpu")
 print(json.dumps({"sum": int(labels.sum()), "crc": __import__("zlib").crc32(labels), "notes": report.notes}))
 """
 
