@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from nnunet_folders import cascade_v1_folders
+from nnunet_cascade_v1 import KERNELS, NETWORKS, PATCH_KJI, POOLS, SPACINGS_KJI_MM, WIDTHS, small_cascade
 from nnunet_predictor import BENCH, needs_nnunet
 from scipy import ndimage
 
@@ -17,17 +17,12 @@ from mednextseg.geometry import Geometry
 from mednextseg.models.importers import import_model
 from mednextseg.models.library import verify_model
 from mednextseg.models.loaded_model import load_model
-from mednextseg.networks.generic_unet import GenericUNet, GenericUNetConfig
 from mednextseg.segment.auto_segmenter import segment
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.run_plan import plan_run
 
 SHAPE_KJI, SPACING_KJI_MM = (12, 24, 30), (2.5, 1.25, 0.9)
-POOLS, KERNELS, WIDTHS = ((1, 2, 2), (2, 2, 2)), ((1, 3, 3), (3, 3, 3), (3, 3, 3)), (4, 8, 16)
 CASCADE = "nnUNetTrainerV2CascadeFullRes__nnUNetPlansv2.1"
-# The second grid has no voxel that lies exactly half-way between two of the volume, where rounding would decide about labels.
-SPACINGS_KJI_MM = {0: (6.0, 2.0, 1.5), 1: (2.5, 1.875, 1.35)}
-PATCH_KJI = (4, 16, 16)
 
 
 def phantom() -> tuple[np.ndarray, Geometry]:
@@ -39,30 +34,9 @@ def phantom() -> tuple[np.ndarray, Geometry]:
     return image, Geometry(SHAPE_KJI, np.diag([-i, -j, k, 1.0]))
 
 
-def network(channels: int, seed: int) -> GenericUNet:
-    torch.manual_seed(seed)
-    config = GenericUNetConfig(
-        channels, 3, WIDTHS, KERNELS, ((1, 1, 1), *POOLS), (2,) * 3, (2,) * 2, decoder_kernel_sizes=tuple(reversed(KERNELS[1:]))
-    )
-    made = GenericUNet(config).eval()
-    with torch.no_grad():
-        for name, parameter in made.named_parameters():
-            if ".instnorm." in name:
-                parameter.add_(0.3 * torch.randn_like(parameter))
-        made.seg_outputs[-1].weight.mul_(8)
-    return made
-
-
-NETWORKS = {0: network(1, 0), 1: network(3, 1)}
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    stages = {
-        stage: {"patch_size": np.array(PATCH_KJI), "current_spacing": np.array(mm), "pool_op_kernel_sizes": POOLS}
-        for stage, mm in SPACINGS_KJI_MM.items()
-    }
-    return cascade_v1_folders(tmp_path_factory.mktemp("nnunet") / "nnUNet", stages, NETWORKS)
+    return small_cascade(tmp_path_factory.mktemp("nnunet") / "nnUNet")
 
 
 @pytest.fixture(autouse=True)
