@@ -22,6 +22,8 @@ from mednextseg.errors import sentence_of
 
 LOCAL = "local"
 _MOST_TRIES, _MOST_FAILED_STARTS = 3, 3
+# What Ray raises where an actor has ended, was ended for want of memory, or went with its machine, with or without an answer it had given.
+_ENDED = ("RayActorError", "OutOfMemoryError", "NodeDiedError", "ObjectLostError")
 _CORES = 4  # of an actor that has no graphics card; more do not speed a network up in proportion
 _MOST_LETTERS = 35  # of the folder for Ray's sockets: it adds some 70, and a socket's whole path may have 107
 _OBJECT_STORE_BYTES = 80 << 20  # nothing large goes through it; Ray refuses less than 75 MB
@@ -44,6 +46,10 @@ class CaseAnswer:
     actor: str
 
 
+# What has work done as `run_on_actors` has it, by a caller that shows its progress: open_work, cases, uses_gpu -> what came of each case.
+Spread = Callable[[Callable[[], Callable[[Any], Any]], Mapping[str, Any], bool], Mapping[str, CaseAnswer]]
+
+
 @dataclass(frozen=True)
 class _Reply:
     """What an actor says; `is_final`: another actor would fail alike."""
@@ -62,11 +68,15 @@ class CaseActor:
 
     def __init__(self, open_work: Callable[[], Callable[[Any], Any]], threads: int) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        self._work = open_work()
-        self._name = f"{socket.gethostname()}, process {os.getpid()}"
+        self._name, self._refusal = f"{socket.gethostname()}, process {os.getpid()}", ""
+        try:
+            self._work = open_work()
+        except ValueError as error:
+            self._refusal = sentence_of(error)
 
-    def ready(self) -> None:
-        """Answered once the actor has started."""
+    def ready(self) -> str:
+        """Answered once the actor has started: why it cannot work, such as for want of a model; empty where it can."""
+        return self._refusal
 
     def run(self, case: Any) -> _Reply:
         """Work on a case; what may go wrong with a case is an answer, too."""
@@ -140,7 +150,7 @@ class _Crew:
             for reference in self._ray.wait(list(self._busy), num_returns=1)[0]:
                 actor, name = self._busy.pop(reference)
                 reply = self._reply(reference, actor, name)
-                if reply is None or name is None:
+                if reply is None:
                     continue
                 if reply.answer.failure and not reply.is_final and self._tries[name] < _MOST_TRIES:
                     self._failed_on.setdefault(name, set()).add(actor)
@@ -152,22 +162,29 @@ class _Crew:
         """Of an actor whose task has ended, which is idle again or replaced; None where it only started, or failed to."""
         try:
             reply = self._ray.get(reference)
-        except self._ray.exceptions.RayActorError as error:
+        except tuple(getattr(self._ray.exceptions, kind) for kind in _ENDED) as error:
             if name is None:
                 self._failed_starts += 1
             if self._failed_starts < _MOST_FAILED_STARTS:
                 self._start()
-            elif not self._busy and not self._idle:
-                raise RuntimeError(f"no worker could be started ({_last_line(error)}).") from error
+            self._check_that_some_are_left(_last_line(error))
             if name is None:
                 return None
             self._tries[name] += 1
             sentence = f"its process ended {self._tries[name]} times while it ran, probably for want of memory."
             return _Reply(CaseAnswer(None, sentence, 0.0, ""), is_final=False)
+        if name is None and reply:  # another one on that machine would say the same, so it is not replaced
+            self._check_that_some_are_left(reply)
+            return None
         self._idle.append(actor)
-        if name is not None:
-            self._tries[name] += 1
+        if name is None:
+            return None
+        self._tries[name] += 1
         return reply
+
+    def _check_that_some_are_left(self, why_not: str) -> None:
+        if not self._busy and not self._idle:
+            raise RuntimeError(f"no worker could be started ({why_not.removesuffix('.')}).")
 
     def _choose(self, name: str) -> Any:
         """An idle actor, by preference one where the case has not failed."""

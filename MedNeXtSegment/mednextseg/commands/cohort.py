@@ -49,16 +49,13 @@ def check_ray_options(options: argparse.Namespace, is_for_folders: bool) -> None
 
 
 def run_cohort(
-    open_work: Callable[[], Callable[[Any], Any]],
-    cases: Mapping[str, Any],
-    options: argparse.Namespace,
-    uses_gpu: bool = True,
+    options: argparse.Namespace, open_work: Callable[[], Callable[[Any], Any]], cases: Mapping[str, Any], uses_gpu: bool
 ) -> dict[str, CaseAnswer]:
     """Work on cases by the options' Ray, with a bar and a table on standard error.
 
     Args:
-        open_work, cases, uses_gpu: as for `run_on_actors`.
         options: of the command.
+        open_work, cases, uses_gpu: as for `run_on_actors`.
     Returns:
         What came of each, in the order of `cases`.
     """

@@ -4,19 +4,15 @@ ranking of models for labeled cases."""
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mednextseg.cases.actors import connected
 from mednextseg.cases.splits import read_split
 from mednextseg.commands.cohort import add_ray_options, check_ray_options, run_cohort
 from mednextseg.commands.ranking import run_ranking
 from mednextseg.files import make_folder
 from mednextseg.json_values import listed
-
-if TYPE_CHECKING:
-    from mednextseg.evaluate.folders import CaseFiles, CaseMeasurer
 
 WORST_CASES_SHOWN = 6
 
@@ -55,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(
             "give --reference and --prediction to compare segmentations, --table for models by data sets, or --rank to rank models."
         )
-    check_ray_options(options, options.prediction is not None and options.prediction.is_dir())
+    check_ray_options(options, options.table is not None or (options.prediction is not None and options.prediction.is_dir()))
     make_folder(options.output)
     if options.rank:
         return run_ranking(options, wanted_cases(options.cases))
@@ -76,7 +72,12 @@ def wanted_cases(text: str | None) -> list[str] | None:
 
 
 def _run_comparison(options: argparse.Namespace) -> int:
-    from mednextseg.evaluate.folders import CaseMeasurer, add_earlier_cases, evaluate_files, match_cases  # noqa: PLC0415
+    from mednextseg.evaluate.folders import (  # noqa: PLC0415
+        add_earlier_cases,
+        evaluate_files,
+        match_cases,
+        measure_elsewhere,
+    )
     from mednextseg.evaluate.measure_options import MeasureOptions  # noqa: PLC0415
     from mednextseg.evaluate.report.cases_report import evaluation_page  # noqa: PLC0415
     from mednextseg.evaluate.report.csv_tables import evaluation_json, metrics_csv  # noqa: PLC0415
@@ -90,10 +91,10 @@ def _run_comparison(options: argparse.Namespace) -> int:
     def show(number: int, text: str) -> None:
         print(f"[{number}/{len(cases)}] {text}", file=sys.stderr, flush=True)
 
-    elsewhere = (
-        {} if options.ray is None else _measured_elsewhere(CaseMeasurer(cases, measure_options, options.output), cases, options)
-    )
-    evaluate_files(cases, evaluation, measure_options, options.output, show, elsewhere)
+    failed_elsewhere = {}
+    if options.ray is not None:
+        failed_elsewhere = measure_elsewhere(partial(run_cohort, options), cases, measure_options, options.output)
+    evaluate_files(cases, evaluation, measure_options, options.output, show, failed_elsewhere)
     if earlier := add_earlier_cases(cases, evaluation, measure_options, options.output):
         print(
             f"mednextseg: {len(earlier)} case(s) of earlier runs into {options.output} are in the report, too.", file=sys.stderr
@@ -114,16 +115,6 @@ def _run_comparison(options: argparse.Namespace) -> int:
     return max(_status(evaluation.failed, len(cases)), 1 if evaluation.unmatched else 0)
 
 
-def _measured_elsewhere(measurer: "CaseMeasurer", cases: "Sequence[CaseFiles]", options: argparse.Namespace) -> dict[str, str]:
-    """Measure what is left to be measured by Ray; the cases that failed, and why."""
-    answers = run_cohort(partial(_same, measurer), {case.name: case for case in measurer.left(cases)}, options)
-    return {name: answer.failure for name, answer in answers.items() if answer.failure}
-
-
-def _same(measurer: "CaseMeasurer") -> "CaseMeasurer":
-    return measurer
-
-
 def _run_table(options: argparse.Namespace) -> int:
     from mednextseg.evaluate.compare.models_by_datasets import run_plan  # noqa: PLC0415
     from mednextseg.evaluate.compare.plan import read_plan  # noqa: PLC0415
@@ -131,7 +122,15 @@ def _run_table(options: argparse.Namespace) -> int:
     from mednextseg.files import write_text  # noqa: PLC0415
 
     plan = read_plan(options.table, options.recipe, options.device)
-    outcome = run_plan(plan, options.output, lambda text: print(text, file=sys.stderr, flush=True))
+
+    def show(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    if options.ray is None:
+        outcome = run_plan(plan, options.output, show)
+    else:
+        with connected(options.ray):  # once for all cells
+            outcome = run_plan(plan, options.output, show, partial(run_cohort, options))
     write_text(options.output / "table.csv", table_csv(outcome))
     write_text(options.output / "table.json", json.dumps(outcome.to_dict(), indent=1, ensure_ascii=False))
     write_text(options.output / "table.html", table_page(outcome))

@@ -150,7 +150,7 @@ def _run_folder(options: argparse.Namespace, model: "LoadedModel") -> int:
         except CASE_ERRORS as error:
             failed[name] = sentence_of(error)
             print(f"mednextseg: {shown_name}: {failed[name]}", file=sys.stderr)
-    for name, answer in run_cohort(partial(_case_worker, _for_workers(options)), others, options).items():
+    for name, answer in run_cohort(options, partial(_case_worker, _for_workers(options)), others, True).items():
         if answer.failure:
             failed[name] = answer.failure
             continue
@@ -166,9 +166,10 @@ def _run_folder(options: argparse.Namespace, model: "LoadedModel") -> int:
 
 def _for_workers(options: argparse.Namespace) -> argparse.Namespace:
     """The options for processes that start in another folder and show nobody a progress bar."""
-    is_folder = Path(options.model).is_dir()
+    from mednextseg.models.library import found_from_anywhere  # noqa: PLC0415
+
     changes = {
-        "model": str(Path(options.model).absolute()) if is_folder else options.model,
+        "model": found_from_anywhere(options.model),
         "recipe": None if options.recipe is None else options.recipe.absolute(),
         "json": True,
     }

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from mednextseg.cases.actors import Spread
 from mednextseg.cases.folders import CASE_ERRORS, case_files, case_name, image_files, is_folder_of_cases
 from mednextseg.dicom_frames import is_dicom
 from mednextseg.dicom_seg.reading import lie_apart
@@ -99,7 +101,7 @@ def evaluate_files(
     Args:
         evaluation: from `match_cases`; results are added to it.
         report: called with the case's number (from 1) and a line about it.
-        failed_elsewhere: cases that `CaseMeasurer` failed on in another process, which are not tried again, and why.
+        failed_elsewhere: what `measure_elsewhere` returned; these are not tried again.
     """
     folder = output / "cases"
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,31 +126,35 @@ def evaluate_files(
     return evaluation
 
 
-class CaseMeasurer:
-    """Measures single cases for an `evaluate_files` that follows and finds them done; for other processes, so it can be pickled.
+def measure_elsewhere(spread: Spread, cases: Sequence[CaseFiles], options: MeasureOptions, output: Path) -> dict[str, str]:
+    """Have cases without a stored result measured several at once, for an `evaluate_files` that follows and finds them done.
 
     Args:
-        cases: all of the evaluation.
-        options, output: of it.
+        spread: has them done, and tells about their progress.
+        cases, options, output: of the evaluation.
+    Returns:
+        The cases that failed, and why.
     """
+    folder = output.absolute() / "cases"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = predicted_names([case.prediction for case in cases])
+    whole = [replace(case, reference=case.reference.absolute(), prediction=case.prediction.absolute()) for case in cases]
+    left = {
+        case.name: case
+        for case in whole
+        if stored_result(folder, case.name, (case.reference, case.prediction), options, names) is None
+    }
+    answers = spread(partial(_open_measuring, options, names, folder), left, False)
+    return {name: answer.failure for name, answer in answers.items() if answer.failure}
 
-    def __init__(self, cases: Sequence[CaseFiles], options: MeasureOptions, output: Path) -> None:
-        self._options, self._folder = options, output.absolute() / "cases"
-        self._names = predicted_names([case.prediction for case in cases])
-        self._folder.mkdir(parents=True, exist_ok=True)
 
-    def __call__(self, case: CaseFiles) -> None:
-        """Measure one case whose paths are absolute and keep the result; raises one of CASE_ERRORS where that is not possible."""
-        _measured(case, self._options, self._names, self._folder)
+def _open_measuring(options: MeasureOptions, names: Sequence[str], folder: Path) -> Callable[[CaseFiles], None]:
+    """In a process of a cohort: what measures a case whose paths are absolute and keeps the result."""
 
-    def left(self, cases: Sequence[CaseFiles]) -> list[CaseFiles]:
-        """Those without a stored result, with absolute paths."""
-        whole = [replace(case, reference=case.reference.absolute(), prediction=case.prediction.absolute()) for case in cases]
-        return [
-            case
-            for case in whole
-            if stored_result(self._folder, case.name, (case.reference, case.prediction), self._options, self._names) is None
-        ]
+    def measure(case: CaseFiles) -> None:
+        _measured(case, options, names, folder)
+
+    return measure
 
 
 def add_earlier_cases(

@@ -77,6 +77,12 @@ def find_model(model: str | Path) -> Path:
     raise ValueError(f"there is no model {str(model)!r}; installed: {listed(versions) or 'none'} (or give a model folder).")
 
 
+def found_from_anywhere(model: str | Path) -> str:
+    """What `find_model` finds the same model by in a process that starts in another folder; raises as that does."""
+    folder = find_model(model)
+    return str(folder.absolute()) if folder == Path(model) else str(model)
+
+
 def averages_folds(folder: Path) -> bool:
     """Whether a network of this model, or of one of its parts, is the average of several."""
     card = read_card(folder)

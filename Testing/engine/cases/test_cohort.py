@@ -42,6 +42,13 @@ def work_in(folder: str) -> Callable[[], Callable[[str], str]]:
     """Nested, so that it travels by value: other processes do not know the tests."""
 
     def open_work() -> Callable[[str], str]:
+        try:
+            Path(folder, "opened").touch(exist_ok=False)
+        except FileExistsError:
+            pass
+        else:
+            raise ValueError("the first machine has no such model.")
+
         def work(case: str) -> str:
             marker = Path(folder, case)
             is_first = not marker.exists()
@@ -62,13 +69,13 @@ def work_in(folder: str) -> Callable[[], Callable[[str], str]]:
 @needs_ray
 def test_actors_that_end_lose_no_case(here: None, tmp_path: Path) -> None:
     usual = [f"case {number}" for number in range(20)]
-    odd = ["ends once", "ends once too", "ends always", "no disk", "no disk ever", "no image"]
-    cases = {name: name for name in (*odd[:3], *usual, *odd[3:])}
+    odd = ["ends once", "ends always", "no disk", "no disk ever", "no image"]
+    cases = {name: name for name in (*odd[:2], *usual, *odd[2:])}
     told: list[tuple[str, CaseAnswer]] = []
-    run_on_actors(work_in(str(tmp_path)), cases, lambda *answer: told.append(answer), actors=2)
+    run_on_actors(work_in(str(tmp_path)), cases, lambda *answer: told.append(answer), actors=3)
     answers = dict(told)
     assert len(told) == len(answers) == len(cases)
-    right = [*usual, "ends once", "ends once too", "no disk"]
+    right = [*usual, "ends once", "no disk"]
     assert [answers[name].value for name in right] == [name.upper() for name in right]
     assert len({answers[name].actor for name in right}) >= 2
     failures = {name: answer.failure for name, answer in answers.items() if answer.failure}
@@ -109,7 +116,7 @@ def test_segment_and_evaluate_give_what_they_give_without_it(here: None, images:
     assert segmented(images, "plain") == 0
     (images / "zz.nii.gz").write_bytes(b"no image")
     capsys.readouterr()
-    assert segmented(images, "spread", "--ray", "--workers", "2", "--json") == 1
+    assert segmented(images, "spread", "--ray", "--workers", "1", "--json") == 1
     said = capsys.readouterr()
     answer = json.loads(said.out)
     assert list(answer["failed"]) == ["zz"] and len(answer["cases"]) == 3 and "1 of 4 cases failed: zz" in said.err
@@ -127,6 +134,35 @@ def test_segment_and_evaluate_give_what_they_give_without_it(here: None, images:
         tables.append((images.parent / output / "metrics.csv").read_text(encoding="utf-8"))
     assert tables[0] == tables[1] and "three" in tables[0]
     assert capsys.readouterr().err.count("done before") == 3, "measured by Ray, then only read"
+
+
+@needs_ray
+def test_a_table_of_models_runs_and_measures_its_cases_by_ray(
+    here: None, images: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert segmented(images, "plain") == 0
+    (images / "three.nii.gz").write_bytes(b"no image")
+    dataset = {"name": "noise", "images": "in", "references": "plain"}
+    models = [{"name": "tiny", "model": "model"}, {"name": "gone", "model": "no-such-model"}]
+    (images.parent / "plan.json").write_text(json.dumps({"models": models, "datasets": [dataset]}), encoding="utf-8")
+    monkeypatch.chdir(images.parent)  # paths of the plan are relative, and workers start elsewhere
+    capsys.readouterr()
+    table = ["evaluate", "--table", "plan.json", "-o", "table", "--ray", "--workers", "1", "--json"]
+    assert main(table) == 1
+    said = capsys.readouterr()
+    outcome = json.loads(said.out)
+    assert list(outcome["failed"]) == ["tiny / noise / three", "gone / noise"]
+    assert "cannot be read" in outcome["failed"]["tiny / noise / three"]
+    tiny, gone = outcome["cells"]
+    assert (tiny["cases"], gone["cases"]) == (2, 0)
+    assert tiny["mean"]["dice"]["mean"] == 1 and tiny["seconds_per_case"] > 0 and tiny["peak_memory_mb"] > 50
+    assert said.err.count("seconds a case") == 2, "a table of workers for the runs, and one for the measures"
+    (images / "three.nii.gz").unlink()
+    assert main(table) == 1
+    said = capsys.readouterr()
+    again = json.loads(said.out)
+    assert again["cells"] == outcome["cells"] and list(again["failed"]) == ["gone / noise"]
+    assert "seconds a case" not in said.err, "nothing was left to be done"
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from mednextseg.cases.actors import Spread
 from mednextseg.cases.folders import CASE_ERRORS, image_files
 from mednextseg.cases.runs import run_model, stored_costs
 from mednextseg.errors import sentence_of
 from mednextseg.evaluate.case import CaseResult
 from mednextseg.evaluate.compare.plan import DatasetEntry, ModelEntry, TablePlan, for_model, prediction_folder
-from mednextseg.evaluate.folders import evaluate_files, match_cases
+from mednextseg.evaluate.folders import evaluate_files, match_cases, measure_elsewhere
 from mednextseg.evaluate.report.summary import Mean, bootstrap_mean, label_names, metric_table
 from mednextseg.labels.names import canonical_name
 from mednextseg.models.library import find_model
@@ -53,10 +54,16 @@ class TableOutcome:
         return asdict(self)
 
 
-def run_plan(plan: TablePlan, output: Path, report: Callable[[str], None] = lambda text: None) -> TableOutcome:
+def run_plan(
+    plan: TablePlan, output: Path, report: Callable[[str], None] = lambda text: None, spread: Spread | None = None
+) -> TableOutcome:
     """Run every model on every data set and measure it; what `output` already holds is not done again.
 
     A case, model or data set that fails is listed and does not stop the rest.
+
+    Args:
+        report: called with a line about a case or a cell.
+        spread: runs and measures the cases of a cell several at once; None for one after another.
     """
     outcome = TableOutcome()
     for model in plan.models:
@@ -65,7 +72,7 @@ def run_plan(plan: TablePlan, output: Path, report: Callable[[str], None] = lamb
         measured: dict[str, list[CaseResult]] = {}
         for model in plan.models:
             try:
-                measured[model.name] = _measure(plan, model, dataset, output, outcome, report)
+                measured[model.name] = _measure(plan, model, dataset, output, outcome, report, spread)
             except CASE_ERRORS as error:
                 outcome.failed[f"{model.name} / {dataset.name}"] = sentence_of(error)
                 measured[model.name] = []
@@ -80,8 +87,11 @@ def _measure(
     output: Path,
     outcome: TableOutcome,
     report: Callable[[str], None],
+    spread: Spread | None,
 ) -> list[CaseResult]:
     where = f"{model.name} / {dataset.name}"
+    if spread is not None:
+        report(f"{where}:")  # above what the cases of this cell say of themselves
     folder = prediction_folder(model, dataset, output)
     cases = dataset.cases
     if model.model is not None:
@@ -95,12 +105,14 @@ def _measure(
             {name: images[name] for name in cases if name in images},
             folder,
             lambda text: report(f"{where} / {text}"),
+            spread,
         )
         outcome.failed.update({f"{where} / {name}": error for name, error in failed.items()})
         cases = tuple(name for name in cases if name not in failed)
     matched, evaluation = match_cases(dataset.references, folder, only=cases)
-    options = for_model(dataset, model)
-    evaluate_files(matched, evaluation, options, output / "results" / dataset.name / model.name)
+    options, results = for_model(dataset, model), output / "results" / dataset.name / model.name
+    failed_elsewhere = {} if spread is None else measure_elsewhere(spread, matched, options, results)
+    evaluate_files(matched, evaluation, options, results, failed_elsewhere=failed_elsewhere)
     outcome.failed.update({f"{where} / {name}": error for name, error in evaluation.failed.items()})
     report(f"{where}: {len(evaluation.results)} case(s) measured")
     return evaluation.results
