@@ -5,18 +5,26 @@ Light on purpose (standard library only): Slicer's process lists models too.
 
 import hashlib
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from mednextseg.json_values import listed
 from mednextseg.machine import home_folder
 from mednextseg.models.model_card import CARD_FILE, read_card
 
+NO_BUNDLED_MODELS = "the bundled models are a package of their own, mednextseg-models (from a clone: pip install ./models)"
+
 
 def bundled_models_folder() -> Path:
-    """Where the models that ship with the extension lie: beside the engine in the extension, inside it where it is installed alone."""
+    """Where the models that ship with the extension lie: in the extension, beside the engine; else in the package mednextseg-models.
+
+    Where that is not installed, the folder is not there.
+    """
     package = Path(__file__).resolve().parents[1]
     in_extension = package.parent / "Resources" / "Models"
-    return in_extension if in_extension.is_dir() else package / "bundled_models"
+    spec = None if in_extension.is_dir() else find_spec("mednextseg_models")
+    places = spec.submodule_search_locations if spec is not None else None
+    return Path(places[0]) if places else in_extension
 
 
 def library_folder() -> Path:
@@ -74,7 +82,10 @@ def find_model(model: str | Path) -> Path:
         raise ValueError(f"there is no version {version} of {model_id}; installed: {listed(versions[model_id])}.")
     if (Path(model) / CARD_FILE).is_file():
         return Path(model)
-    raise ValueError(f"there is no model {str(model)!r}; installed: {listed(versions) or 'none'} (or give a model folder).")
+    missing = "" if bundled_models_folder().is_dir() else f"; {NO_BUNDLED_MODELS}"
+    raise ValueError(
+        f"there is no model {str(model)!r}; installed: {listed(versions) or 'none'} (or give a model folder){missing}."
+    )
 
 
 def found_from_anywhere(model: str | Path) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mednextseg.models.library import bundled_models_folder
+from mednextseg.models.library import NO_BUNDLED_MODELS, bundled_models_folder
 from mednextseg.refine.prompter import Prompter
 
 
@@ -26,7 +26,10 @@ def load_prompter(name: str | Path, device: str = "cpu", family: str | None = No
     if str(name) == "clicknet" or Path(name).is_dir():
         from mednextseg.refine.prompters.click_net import ClickNetPrompter  # noqa: PLC0415
 
-        folder = bundled_models_folder() / "clicknet" if str(name) == "clicknet" else Path(name)
+        bundled = bundled_models_folder()
+        if str(name) == "clicknet" and not bundled.is_dir():
+            raise FileNotFoundError(f"there is no ClickNet: {NO_BUNDLED_MODELS}; install it, or use random_walker.")
+        folder = bundled / "clicknet" if str(name) == "clicknet" else Path(name)
         return ClickNetPrompter.from_folder(folder, device)
     if Path(name).is_file():
         from mednextseg.refine.prompters.sam_med2d import SamPrompter  # noqa: PLC0415

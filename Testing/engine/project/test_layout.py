@@ -40,7 +40,7 @@ def test_every_package_of_the_engine_is_installed() -> None:
     tomllib = pytest.importorskip("tomllib", reason="tomllib is part of Python from 3.11 on")
     packages = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     found = {".".join(path.parent.relative_to(MODULE).parts) for path in (MODULE / "mednextseg").rglob("__init__.py")}
-    assert packages == found | {"mednextseg.bundled_models"}
+    assert packages == found
 
 
 def modules_after(statement: str) -> set[str]:

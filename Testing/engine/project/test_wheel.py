@@ -1,4 +1,4 @@
-"""The engine installed alone, from the wheel that `pip install` builds: nothing of the source tree is at hand."""
+"""The engine and its models from the wheels that `pip install . ./models` builds: nothing of the source tree is at hand."""
 
 import json
 import os
@@ -28,35 +28,69 @@ print(json.dumps({
 """
 
 
+_MISS = """
+from mednextseg.models.library import find_model, installed_models
+from mednextseg.refine import load_prompter
+assert installed_models() == {} and load_prompter("random_walker")
+for ask in (lambda: find_model("brain-mr"), lambda: load_prompter("clicknet")):
+    try:
+        ask()
+    except (ValueError, FileNotFoundError) as error:
+        print(error)
+"""
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the unpacked wheel; built from a copy, since building writes beside the sources."""
-    sources, wheels, site = (tmp_path_factory.mktemp(name) for name in ("sources", "wheels", "site"))
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Name of the package -> its wheel; built from a copy, since building writes beside the sources."""
+    sources, built = (tmp_path_factory.mktemp(name) for name in ("sources", "wheels"))
     for name in ("pyproject.toml", "README.md", "LICENSE.txt"):
         shutil.copy(ROOT / name, sources)
-    shutil.copytree(ROOT / "MedNeXtSegment", sources / "MedNeXtSegment", ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run([sys.executable, "-c", _BUILD, str(wheels)], cwd=sources, check=True, capture_output=True)
-    (wheel,) = wheels.glob("*.whl")
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(site)
-    return site
+    for name in ("MedNeXtSegment", "models"):
+        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    for folder in (sources, sources / "models"):
+        subprocess.run([sys.executable, "-c", _BUILD, str(built)], cwd=folder, check=True, capture_output=True)
+    return {wheel.name.partition("-")[0]: wheel for wheel in built.glob("*.whl")}
 
 
-def test_the_bundled_models_are_found_where_the_engine_is_installed_alone(installed: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(installed), "MEDNEXTSEG_HOME": str(tmp_path / "home")}
-    run = subprocess.run(
-        [sys.executable, "-c", _USE], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    found = json.loads(run.stdout.splitlines()[-1])
-    assert Path(found["package"]).is_relative_to(installed), "the source tree must not be what is tried"
+@pytest.fixture(scope="module")
+def installed(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Name of the package -> a folder with its unpacked wheel and nothing else."""
+    places = {name: tmp_path_factory.mktemp(name) for name in wheels}
+    for name, wheel in wheels.items():
+        with zipfile.ZipFile(wheel) as packed:
+            packed.extractall(places[name])
+    return places
+
+
+def said(code: str, places: list[Path], folder: Path) -> list[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), "MEDNEXTSEG_HOME": str(folder / "home")}
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()
+
+
+def test_the_bundled_models_are_found_where_both_are_installed(installed: dict[str, Path], tmp_path: Path) -> None:
+    found = json.loads(said(_USE, list(installed.values()), tmp_path)[-1])
+    assert Path(found["package"]).is_relative_to(installed["mednextseg"]), "the source tree must not be what is tried"
     bundled = {path.parent.name for path in (ROOT / "MedNeXtSegment" / "Resources" / "Models").glob("*/card.json")}
     assert {Path(folder).name for folder in found["models"].values()} == bundled and len(bundled) >= 2
-    assert all(Path(folder).is_relative_to(installed) for folder in found["models"].values())
+    assert all(Path(folder).is_relative_to(installed["mednextseg_models"]) for folder in found["models"].values())
     assert found["prompter"] == "clicknet" and found["coded"]
 
 
-def test_every_data_file_of_the_engine_is_in_the_wheel(installed: Path) -> None:
+def test_the_engine_alone_is_small_and_says_where_its_models_are(
+    wheels: dict[str, Path], installed: dict[str, Path], tmp_path: Path
+) -> None:
+    assert wheels["mednextseg"].stat().st_size < 2_000_000
+    sentences = said(_MISS, [installed["mednextseg"]], tmp_path)
+    assert len(sentences) == 2
+    for sentence in sentences:
+        assert "a package of their own, mednextseg-models (from a clone: pip install ./models)" in sentence
+        assert sentence.endswith(".")
+
+
+def test_every_data_file_of_the_engine_is_in_the_wheel(installed: dict[str, Path]) -> None:
     source = ROOT / "MedNeXtSegment" / "mednextseg"
     wanted = {path.relative_to(source) for pattern in ("*.py", "*.json") for path in source.rglob(pattern)}
-    missing = [str(path) for path in wanted if not (installed / "mednextseg" / path).is_file()]
+    missing = [str(path) for path in wanted if not (installed["mednextseg"] / "mednextseg" / path).is_file()]
     assert missing == []
