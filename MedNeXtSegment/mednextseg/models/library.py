@@ -12,7 +12,9 @@ from mednextseg.json_values import listed
 from mednextseg.machine import home_folder
 from mednextseg.models.model_card import CARD_FILE, read_card
 
-NO_BUNDLED_MODELS = "the bundled models are a package of their own, mednextseg-models (from a clone: pip install ./models)"
+NO_BUNDLED_MODELS = (
+    "the bundled models are a package of their own, mednextseg-models (from a clone: pip install ./bundled_models)"
+)
 
 
 def bundled_models_folder() -> Path:

@@ -1,4 +1,4 @@
-"""The engine and its models from the wheels that `pip install . ./models` builds: nothing of the source tree is at hand."""
+"""The engine and its models from the wheels that `pip install . ./bundled_models` builds: nothing of the source tree is at hand."""
 
 import json
 import os
@@ -46,9 +46,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     sources, built = (tmp_path_factory.mktemp(name) for name in ("sources", "wheels"))
     for name in ("pyproject.toml", "README.md", "LICENSE.txt"):
         shutil.copy(ROOT / name, sources)
-    for name in ("MedNeXtSegment", "models"):
+    for name in ("MedNeXtSegment", "bundled_models"):
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
-    for folder in (sources, sources / "models"):
+    for folder in (sources, sources / "bundled_models"):
         subprocess.run([sys.executable, "-c", _BUILD, str(built)], cwd=folder, check=True, capture_output=True)
     return {wheel.name.partition("-")[0]: wheel for wheel in built.glob("*.whl")}
 
@@ -85,7 +85,7 @@ def test_the_engine_alone_is_small_and_says_where_its_models_are(
     sentences = said(_MISS, [installed["mednextseg"]], tmp_path)
     assert len(sentences) == 2
     for sentence in sentences:
-        assert "a package of their own, mednextseg-models (from a clone: pip install ./models)" in sentence
+        assert "a package of their own, mednextseg-models (from a clone: pip install ./bundled_models)" in sentence
         assert sentence.endswith(".")
 
 
