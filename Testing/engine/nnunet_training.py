@@ -25,8 +25,9 @@ from scipy import ndimage
 SHAPE_KJI, SPACING_KJI_MM = (20, 44, 48), (2.5, 1.25, 0.9)
 LABELS = {"background": 0, "liver": 1, "tumor": 2}
 DATASET, NUMBER, LABELS_FILE = "Dataset801_Phantom", 801, "labels.npz"
-PLAIN, RESIDUAL = "nnUNetTrainer__nnUNetPlans__", "nnUNetTrainer__nnUNetResEncUNetMPlans__"
-TRAINED = (f"{PLAIN}2d", f"{PLAIN}3d_lowres", f"{PLAIN}3d_fullres", f"{RESIDUAL}3d_fullres")
+PLAIN, RESIDUAL_SIZES = "nnUNetTrainer__nnUNetPlans__", ("M", "L", "XL")
+RESIDUAL = tuple(f"nnUNetTrainer__nnUNetResEncUNet{size}Plans__3d_fullres" for size in RESIDUAL_SIZES)
+TRAINED = (f"{PLAIN}2d", f"{PLAIN}3d_lowres", f"{PLAIN}3d_fullres", *RESIDUAL)
 CASCADE = f"{PLAIN}3d_cascade_fullres"
 # Narrow networks and small windows, so that a step takes a second: the planners' own numbers are 32 and 8 GB.
 _FEATURES, _MOST_FEATURES, _MEMORY_GB = 4, 12, 0.002
@@ -58,16 +59,14 @@ def write_dataset(raw: Path, cases: int = 2) -> None:
 
 
 def train_all(root: Path) -> Path:
-    """Plan, prepare and train every configuration by nnU-Net's default planner, and one by its residual encoder planner.
+    """Plan, prepare and train every configuration by nnU-Net's default planner, and one by each of its residual encoder planners.
 
     Returns:
         The data set's folder of results.
     """
     needs_nnunet()
     from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
-    from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_encoder_unet_planners import (
-        nnUNetPlannerResEncM,
-    )
+    from nnunetv2.experiment_planning.experiment_planners.residual_unets import residual_encoder_unet_planners
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset
 
     write_dataset(root / "raw")
@@ -76,7 +75,9 @@ def train_all(root: Path) -> Path:
         plans = _plan(ExperimentPlanner, ["2d", "3d_fullres", "3d_lowres"])
         for configuration in ("2d", "3d_lowres", "3d_fullres", "3d_cascade_fullres"):
             _train(plans, configuration)
-        _train(_plan(nnUNetPlannerResEncM, ["3d_fullres"]), "3d_fullres")
+        for size in RESIDUAL_SIZES:
+            planner_class = getattr(residual_encoder_unet_planners, f"nnUNetPlannerResEnc{size}")
+            _train(_plan(planner_class, ["3d_fullres"]), "3d_fullres")
         return results
 
 
@@ -116,7 +117,8 @@ def _plan(planner_class: type, configurations: list[str]) -> dict:
     planner.UNet_base_num_features, planner.UNet_max_features_2d, planner.UNet_max_features_3d = (
         _FEATURES, _MOST_FEATURES, _MOST_FEATURES,
     )  # fmt: skip
-    plans = planner.plan_experiment()
+    with patch.dict(os.environ, {"nnUNet_n_proc_DA": "1"}):  # as many threads as the planner may use, of which none is too few
+        plans = planner.plan_experiment()
     assert set(configurations) <= set(plans["configurations"]), plans["configurations"].keys()
     preprocess_dataset(NUMBER, planner.plans_identifier, configurations, num_processes=[1], show_progress_bar=False)
     return plans
