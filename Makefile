@@ -47,7 +47,9 @@ build/bench/.ready: requirements-bench.txt $(VENV)/.ready
 
 bench: setup build/bench/.ready
 	PYTHONPATH=Testing/engine:MedNeXtSegment $(BIN)/python Testing/engine/nnunet_training.py build/nnunet_trained.zip
-	NNUNET_TRAINED=$(CURDIR)/build/nnunet_trained.zip $(BIN)/python -m pytest Testing/engine/models/test_nnunet_trained.py
+	PYTHONPATH=Testing/engine:MedNeXtSegment $(BIN)/python Testing/engine/nnunet_v1_training.py build/nnunet_v1_trained.zip
+	NNUNET_TRAINED=$(CURDIR)/build/nnunet_trained.zip NNUNET_V1_TRAINED=$(CURDIR)/build/nnunet_v1_trained.zip \
+		$(BIN)/python -m pytest Testing/engine/models/test_nnunet_trained.py Testing/engine/models/test_nnunet_v1_trained.py
 	$(BIN)/python Testing/benchmarks/network_benchmark.py --quick --output build/bench_network.json
 	$(BIN)/python Testing/benchmarks/pipeline_benchmark.py --quick --output build/bench_pipeline.json
 	$(BIN)/python Testing/benchmarks/pipeline_phases.py --quick

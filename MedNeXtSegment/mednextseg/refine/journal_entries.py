@@ -30,7 +30,8 @@ def checked_entries(entries: object) -> list[dict]:
             try:
                 check(entry[name])
             except (KeyError, TypeError, ValueError, OverflowError) as error:
-                raise ValueError(f'entry {number} of the journal ("{action}") has an impossible "{name}": {error}.') from error
+                reason = str(error).rstrip(".")
+                raise ValueError(f'entry {number} of the journal ("{action}") has an impossible "{name}": {reason}.') from error
     return list(entries)
 
 

@@ -19,7 +19,7 @@ class SlicePlane:
         shape_rc: pixels.
         thickness_mm: of the slab that the slice stands for; voxels whose center lies within half of it belong to the slice.
     Raises:
-        ValueError: for directions that are not unit vectors at right angles, or a size that is not positive.
+        ValueError: for directions that are not unit vectors at right angles, or a size that is not two positive numbers.
     """
 
     origin_ras: np.ndarray
@@ -37,6 +37,10 @@ class SlicePlane:
         axes = np.stack([self.row_direction_ras, self.col_direction_ras])
         if not np.allclose(axes @ axes.T, np.eye(2), atol=1e-6):
             raise ValueError("a slice plane needs two unit vectors at right angles; got " + str(axes.tolist()) + ".")
+        if (len(self.spacing_rc_mm), len(self.shape_rc)) != (2, 2) or any(int(n) != n for n in self.shape_rc):
+            raise ValueError(
+                f"a slice plane has two spacings and two whole numbers of pixels; got {self.spacing_rc_mm} and {self.shape_rc}."
+            )
         object.__setattr__(self, "spacing_rc_mm", tuple(float(s) for s in self.spacing_rc_mm))
         object.__setattr__(self, "shape_rc", tuple(int(n) for n in self.shape_rc))
         if min(self.spacing_rc_mm) <= 0 or min(self.shape_rc) < 1 or self.thickness_mm <= 0:
