@@ -21,14 +21,15 @@ _TEMPORARY_NAMES = re.compile(rf"^\.mednextseg-(?:{OWNER_PATTERN}-[0-9a-f]{{8}}|
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place when the block ends well, and is removed where it fails.
 
-    What was written can be checked inside the block: an error raised there leaves an old file of that name as it was.
+    What was written can be checked inside the block: an error raised there leaves an old file of that name as it was. A link stays one:
+    the file that it names is replaced.
 
     Yields:
         The temporary path, to be written to in the block; its last two suffixes (".nii.gz") are those of `path`, in small letters.
     Raises:
         OSError: where the place cannot be written to (see `check_writable`) or the disk is full.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
     check_writable(path)
     remove_stale(path.parent, _TEMPORARY_NAMES)
     suffixes = "".join(path.suffixes[-2:]).lower()

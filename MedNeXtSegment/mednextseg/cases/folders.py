@@ -4,6 +4,7 @@ Processes that only run models need no metrics.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from mednextseg.dicom_frames import holds_dicom
@@ -51,6 +52,20 @@ def is_folder_of_cases(path: Path) -> bool:
     if any(suffix_of(file.name) in IMAGE_SUFFIXES for file in path.iterdir()):
         return True
     return not holds_dicom(path) and any(holds_dicom(entry) for entry in path.iterdir() if entry.is_dir())
+
+
+def check_inputs(paths: Sequence[Path]) -> None:
+    """Make sure that there is something to read at every path, before anything else is asked.
+
+    Raises:
+        FileNotFoundError: for a path that is not there.
+        ValueError: for a folder without images.
+    """
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file or folder {path}.")
+        if path.is_dir() and not is_folder_of_cases(path) and not holds_dicom(path):
+            raise ValueError(f"{path} holds no image and no DICOM series; give a folder that does, or a file.")
 
 
 def image_files(folder: Path, channels: int | None = None) -> dict[str, list[Path]]:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mednextseg.cases.folders import CASE_ERRORS, image_files, is_folder_of_cases
+from mednextseg.cases.folders import CASE_ERRORS, check_inputs, image_files, is_folder_of_cases
 from mednextseg.commands.cohort import add_ray_options, check_ray_options, run_cohort
 from mednextseg.commands.console_progress import ConsoleProgress
 from mednextseg.commands.logged_warnings import logged_warnings
@@ -74,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
     keep_freed_memory()
     whole_number(options.review, "--review", 0)
+    check_inputs(options.inputs)
     # A series may lie beside what was made of it; the output tells whether one case is meant.
     is_file = (names_segmentation(options.output) or names_dicom_seg(options.output)) and not options.output.is_dir()
     is_folder = len(options.inputs) == 1 and not is_file and is_folder_of_cases(options.inputs[0])

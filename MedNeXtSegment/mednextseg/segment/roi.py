@@ -61,7 +61,7 @@ class RegionOfInterest:
         """Half-open KJI index box of the grid that holds every voxel center inside the region, clipped to the grid.
 
         Raises:
-            ValueError: where the region lies outside the grid.
+            ValueError: where the region lies outside the grid, or between its voxels.
         """
         lower, upper = self._limits()
         corners = np.array(
@@ -71,6 +71,11 @@ class RegionOfInterest:
         corners_kji = geometry.ijk_from_ras(corners_ras)[:, ::-1]
         start = np.maximum(np.ceil(corners_kji.min(axis=0) - 1e-6), 0).astype(int)
         stop = np.minimum(np.floor(corners_kji.max(axis=0) + 1e-6) + 1, geometry.shape_kji).astype(int)
+        first, last = corners_kji.min(axis=0), corners_kji.max(axis=0)
+        is_on_grid = (last > -0.5).all() and (first < np.array(geometry.shape_kji) - 0.5).all()
+        if (stop <= start).any() and is_on_grid:
+            size = " x ".join(f"{mm:g}" for mm in upper - lower)
+            raise ValueError(f"the region of interest is {size} mm and has no center of a voxel inside; make it larger.")
         if (stop <= start).any():
             low, high = geometry.corners_ras().min(axis=0).round(1), geometry.corners_ras().max(axis=0).round(1)
             raise ValueError(

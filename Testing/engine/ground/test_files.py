@@ -100,6 +100,16 @@ def test_no_input_is_written_over_by_whatever_name(tmp_path: Path, monkeypatch: 
     check_writable(tmp_path / "elsewhere.nii.gz", inputs=[other, image, folder, tmp_path / "absent"])
 
 
+def test_an_output_through_a_link_replaces_the_file_and_not_the_link(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    target, link = tmp_path / "results" / "labels.txt", tmp_path / "link.txt"
+    link.symlink_to(target)
+    for text in ("new", "newer"):
+        write_text(link, text)
+        assert link.is_symlink() and target.read_text() == text
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["labels.txt", "link.txt", "results"]
+
+
 def test_a_full_disk_is_told_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"MB left and x needs more than .* MB; make room"):
         check_writable(tmp_path / "x", needed_bytes=1 << 60)

@@ -74,6 +74,7 @@ def test_region_labels_and_recipe_are_honored(home: Path) -> None:
         (["--model", "tiny", "--labels", "kidney"], "no label 'kidney'"),
         (["--model", "tiny", "--roi", "1,2,3"], "--roi needs six numbers"),
         (["--model", "tiny", "--roi", "900,950,0,9,0,9"], "outside the volume"),
+        (["--model", "tiny", "--roi", "5.1,5.2,0,9,0,9"], "is 0.1 x 9 x 9 mm and has no center of a voxel inside"),
         (["--model", "tiny", "--device", "cuda:7"], "no device 'cuda:7'"),
     ],
 )
@@ -85,6 +86,18 @@ def test_a_mistake_is_one_sentence_and_leaves_no_file(
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mednextseg: ")]
     assert len(said) == 1 and message in said[0]
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("absent", "there is no file or folder"), ("empty", "holds no image and no DICOM")]
+)
+def test_an_input_without_images_is_named_whatever_the_output(
+    home: Path, capsys: pytest.CaptureFixture, name: str, message: str
+) -> None:
+    (home / "empty").mkdir()
+    for output in ("out.nii.gz", "out"):
+        assert main(["segment", str(home / name), "-o", str(home / output), "--model", "tiny"]) == 1
+        assert message in capsys.readouterr().err and not (home / output).exists()
 
 
 @pytest.mark.parametrize("name", ["in.nii.gz", "absent/out.nii.gz", "out.mhd"])
