@@ -13,6 +13,7 @@ from torch.nn.functional import grid_sample
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.preparation import Resample
+from mednextseg.segment.prepare.largest_grid import check_network_size
 
 _TOLERANCE_MM = 1e-3  # of spacings that are left as they are
 _NEGLIGIBLE = 1e-8  # in voxels
@@ -24,7 +25,7 @@ def resampled_grid(grid: Geometry, step: Resample) -> Geometry:
     """The grid after a step of resampling.
 
     Raises:
-        ValueError: for a sheared volume, which MONAI would straighten.
+        ValueError: for a sheared volume, which MONAI would straighten, and for a grid that no machine takes.
     """
     if grid.is_sheared:
         raise ValueError(
@@ -42,6 +43,7 @@ def resampled_grid(grid: Geometry, step: Resample) -> Geometry:
     new[:3, :3] = affine[:3, :3] @ np.linalg.inv(upper) @ np.diag(np.sign(np.diag(upper)) * spacing)
     new[:3, 3] = affine[:3, 3]
     shape, new[:3, 3] = _shape_and_offset(np.array(grid.shape_kji, dtype=float), affine, new)
+    check_network_size(shape.tolist(), grid.spacing_kji_mm)
     return Geometry(tuple(shape.astype(int).tolist()), new[:, _TO_MONAI])
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 import numpy as np
 from scipy import ndimage
@@ -10,6 +9,7 @@ from scipy import ndimage
 from mednextseg.geometry import AxisMap, Geometry, axis_map
 from mednextseg.models.model_card import Channel, ModelCard
 from mednextseg.segment.prepare.intensity import IntensityScaling, fit_scaling
+from mednextseg.segment.prepare.largest_grid import check_network_size
 from mednextseg.segment.prepare.prepared_volume import IndexBox, PreparedVolume, resample_labels, whole
 from mednextseg.segment.prepare.previous_labels import label_channels
 from mednextseg.segment.prepare.resampling import anatomical_grid, resample_affine, resize, resize_planes, resized_geometry
@@ -19,7 +19,6 @@ from mednextseg.segment.roi import RegionOfInterest
 # Beyond this angle "the nearest axis" is no longer the anatomy the network was trained on, so the volume is rotated to it first.
 # Trained networks of ours see rotations up to 17 degrees; a scanner's gantry tilt stays below and is left alone.
 MAX_OBLIQUITY_DEG = 15.0
-_MOST_VOXELS = 1 << 40
 
 
 def prepare(
@@ -83,11 +82,7 @@ def network_shape_kji(geometry: Geometry, card: ModelCard) -> tuple[int, int, in
     sizes = [
         n * mm / wanted for n, mm, wanted in zip(geometry.shape_kji, geometry.spacing_kji_mm, card.spacing_kji_mm, strict=True)
     ]
-    if not prod(sizes) <= _MOST_VOXELS:
-        raise ValueError(
-            f"at the model's spacing the volume has {prod(sizes):.3g} voxels, more than any machine takes; check its own spacing, "
-            f"{' x '.join(f'{mm:.3g}' for mm in geometry.spacing_kji_mm)} mm along K, J, I."
-        )
+    check_network_size(sizes, geometry.spacing_kji_mm)
     shape = []
     for n, spacing, wanted in zip(geometry.shape_kji, geometry.spacing_kji_mm, card.spacing_kji_mm, strict=True):
         same = card.orientation is not None and abs(spacing - wanted) <= 1e-3 * wanted
