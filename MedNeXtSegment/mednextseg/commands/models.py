@@ -5,9 +5,10 @@ Its other actions are in `models_transfer`, which change the library, and `model
 
 import argparse
 import json
+import sys
 
 from mednextseg.commands import models_design, models_transfer
-from mednextseg.models.library import find_model, installed_versions, verify_model
+from mednextseg.models.library import NO_BUNDLED_MODELS, bundled_models_folder, find_model, installed_versions, verify_model
 from mednextseg.models.model_card import ModelCard, read_card
 
 
@@ -32,6 +33,8 @@ def _list(options: argparse.Namespace) -> int:
         return 0
     for card, _ in cards:
         print(f"{card.id:24s} {card.version:8s} {card.task:8s} {card.title}")
+    if not bundled_models_folder().is_dir():
+        print(f"mednextseg: {NO_BUNDLED_MODELS}.", file=sys.stderr)
     return 0
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tiny_models import tiny_mednext, write_package
 
+from mednextseg import __version__
 from mednextseg.cli import main
 from mednextseg.geometry import Geometry
 from mednextseg.segmentation_io import read_segmentation
@@ -31,6 +32,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_volume(path: Path, shape: tuple = (20, 24, 40), seed: int = 0) -> None:
     volume = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     write_image(image_of(volume, Geometry(shape, np.diag([1.0, 1.0, 1.0, 1.0]))), path)
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and said == f"mednextseg {__version__}\n" and __version__[0].isdigit()
 
 
 def test_segment_writes_a_named_segmentation_and_reports_json(home: Path, capsys: pytest.CaptureFixture) -> None:

@@ -29,8 +29,12 @@ print(json.dumps({
 
 
 _MISS = """
+import contextlib, sys
+from mednextseg.cli import main
 from mednextseg.models.library import find_model, installed_models
 from mednextseg.refine import load_prompter
+with contextlib.redirect_stderr(sys.stdout):
+    assert main(["models", "list"]) == 0
 assert installed_models() == {} and load_prompter("random_walker")
 for ask in (lambda: find_model("brain-mr"), lambda: load_prompter("clicknet")):
     try:
@@ -83,7 +87,7 @@ def test_the_engine_alone_is_small_and_says_where_its_models_are(
 ) -> None:
     assert wheels["mednextseg"].stat().st_size < 2_000_000
     sentences = said(_MISS, [installed["mednextseg"]], tmp_path)
-    assert len(sentences) == 2
+    assert len(sentences) == 3
     for sentence in sentences:
         assert "a package of their own, mednextseg-models (from a clone: pip install ./bundled_models)" in sentence
         assert sentence.endswith(".")
