@@ -93,7 +93,17 @@ def verdictText(outcome: dict) -> str:
     if not outcome["accepted"]:
         begin = " ".join([_("Kept as a candidate."), *outcome["reasons"]])
     cases = _("{count} cases, {explanation}.").format(count=len(outcome["cases"]), explanation=outcome["explanation"])
-    return "\n".join([begin, cases, *outcome["notes"]])
+    return "\n".join([begin, cases, *_remembered(outcome), *outcome["notes"]])
+
+
+def _remembered(outcome: dict) -> list[str]:
+    """One line on the base's own cases, where its package carries some."""
+    rows = outcome["reference_rows"]
+    if not rows:
+        return []
+    pairs = ", ".join(f"{row['label']} {_number(row['before'], 'dice')} \u2192 {_number(row['after'], 'dice')}" for row in rows)
+    count = len(outcome["reference_cases"])
+    return [_("Dice on {count} cases that the base carries: {pairs}.").format(count=count, pairs=pairs)]
 
 
 def _number(means: dict, key: str) -> str:

@@ -93,6 +93,8 @@ def run(options: argparse.Namespace) -> int:
 
     keep_freed_memory()
     base = load_model(options.model)
+    if options.write_priors:
+        _check_priors(options, base.card.architecture)
     found = _cases(options, len(base.card.channels))
     held_out = None if options.held_out is None else tuple(name.strip() for name in options.held_out.split(","))
     wanted = TuningOptions(
@@ -136,6 +138,15 @@ def _cases(options: argparse.Namespace, channels: int) -> "CaseFolder":
         return found
     names = [name.strip() for name in options.collected.split(",")] if options.collected else None
     return CaseFolder((*found.cases, *collected_to_learn(channels, names)), found.held_out)
+
+
+def _check_priors(options: argparse.Namespace, architecture: Mapping[str, object]) -> None:
+    """Before anything is trained: only a model with shape priors has some to write."""
+    if options.shots:
+        raise ValueError("--write-priors writes those of one model, and --shots makes many; leave one of the two out.")
+    has_some = any(dict(plug_in).get("kind") == "shape_priors" for plug_in in architecture.get("plug_ins", ()))
+    if options.method != "shape-priors" and not has_some:
+        raise ValueError(f"--write-priors needs --method shape-priors, got {options.method}, which learns none.")
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

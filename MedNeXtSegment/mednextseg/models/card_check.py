@@ -52,6 +52,11 @@ def check_card(card: "ModelCard", source: str) -> None:
     if card.interpolated != "values" and not (card.preparation and card.average == "logits"):
         raise ValueError(f"{source}: interpolated {card.interpolated!r} needs steps of preparation and an average of logits.")
     json_object(card.architecture, f"{source}: architecture")
+    if text(card.reference_cases, f"{source}: reference_cases") and not _ID_PATTERN.fullmatch(card.reference_cases):
+        raise ValueError(
+            f"{source}: reference_cases must be a folder of the package, in lower-case letters, digits, dots and dashes, "
+            f"got {shown(card.reference_cases)}."
+        )
     if not 0 <= number(card.overlap, f"{source}: overlap") < 1:
         raise ValueError(f"{source}: the overlap must be at least 0 and below 1, got {card.overlap}.")
     if card.region_from is not None and card.region_from.model.partition("@")[0] == card.id:

@@ -123,7 +123,7 @@ class ModelCard:
         needs_region: whether the model was only trained on boxes around its structure, so that a larger volume needs a region of interest.
         roi_hint: one sentence on the region that suits the model, else empty.
         region_from: another model, around whose structures this one looks; None for a model that looks wherever it is told to.
-        base: of an adapted model: which one it was made from.
+        base: which model an adapted one was made from; reference_cases: folder in the package with cases that tell what it forgot, or "".
         metrics, training_data, citation, weights_license, minimum_engine_version: for people, and for the report.
         extra: fields of newer cards, kept as they came.
     """
@@ -174,6 +174,7 @@ class ModelCard:
     roi_hint: str = ""
     region_from: RegionSource | None = None
     base: BaseModel | None = None
+    reference_cases: str = ""
     metrics: tuple[dict, ...] = ()
     training_data: tuple[dict, ...] = ()
     citation: str = ""
@@ -225,8 +226,7 @@ def read_card(folder: str | Path) -> ModelCard:
 
 def write_card(card: ModelCard, folder: str | Path) -> None:
     """Write card.json into a model folder."""
-    text = json.dumps(card.to_dict(), indent=2, ensure_ascii=False)
-    write_text(Path(folder) / CARD_FILE, text + "\n")
+    write_text(Path(folder) / CARD_FILE, json.dumps(card.to_dict(), indent=2, ensure_ascii=False) + "\n")
 
 
 def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
@@ -236,12 +236,11 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
         ValueError: naming `source` and the field that is missing or wrong.
     """
     raw = json_object(raw, source)
-    required = [f.name for f in fields(ModelCard) if f.name in _REQUIRED]
-    missing = [name for name in required if name not in raw]
+    missing = [f.name for f in fields(ModelCard) if f.name in _REQUIRED and f.name not in raw]
     if missing:
         raise ValueError(f"{source} lacks the field{'s' if len(missing) > 1 else ''} {listed(missing)}.")
     known = {f.name for f in fields(ModelCard)} - {"extra"}
-    values: dict[str, Any] = {name: _frozen(value) for name, value in raw.items() if name in known}
+    values = {name: _frozen(value) for name, value in raw.items() if name in known}
     try:
         values["channels"] = tuple(_channel(channel) for channel in json_list(raw["channels"], "channels"))
         values["labels"] = tuple(label_from_dict(label) for label in json_list(raw["labels"], "labels"))

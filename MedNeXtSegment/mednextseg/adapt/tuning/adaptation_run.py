@@ -1,4 +1,4 @@
-"""An adaptation from end to end: cases -> labels by name -> held-out cases measured before and after -> the gate -> a package."""
+"""The stages of an adaptation: cases -> labels by name -> held-out cases measured before and after -> the gate -> a package."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ from mednextseg.adapt.losses.network_terms import packaged
 from mednextseg.adapt.tuning.cases import LabeledVolume, OwnCase
 from mednextseg.adapt.tuning.displacement import doubts
 from mednextseg.adapt.tuning.examples import make_example
-from mednextseg.adapt.tuning.folder import PACKAGE, PLAN_FILE, REPORT_FILE, TABLE_FILE, agreed_plan, begin_plan, locked
+from mednextseg.adapt.tuning.folder import PACKAGE, PLAN_FILE, REPORT_FILE, TABLE_FILE, agreed_plan, begin_plan
 from mednextseg.adapt.tuning.folds import Fold, Folds, fold_cases
 from mednextseg.adapt.tuning.gate import GateOutcome, gate_table, judge
 from mednextseg.adapt.tuning.label_plan import LabelPlan, plan_labels
@@ -23,13 +23,13 @@ from mednextseg.adapt.tuning.measure import Measured, measured
 from mednextseg.adapt.tuning.methods import method_named
 from mednextseg.adapt.tuning.options import DEFAULT_MINUTES, TuningOptions
 from mednextseg.adapt.tuning.packaging import Taught, free_version, write_adapted
-from mednextseg.adapt.tuning.progress import TuningProgress, TuningReport
+from mednextseg.adapt.tuning.progress import TuningProgress
+from mednextseg.adapt.tuning.reference_cases import kept_labels, reference_cases
 from mednextseg.adapt.tuning.schedule import schedule
 from mednextseg.adapt.tuning.trainer import TuningTrainer, seconds_per_step
 from mednextseg.evaluate.case import CaseResult
 from mednextseg.files import write_text
 from mednextseg.json_values import listed
-from mednextseg.models.adaptable import why_not_adapted
 from mednextseg.models.loaded_model import LoadedModel, load_model
 from mednextseg.models.model_card import CARD_FILE, ModelCard, read_card
 from mednextseg.models.new_head import head_tensors, with_classes
@@ -72,51 +72,6 @@ class Adaptation:
         }
 
 
-def adapt_model(
-    base: LoadedModel,
-    cases: Sequence[OwnCase],
-    folder: Path,
-    options: TuningOptions | None = None,
-    device: str = "cpu",
-    report: TuningReport = lambda progress: None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Adaptation:
-    """Teach a model a few cases, and measure whether it got better on cases that it did not learn from.
-
-    The same call in the same folder goes on where an earlier one was stopped, and returns at once where that was finished.
-
-    Args:
-        base: one network of volumes; channels, grid, spacing, intensities and patch stay its own.
-        cases: at least two.
-        folder: for checkpoints, curves, results and the package.
-        options: method, budget, names.
-        device: a torch device name.
-        report: called with a TuningProgress after each step and between the stages.
-        cancelled: asked after each step and each window; True stops, and the checkpoint is saved.
-    Raises:
-        ValueError, OSError, RuntimeError: in one sentence, for a base, cases, labels or a folder that cannot be used.
-        Cancelled: where the caller stopped.
-    """
-    check_base(base)
-    with locked(folder) as place:
-        kind = _run_of((options or TuningOptions()).method)
-        return kind(base, cases, place, options or TuningOptions(), device, TuningProgress(report, cancelled)).result()
-
-
-def check_base(base: LoadedModel) -> None:
-    """Raise ValueError, in one sentence, for a model that cannot be adapted."""
-    if problem := why_not_adapted(base.card):
-        raise ValueError(problem)
-
-
-def _run_of(method: str) -> "type[AdaptationRun]":
-    if method != "settings":
-        return AdaptationRun
-    from mednextseg.adapt.tuning.settings.tuned_run import TunedRun  # noqa: PLC0415  (built on what is below)
-
-    return TunedRun
-
-
 class AdaptationRun:
     """The stages of one adaptation, each of which finds what an earlier run has left."""
 
@@ -151,10 +106,12 @@ class AdaptationRun:
         before = [self._before(result.case) for result in after]
         questions = doubts([found.displacement for found in before])
         results = [found.result for found in before]
-        gate = judge(results, after, self.labels.new_names, self.options.tolerated_loss, questions)
         network, base = self._trained("result", Fold(self.folds.final, ()))
         self.progress.stage("writing the model")
         package = self.folder / PACKAGE
+        write_adapted(network, base, self.labels, self._taught(self.folds.final, None), package)
+        remembered = self._remembered(load_model(package))
+        gate = judge(results, after, self.labels.new_names, self.options.tolerated_loss, questions, remembered)
         card = write_adapted(network, base, self.labels, self._taught(self.folds.final, gate), package)
         found = Adaptation(package, card, gate, self.folds.explanation, self.steps, self.labels.notes)
         write_text(self.folder / REPORT_FILE, json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -273,6 +230,17 @@ class AdaptationRun:
                 left.unlink()
         shutil.rmtree(package, ignore_errors=True)
         return results
+
+    def _remembered(self, model: LoadedModel) -> tuple[list[CaseResult], list[CaseResult]]:
+        """Before and after on the base's own reference cases; both empty where it carries none."""
+        plan = kept_labels(self.labels)
+        before, after = [], []
+        for number, (name, case) in enumerate(reference_cases(self.base, plan, self.volumes.values())):
+            for results, asked, part in ((before, self.base, _BEFORE), (after, model, "result")):
+                self.progress.stage(f"measuring {name} with {asked.card.id}")
+                file = self.folder / part / f"reference_{number:03d}.json"
+                results.append(measured(asked, case, name, plan, file, self.device, self.progress.cancelled).result)
+        return before, after
 
     def _before(self, name: str) -> Measured:
         self.progress.stage(f"measuring {name} with {self.base.card.id}")

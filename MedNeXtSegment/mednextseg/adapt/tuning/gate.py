@@ -39,12 +39,15 @@ class GateOutcome:
         reasons: one sentence for each rule that it breaks; empty where it is accepted.
         rows: labels, then the mean over them.
         cases: that were measured.
+        reference_rows, reference_cases: the same of the base's own reference cases, with the labels that were kept; empty without them.
     """
 
     accepted: bool
     reasons: tuple[str, ...]
     rows: tuple[GateRow, ...]
     cases: tuple[str, ...]
+    reference_rows: tuple[GateRow, ...] = ()
+    reference_cases: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -62,29 +65,40 @@ def judge(
     new_labels: Collection[str] = (),
     tolerated_loss: float = TOLERATED_LOSS,
     doubts: Sequence[str] = (),
+    references: tuple[Sequence[CaseResult], Sequence[CaseResult]] = ((), ()),
 ) -> GateOutcome:
     """Compare two models on the same cases.
 
-    Accepted where the mean Dice over all labels gains, no label loses more than `tolerated_loss`, and every label that the base does not
-    have reaches a Dice of 0.5.
+    Accepted where the mean Dice over all labels gains, no label loses more than `tolerated_loss`, there or on the base's own reference
+    cases, and every label that the base does not have reaches a Dice of 0.5.
 
     Args:
         before, after: results of the same cases, in the same order.
         new_labels: names of the labels that the base does not have.
         doubts: sentences on the cases themselves, any of which holds the model back.
+        references: before and after on the base's own reference cases; both empty where it carries none.
     Raises:
         ValueError: where the cases differ, or nothing was compared.
     """
+    rows, mean = _rows(before, after, new_labels)
+    known, _ = _rows(*references, ()) if references[0] else ([], None)
+    reasons = [*_reasons(rows, mean, tolerated_loss), *_lost(known, tolerated_loss, " on the base's own cases"), *doubts]
+    shown = (*rows, mean) if len(rows) > 1 else tuple(rows)
+    cases, known_cases = (tuple(result.case for result in results) for results in (after, references[1]))
+    return GateOutcome(not reasons, tuple(reasons), shown, cases, tuple(known), known_cases)
+
+
+def _rows(
+    before: Sequence[CaseResult], after: Sequence[CaseResult], new_labels: Collection[str]
+) -> tuple[list[GateRow], GateRow]:
+    """Those of the labels, and that of the mean over them."""
     if [result.case for result in before] != [result.case for result in after]:
         raise ValueError("before and after must be measured on the same cases, in the same order.")
     names = label_names(after)
     if not names:
         raise ValueError("no label could be compared on the held-out cases; hold out cases in which structures are drawn.")
     rows = [_row(name, [name], name in new_labels, before, after) for name in names]
-    mean = _row("mean", names, False, before, after)
-    reasons = [*_reasons(rows, mean, tolerated_loss), *doubts]
-    shown = (*rows, mean) if len(rows) > 1 else tuple(rows)
-    return GateOutcome(not reasons, tuple(reasons), shown, tuple(result.case for result in after))
+    return rows, _row("mean", names, False, before, after)
 
 
 def _row(label: str, names: Sequence[str], is_new: bool, before: Sequence[CaseResult], after: Sequence[CaseResult]) -> GateRow:
@@ -101,11 +115,7 @@ def _row(label: str, names: Sequence[str], is_new: bool, before: Sequence[CaseRe
 
 
 def _reasons(rows: Sequence[GateRow], mean: GateRow, tolerated_loss: float) -> list[str]:
-    reasons = []
-    lost = [row for row in rows if row.change["dice"].mean < -tolerated_loss]
-    if lost:
-        by = listed(f"{row.label} by {-row.change['dice'].mean:.3f}" for row in lost)
-        reasons.append(f"Labels that lose more Dice than {tolerated_loss:g}: {by}.")
+    reasons = _lost(rows, tolerated_loss)
     if not mean.change["dice"].mean > 0:
         reasons.append(
             f"The mean Dice does not gain ({mean.before['dice'].mean:.3f} before, {mean.after['dice'].mean:.3f} after)."
@@ -117,13 +127,28 @@ def _reasons(rows: Sequence[GateRow], mean: GateRow, tolerated_loss: float) -> l
     return reasons
 
 
+def _lost(rows: Sequence[GateRow], tolerated_loss: float, where: str = "") -> list[str]:
+    lost = [row for row in rows if row.change["dice"].mean < -tolerated_loss]
+    by = listed(f"{row.label} by {-row.change['dice'].mean:.3f}" for row in lost)
+    return [f"Labels that lose more Dice than {tolerated_loss:g}{where}: {by}."] if lost else []
+
+
 def gate_table(outcome: GateOutcome) -> str:
-    """The table as plain text, one line a label."""
-    width = max(len("label"), *(len(row.label) + (2 if row.is_new else 0) for row in outcome.rows))
+    """The table as plain text, one line a label; a second one of the base's own cases, where it has some."""
+    lines = _table(outcome.rows)
+    if any(row.is_new for row in outcome.rows):
+        lines.append("* new: the base does not have it")
+    if outcome.reference_rows:
+        lines += ["", f"The base's own cases: {listed(outcome.reference_cases)}", *_table(outcome.reference_rows)]
+    return "\n".join(lines)
+
+
+def _table(rows: Sequence[GateRow]) -> list[str]:
+    width = max(len("label"), *(len(row.label) + (2 if row.is_new else 0) for row in rows))
     lines = [
         f"{'label':{width}s}  {'Dice before':>11s} {'after':>6s} {'change (95 % interval)':>24s} {'NSD':>13s} {'HD95 mm':>13s}"
     ]
-    for row in outcome.rows:
+    for row in rows:
         dice = row.change["dice"]
         change = f"{dice.mean:+.3f} ({dice.low:+.3f} to {dice.high:+.3f})"
         pairs = [_pair(row, metric) for metric in ("nsd", "hd95_mm")]
@@ -131,9 +156,7 @@ def gate_table(outcome: GateOutcome) -> str:
         lines.append(
             f"{name:{width}s}  {row.before['dice'].mean:11.3f} {row.after['dice'].mean:6.3f} {change:>24s} {pairs[0]:>13s} {pairs[1]:>13s}"
         )
-    if any(row.is_new for row in outcome.rows):
-        lines.append("* new: the base does not have it")
-    return "\n".join(lines)
+    return lines
 
 
 def _pair(row: GateRow, metric: str) -> str:

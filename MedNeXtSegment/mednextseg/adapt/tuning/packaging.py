@@ -59,6 +59,8 @@ def write_adapted(network: nn.Module, base: LoadedModel, plan: LabelPlan, taught
     card = card_from_dict(fields, source="the card of the adapted model")
     if (base.folder / LICENSE_FILE).is_file():
         shutil.copyfile(base.folder / LICENSE_FILE, folder / LICENSE_FILE)
+    if card.reference_cases:
+        shutil.copytree(base.folder / card.reference_cases, folder / card.reference_cases, dirs_exist_ok=True)
     write_card(card, folder)
     return card
 

@@ -6,7 +6,7 @@ from mednextseg.adapt.tuning.options import TuningOptions
 from mednextseg.models.model_card import ModelCard
 
 _BATCH_SIZE = 2
-_CURVE_POINTS, _SAVES = 20, 10
+_CURVE_POINTS, _SAVES, _LEAST_APART = 20, 10, 5
 
 
 def schedule(card: ModelCard, method: TuningMethod, options: TuningOptions, steps: int) -> MedNeXtRecipe:
@@ -23,7 +23,7 @@ def schedule(card: ModelCard, method: TuningMethod, options: TuningOptions, step
         learning_rate=method.learning_rate,
         warmup_steps=min(50, max(1, steps // 10)),
         ema_decay=min(0.998, max(0.0, 1 - 10 / steps)),  # an average over the last tenth or so
-        validate_every=max(1, steps // _CURVE_POINTS),
+        validate_every=max(_LEAST_APART, steps // _CURVE_POINTS),
         save_every=max(1, steps // _SAVES),
         seed=options.seed,
     )

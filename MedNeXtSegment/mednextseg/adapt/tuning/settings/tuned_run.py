@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mednextseg.adapt.tuning.adapt_model import AdaptationRun
+from mednextseg.adapt.tuning.adaptation_run import AdaptationRun
 from mednextseg.adapt.tuning.examples import Example
 from mednextseg.adapt.tuning.folds import Fold
 from mednextseg.adapt.tuning.settings.search import Settings, search
