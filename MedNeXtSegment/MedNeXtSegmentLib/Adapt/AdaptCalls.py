@@ -56,6 +56,42 @@ class AdaptCalls:
             logic.wait(run)
         return run
 
+    def adaptCurves(
+        self,
+        model: str,
+        cases: Sequence[tuple] | str = (),
+        shots: Sequence[int] = (1, 2),
+        methods: Sequence[str] = ("head", "all"),
+        steps: int = 100,
+        folder=None,
+        collected: Sequence = (),
+        waitForCompletion: bool = True,
+        progressCallback: Callable | None = None,
+        finishedCallback: Callable | None = None,
+        **options,
+    ):
+        """Train every method on one, two, ... of the cases and measure each on the same held-out ones: accuracy beside cost, as one page.
+
+        >>> run = logic.adaptCurves("hippocampus-mr", cases, shots=[1, 3], methods=["head", "adapters", "all"], steps=50)
+        >>> print(run.table, run.page)
+
+        Args:
+            model, cases, folder, collected, waitForCompletion, progressCallback, finishedCallback, options: as of `adapt`.
+            shots: numbers of cases to learn from.
+            methods: names of mednextseg.models.tuning_choices.METHODS.
+            steps: of each training.
+        Returns:
+            A MedNeXtSegmentLib.Adapt.AdaptRun.AdaptRun: page, table, outcome["cells"], error, isFinished, cancel().
+        Raises:
+            ValueError, RunFailure: as `adapt`; a later call goes on with what was trained.
+        """
+        wanted = {**options, "shots": list(shots), "methods": list(methods), "steps": steps}
+        logic = self._withWorker(self.adaptation)
+        run = logic.adapt(model, cases, wanted, folder, progressCallback, finishedCallback, collected)
+        if waitForCompletion:
+            logic.wait(run)
+        return run
+
     def collectCase(
         self, volumeNode, segmentationNode, waitForCompletion: bool = True, finishedCallback: Callable | None = None
     ):

@@ -49,7 +49,8 @@ class AdaptLogic(WorkerRunLogic):
             model: id or folder of the base.
             cases: (volume node, or a list of one for each channel; segmentation node) of each case; or a folder
                 of cases (docs/adapt.md).
-            options: "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device".
+            options: "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device";
+                "shots" and "methods" for curves.
             folder: of the adaptation; None for one that the same cases find again.
             progressCallback: called with the run after each report.
             finishedCallback: called once, with the run, when it is over.
@@ -68,7 +69,11 @@ class AdaptLogic(WorkerRunLogic):
         if collected:
             names += [case.full_name for case in collected]
             sent["collected"] = [case.id for case in collected]
-        place = Path(folder) if folder is not None else usualFolder(card, names)
+        place = (
+            Path(folder)
+            if folder is not None
+            else usualFolder(card, names, "curves" if "shots" in (options or {}) else "adapted")
+        )
         run = AdaptRun(self._worker, place, progressCallback, finishedCallback)
         parameters = {"model": model, "target": str(place), **sent, **(options or {})}
         self._begin(run, "adapt", parameters, lambda value: self._deliver(run, value))
@@ -92,6 +97,6 @@ def _sentCases(cases: Sequence[tuple], card: ModelCard) -> tuple[list[str], dict
     return [case["name"] for case in described], {"cases": described, **arrays}
 
 
-def usualFolder(card: ModelCard, names: list[str]) -> Path:
+def usualFolder(card: ModelCard, names: list[str], kind: str = "adapted") -> Path:
     """The same for the same model and cases, also after a restart."""
-    return home_folder() / "adapted" / f"{card.id}-{zlib.crc32(repr(names).encode()):08x}"
+    return home_folder() / kind / f"{card.id}-{zlib.crc32(repr(names).encode()):08x}"

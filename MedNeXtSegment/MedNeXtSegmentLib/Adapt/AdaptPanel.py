@@ -1,5 +1,6 @@
 """The Adapt tab: cases, what to start from, how long; then the curves, and whether the new model is better."""
 
+import html
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from slicer.i18n import tr as _
 from mednextseg.json_values import listed
 from mednextseg.models.adaptable import why_not_adapted
 from mednextseg.models.model_card import ModelCard
+from mednextseg.models.tuning_choices import METHODS
 from MedNeXtSegmentLib.Adapt.AdaptLogic import AdaptLogic, usualFolder
 from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
 from MedNeXtSegmentLib.Adapt.CasesPanel import CasesPanel
@@ -59,6 +61,7 @@ class AdaptPanel(NodePanel):
         toolTips = _("Teach the model these cases, and measure it before and after."), _("Stop; Start goes on from there.")
         self.progress = ProgressRow(self.ui.startButton, self.ui.progressBar, *toolTips, self._start, self._onStop)
         self.choices = TrainingChoices(self.ui)
+        self.ui.curvesButton.clicked.connect(lambda *_args: self._start(self._asCurves()))
         self.ui.modelSelector.currentIndexChanged.connect(lambda *_args: self._onChosen())
         for button, edit in ((self.ui.datasetButton, self.ui.datasetEdit), (self.ui.folderButton, self.ui.folderEdit)):
             button.clicked.connect(lambda *_args, edit=edit: edit.setText(self.chooseFolder() or edit.text))
@@ -117,11 +120,23 @@ class AdaptPanel(NodePanel):
         self._isUpdating = False
         self._showSteps()
         self.progress.setRunning(self.run is not None)
-        self.progress.setReady(self._missing())
+        missing = self._missing()
+        self.progress.setReady(missing)
+        self.ui.curvesButton.enabled = self.run is None and not missing
+        self.ui.curvesButton.setToolTip(
+            missing or _("Which way for how many cases: each is trained for these minutes, on one case and more.")
+        )
 
-    def _start(self) -> None:
+    def _asCurves(self) -> dict:
+        """What makes curves of a training: every way that the usual ones are compared by, on as many cases as there are."""
+        usual = [
+            name for name in ("head", "adapters", "all") if self.card.family == "mednext" or not METHODS[name].is_for_mednext
+        ]
+        return {"shots": [], "methods": list(dict.fromkeys([*usual, self._parameterNode.adaptMethod]))}
+
+    def _start(self, more: dict | None = None) -> None:
         parameters = self._parameterNode
-        options = {**self.choices.options(), "minutes": parameters.adaptMinutes}
+        options = {**self.choices.options(), "minutes": parameters.adaptMinutes, **(more or {})}
         if parameters.device.startswith("cuda"):
             options["device"] = parameters.device
         self.verdict.show(None)
@@ -155,8 +170,10 @@ class AdaptPanel(NodePanel):
             self._showStatus(str(run.error))
         else:
             self._showCurves(run.folder)
-            self.verdict.show(run)
-            self._showStatus(_("Done; everything is in {folder}.").format(folder=run.folder))
+            self.verdict.show(None if run.page else run)
+            self._showStatus(
+                _pageText(run.page) if run.page else _("Done; everything is in {folder}.").format(folder=run.folder)
+            )
         self.progress.setRunning(False)
         self.update()
 
@@ -211,3 +228,8 @@ class AdaptPanel(NodePanel):
 
     def _showStatus(self, text: str) -> None:
         self.ui.statusLabel.setText(text)
+
+
+def _pageText(page: Path) -> str:
+    """With a link that opens the page."""
+    return _("Done; the curves are on {page}.").format(page=f'<a href="{page.as_uri()}">{html.escape(str(page))}</a>')

@@ -11,7 +11,8 @@ class AdaptRun(WorkerRun):
 
     Attributes:
         folder: of the adaptation; another one of the same cases there goes on where this one stopped.
-        outcome: fields of mednextseg.adapt.tuning.adapt_model.Adaptation, and "table" as text; None before the end.
+        outcome: fields of mednextseg.adapt.tuning.adapt_model.Adaptation, and "table" as text; of curves those of DrawnCurves in
+            adapt/tuning/shots/drawn_curves.py; None before the end.
         progress, fraction, error, isFinished: see WorkerRun; `progress.phase` has the step and its loss.
     """
 
@@ -29,14 +30,24 @@ class AdaptRun(WorkerRun):
     @property
     def isAccepted(self) -> bool:
         """Whether the gate lets the new model take its base's place."""
-        return self.outcome is not None and self.outcome["accepted"]
+        return self.outcome is not None and self.outcome.get("accepted", False)
 
     @property
     def table(self) -> str:
-        """The verdict and the gate's table; empty before the end."""
-        return "" if self.outcome is None else f"{self.outcome['verdict']}\n{self.outcome['table']}"
+        """The verdict and the gate's table, or that of the curves; empty before the end."""
+        if self.outcome is None:
+            return ""
+        return "\n".join(self.outcome[part] for part in ("verdict", "table") if part in self.outcome)
 
     @property
     def package(self) -> Path | None:
-        """Folder of the new model, which the Models tab can import; None before the end."""
-        return None if self.outcome is None else Path(self.outcome["package"])
+        """Folder of the new model, which the Models tab can import; None before the end, and of curves."""
+        return self._place("package")
+
+    @property
+    def page(self) -> Path | None:
+        """The HTML page of curves; None before the end, and of one model."""
+        return self._place("page")
+
+    def _place(self, name: str) -> Path | None:
+        return Path(self.outcome[name]) if self.outcome is not None and name in self.outcome else None

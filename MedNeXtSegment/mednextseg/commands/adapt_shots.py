@@ -3,11 +3,9 @@
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mednextseg.files import write_text
 from mednextseg.json_values import shown
 
 if TYPE_CHECKING:
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
     from mednextseg.adapt.tuning.options import TuningOptions
     from mednextseg.adapt.tuning.progress import TuningState
     from mednextseg.models.loaded_model import LoadedModel
-
-PAGE, TABLE, FIGURES = "shots.html", "shots.txt", "shots.json"
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -36,25 +32,12 @@ def draw(
     show: "Callable[[TuningState], None]",
 ) -> int:
     """Train what is not there yet, write the page, print the table."""
-    from mednextseg.adapt.tuning.shots.curves import shot_curves  # noqa: PLC0415
-    from mednextseg.adapt.tuning.shots.shots_page import shots_page, shots_table  # noqa: PLC0415
+    from mednextseg.adapt.tuning.shots.drawn_curves import draw_curves  # noqa: PLC0415
 
-    methods, folder = [name.strip() for name in options.methods.split(",")], Path(options.output)
-    cells = shot_curves(base, cases, folder, options.shots, methods, wanted, device, show)
-    write_text(folder / FIGURES, json.dumps([asdict(cell) for cell in cells], indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / TABLE, shots_table(cells) + "\n")
-    write_text(folder / PAGE, shots_page(cells, base.card.id, len(cases) - _learnable(cases, wanted)))
-    if options.json:
-        print(json.dumps({"page": str(folder / PAGE), "cells": [asdict(cell) for cell in cells]}))
-    else:
-        print(f"{shots_table(cells)}\n{folder / PAGE}")
+    methods = [name.strip() for name in options.methods.split(",")]
+    drawn = draw_curves(base, cases, Path(options.output), options.shots, methods, wanted, device, show)
+    print(json.dumps(drawn.to_dict()) if options.json else f"{drawn.table}\n{drawn.page}")
     return 0
-
-
-def _learnable(cases: "Sequence[OwnCase]", wanted: "TuningOptions") -> int:
-    from mednextseg.adapt.tuning.folds import fold_cases  # noqa: PLC0415
-
-    return len(fold_cases([case.name for case in cases], wanted.held_out).final)
 
 
 def _counts(text: str) -> list[int]:

@@ -15,12 +15,12 @@ def test_curves_are_drawn_and_nothing_is_done_twice(
     monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
     write_bright(tmp_path / "home" / "models" / "bright")
     dataset, run = write_balls(tmp_path / "cases"), tmp_path / "run"
-    command = ["adapt", "--model", "bright", "--dataset", str(dataset), "-o", str(run), "--steps", "1", "--held-out", "case1"]
+    command = ["adapt", "--model", "bright", "--dataset", str(dataset), "-o", str(run), "--steps", "1"]
     first = [*command, "--shots", "2,1", "--methods", "head", "--json"]
     assert main(first) == 0
     cells = json.loads(capsys.readouterr().out)["cells"]
     assert [(cell["method"], cell["shots"], cell["steps"]) for cell in cells] == [("head", 1, 1), ("head", 2, 1)]
-    assert cells[0]["cases"] == cells[1]["cases"][:1] and set(cells[1]["cases"]) == {"case0", "case2"}
+    assert cells[0]["cases"] == cells[1]["cases"][:1] and set(cells[1]["cases"]) == {"case0", "case1"}
     assert cells[0]["before"] == cells[1]["before"] and cells[0]["megabytes"] > 0
     written = (run / "head-001" / "cell.json").stat().st_mtime_ns
     assert main([*command, "--shots", "1", "--methods", "head,settings"]) == 0
@@ -35,10 +35,10 @@ def test_curves_are_drawn_and_nothing_is_done_twice(
     ("more", "sentence"),
     [
         (["--shots", "3", "--held-out", "case1"], "there are 2 cases to learn from, so 3 of them cannot be"),
-        (["--shots", "1"], "the curves need cases that are held out from all of them"),
+        (["--shots", "1", "--held-out", "case0,case1,case2"], "the split must leave cases on both sides"),
         (["--shots", "1", "--methods", "magic", "--held-out", "case1"], "a method of the curves must be one of all, head"),
     ],
-    ids=["too many", "none held out", "unknown method"],
+    ids=["too many", "nothing to learn", "unknown method"],
 )
 def test_curves_that_cannot_be_drawn_are_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, more: list[str], sentence: str

@@ -57,3 +57,11 @@ def test_what_cannot_be_learned_is_said(logic, base, cases, tmp_path) -> None:
     run = logic.adapt(str(base), cases, {"steps": 1}, tmp_path / "run")
     with pytest.raises(RuntimeError, match="the label lamp is empty in every case"):
         logic.wait(run)
+
+
+def test_methods_are_compared(logic, base, cases, tmp_path) -> None:
+    options = {"steps": 1, "shots": [1], "methods": ["head"], "held_out": ["Scan 2"]}
+    run = logic.adapt(str(base), cases, options, tmp_path / "run")
+    logic.wait(run)
+    assert run.page.is_file() and "head" in run.table and run.package is None and not run.isAccepted
+    assert [(cell["method"], cell["shots"]) for cell in run.outcome["cells"]] == [("head", 1)]

@@ -8,6 +8,7 @@ import pytest
 import slicer
 
 from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS
+from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
 from MedNeXtSegmentLib.Adapt.SceneCases import sceneCases
 
 TIMEOUT_S = 300
@@ -42,7 +43,8 @@ def test_models_that_can_be_adapted_are_offered_and_cases_are_kept_in_the_scene(
     offered = [selector.itemData(n) for n in range(selector.count)]
     assert "bright" in offered and "many" not in offered
     assert "Many: the model many has labels that may overlap and cannot be adapted" in selector.toolTip
-    assert not panel.ui.startButton.enabled and "two cases" in panel.ui.startButton.toolTip
+    for button in (panel.ui.startButton, panel.ui.curvesButton):
+        assert not button.enabled and "two cases" in button.toolTip
     cases[1][1].GetSegmentation().AddEmptySegment("", "lamp")
     add(panel, cases)
     table = panel.ui.casesTable
@@ -108,6 +110,15 @@ def test_cases_are_learned_while_the_scene_is_closed_and_the_model_is_installed(
     assert segment._parameterNode.modelId == ("bright-adapted" if outcome["accepted"] else before)
 
 
+def test_curves_are_linked(panel, tmp_path) -> None:
+    run = AdaptRun(None, tmp_path, None, None)
+    run.outcome = {"page": str(tmp_path / "shots.html"), "table": "", "cells": []}
+    panel._onFinished(run)
+    assert (
+        f'<a href="{(tmp_path / "shots.html").as_uri()}">' in panel.ui.statusLabel.text and panel.ui.verdictSection.isHidden()
+    )
+
+
 def test_cancel_keeps_what_was_learned(host, panel, cases, tmp_path) -> None:
     add(panel, cases)
     start(panel, tmp_path / "run", 30.0)
@@ -128,6 +139,15 @@ def test_a_folder_of_cases_is_learned_and_what_cannot_be_read_is_said(host, pane
     start(panel, tmp_path / "none")
     host.wait_until(lambda: panel.run is None, TIMEOUT_S)
     assert "no case with an image and a segmentation" in panel.ui.statusLabel.text
+    assert panel._asCurves() == {"shots": [], "methods": ["head", "adapters", "all"]}
+    panel.ui.curvesButton.click()
+    assert (
+        panel.ui.startButton.text == "Cancel"
+        and not panel.ui.curvesButton.enabled
+        and panel.ui.statusLabel.text == "Starting..."
+    )
+    host.wait_until(lambda: panel.run is None, TIMEOUT_S)
+    assert "no case with an image and a segmentation" in panel.ui.statusLabel.text and panel.ui.curvesButton.enabled
     for volume, segmentation in cases:
         slicer.util.saveNode(volume, str(dataset / "imagesTr" / f"{volume.GetName()}.nrrd"))
         slicer.util.saveNode(segmentation, str(dataset / "labelsTr" / f"{volume.GetName()}.seg.nrrd"))

@@ -25,16 +25,17 @@ def adapt(parameters: dict, context: Context) -> dict:
             one of these or several: "dataset", a folder of cases; "collected", ids of collected ones; "cases", each with "name", "images"
             [4x4 voxel-to-RAS matrix of each channel] and "segments" [{"name", "ijk_to_ras" or null for an empty one}]; the arrays of case n
             are the parameters "image_N_CHANNEL" and "segment_N_SEGMENT" (masks, each of its own box). Optional: "device", "method",
-            "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id" (see TuningOptions).
+            "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id" (see TuningOptions); "shots",
+            numbers of cases, and "methods", for curves in place of one model.
         context: of the request; a cancel saves what was learned so far.
     Returns:
-        The fields of Adaptation.to_dict, and "table", the gate's table as text.
+        The fields of Adaptation.to_dict, and "table", the gate's table as text; of curves those of DrawnCurves.to_dict.
     """
     check_form("cases", parameters.get("cases"))
     described = parameters.get("cases") or []
     arrays = [name for number, case in enumerate(described) for name in array_names(number, case)]
-    model_name, folder, *_, dataset, collected, device = required(
-        parameters, ["model", "target", *arrays], ["cases", *_OPTIONS, "dataset", "collected", "device"]
+    model_name, folder, *_, dataset, collected, device, shots, methods = required(
+        parameters, ["model", "target", *arrays], ["cases", *_OPTIONS, "dataset", "collected", "device", "shots", "methods"]
     )
     # Only here: training needs packages that take seconds to import.
     from mednextseg.adapt.tuning.adapt_model import adapt_model  # noqa: PLC0415
@@ -42,6 +43,7 @@ def adapt(parameters: dict, context: Context) -> dict:
     from mednextseg.adapt.tuning.collected_cases import collected_to_learn  # noqa: PLC0415
     from mednextseg.adapt.tuning.gate import gate_table  # noqa: PLC0415
     from mednextseg.adapt.tuning.options import TuningOptions  # noqa: PLC0415
+    from mednextseg.adapt.tuning.shots.drawn_curves import draw_curves  # noqa: PLC0415
     from mednextseg.machine import resolve_device  # noqa: PLC0415
 
     lower_priority()
@@ -57,15 +59,10 @@ def adapt(parameters: dict, context: Context) -> dict:
         asked.setdefault("held_out", found.held_out)
     if collected:
         cases += collected_to_learn(channels, collected)
-    outcome = adapt_model(
-        model,
-        cases,
-        Path(folder),
-        TuningOptions(**asked),
-        resolve_device(device or "cpu"),
-        lambda state: _forward(state, context),
-        context.cancelled,
-    )
+    how = TuningOptions(**asked), resolve_device(device or "cpu"), lambda state: _forward(state, context), context.cancelled
+    if shots is not None:
+        return draw_curves(model, cases, Path(folder), shots, methods or ["head", "all"], *how).to_dict()
+    outcome = adapt_model(model, cases, Path(folder), *how)
     return {**outcome.to_dict(), "table": gate_table(outcome.gate)}
 
 

@@ -13,7 +13,7 @@ from mednextseg.worker.protocol import BAD_REQUEST, ProtocolError
 # A place of the client's disk, by its hash: so the same place is the same folder, and says nothing.
 PLACE = re.compile(r"[0-9a-f]{32}")
 PACKAGE = "package"
-_SHOWN = (".json", ".jsonl", ".txt")
+_SHOWN = (".json", ".jsonl", ".txt", ".html")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MOST_PARTS = 8
 

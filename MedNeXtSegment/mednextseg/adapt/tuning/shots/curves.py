@@ -20,6 +20,8 @@ from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.tuning_choices import METHODS, choice_named
 
 _CELL_FILE = "cell.json"
+_USUAL = (1, 2, 5, 10)
+_SHARE = 3  # of fewer than ten cases one in so many is kept for the figures
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ def shot_curves(
     """Adapt with every method on every number of cases; what an earlier call in the folder finished is not done again.
 
     Args:
-        base, cases, device, report, cancelled: as for `adapt_model`; at least ten cases, or `options.held_out`.
+        base, cases, device, report, cancelled: as for `adapt_model`.
         folder: gets a folder for each adaptation.
-        shots: numbers of cases to learn from.
+        shots: numbers of cases to learn from; none for 1, 2, 5 and 10, as far as there are cases.
         methods: names of models/tuning_choices.py.
         options: of every adaptation, but for its method; steps rather than minutes make them comparable.
     Raises:
@@ -71,23 +73,36 @@ def shot_curves(
     for method in methods:
         choice_named(method, "a method of the curves", METHODS)
     by_name = {case.name: case for case in cases}
-    folds = fold_cases(list(by_name), options.held_out)
-    if not folds.final_is_measured:
-        raise ValueError(f"the curves need cases that are held out from all of them; name some of: {listed(by_name)}.")
-    training, held_out = folds.final, folds.parts[0].held_out
+    training, held_out = split_for_curves(list(by_name), options.held_out)
+    shots = list(shots) or [count for count in _USUAL if count <= len(training)]
     if wrong := [count for count in shots if not 0 < count <= len(training)]:
         raise ValueError(
             f"there are {len(training)} cases to learn from, so {listed(wrong)} of them cannot be; give 1 to that."
         )
     order = [training[n] for n in np.random.default_rng(options.seed).permutation(len(training))]
+    points = [(method, count) for count in sorted(set(shots)) for method in dict.fromkeys(methods)]
     cells = []
-    for count in sorted(set(shots)):
-        for method in dict.fromkeys(methods):
-            place = make_folder(folder / f"{method}-{count:03d}")
-            asked = replace(options, method=method, held_out=held_out)
-            chosen = [by_name[name] for name in (*order[:count], *held_out)]
-            cells.append(_cell(base, chosen, place, count, asked, device, report, cancelled))
+    for number, (method, count) in enumerate(points):
+        place = make_folder(folder / f"{method}-{count:03d}")
+        asked = replace(options, method=method, held_out=held_out)
+        chosen = [by_name[name] for name in (*order[:count], *held_out)]
+        clock = _StepClock(report, f"{method} on {count}", number, len(points))
+        cells.append(_cell(base, chosen, place, count, asked, device, clock, cancelled))
     return cells
+
+
+def split_for_curves(names: Sequence[str], held_out: Sequence[str] | None = None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The cases to learn from, and those that every point of the curves is measured on: the given ones, else a fifth of ten or more, else
+    a third.
+
+    Raises:
+        ValueError: as `fold_cases`.
+    """
+    folds = fold_cases(names, held_out)
+    if not folds.final_is_measured:
+        kept = [name for number, name in enumerate(names) if number % _SHARE == _SHARE - 1] or [names[-1]]
+        folds = fold_cases(names, kept)
+    return folds.final, folds.parts[0].held_out
 
 
 def _cell(
@@ -97,10 +112,9 @@ def _cell(
     count: int,
     options: TuningOptions,
     device: str,
-    report: TuningReport,
+    clock: "_StepClock",
     cancelled: Callable[[], bool] | None,
 ) -> ShotCell:
-    clock = _StepClock(report, f"{options.method} on {count}")
     outcome = adapt_model(
         base, cases, folder, options, device, clock, cancelled
     )  # at once where it was finished, and checks what was asked
@@ -129,10 +143,10 @@ def _from_dict(raw: dict) -> ShotCell:
 
 
 class _StepClock:
-    """Passes reports on, under the name of the adaptation, and times its steps."""
+    """Passes reports on, under the name of the adaptation and as a part of all of them, and times its steps."""
 
-    def __init__(self, report: TuningReport, name: str) -> None:
-        self._report, self._name = report, name
+    def __init__(self, report: TuningReport, name: str, number: int, count: int) -> None:
+        self._report, self._name, self._number, self._count = report, name, number, count
         self._last: float | None = None
         self._seconds: list[float] = []
 
@@ -141,7 +155,8 @@ class _StepClock:
         if state.loss is not None and self._last is not None:
             self._seconds.append(now - self._last)
         self._last = now if state.loss is not None else None
-        self._report(replace(state, stage=f"{self._name}: {state.stage}"))
+        fraction = (self._number + state.fraction) / self._count
+        self._report(replace(state, stage=f"{self._name}: {state.stage}", fraction=fraction, seconds_left=None))
 
     @property
     def step_seconds(self) -> float:
