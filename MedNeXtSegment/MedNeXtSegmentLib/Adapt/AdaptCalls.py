@@ -41,8 +41,9 @@ class AdaptCalls:
             waitForCompletion: return only when it is over; the event loop keeps running.
             progressCallback: called with the run: progress.phase, progress.fraction, progress.seconds_left.
             finishedCallback: called once with the run, when it is over.
-            options: loss, sampling, steps, same, held_out, tolerated_loss, seed, model_id, device; see TuningOptions in
-                mednextseg.adapt.tuning.options.
+            options: loss, sampling, steps, same, held_out, tolerated_loss, seed, model_id, device, unlabeled (a folder of volumes to
+                pre-train on), pretraining_steps; see TuningOptions in mednextseg.adapt.tuning.options. In place of cases: pairs, a
+                folder of pairs of images without labels, and registered=False where they are to be registered.
         Returns:
             A MedNeXtSegmentLib.Adapt.AdaptRun.AdaptRun: outcome, table, isAccepted, package, error, isFinished, cancel().
         Raises:

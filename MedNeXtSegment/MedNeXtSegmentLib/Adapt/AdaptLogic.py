@@ -50,7 +50,7 @@ class AdaptLogic(WorkerRunLogic):
             cases: (volume node, or a list of one for each channel; segmentation node) of each case; or a folder
                 of cases (docs/adapt.md).
             options: "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device";
-                "shots" and "methods" for curves.
+                "shots" and "methods" for curves; "pairs", a folder of pairs without labels, in place of cases, and "registered".
             folder: of the adaptation; None for one that the same cases find again.
             progressCallback: called with the run after each report.
             finishedCallback: called once, with the run, when it is over.
@@ -60,7 +60,9 @@ class AdaptLogic(WorkerRunLogic):
             RuntimeError: where the disk has no room for a volume.
         """
         card = read_card(find_model(model))
-        if isinstance(cases, str | Path):
+        if (options or {}).get("pairs"):
+            names, sent = [str(options["pairs"])], {}
+        elif isinstance(cases, str | Path):
             names, sent = [str(cases)], {"dataset": str(cases)}
         else:
             if len(cases) + len(collected) < 2:

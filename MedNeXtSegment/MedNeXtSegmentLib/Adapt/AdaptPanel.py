@@ -123,9 +123,7 @@ class AdaptPanel(NodePanel):
         missing = self._missing()
         self.progress.setReady(missing)
         self.ui.curvesButton.enabled = self.run is None and not missing
-        self.ui.curvesButton.setToolTip(
-            missing or _("Which way for how many cases: each is trained for these minutes, on one case and more.")
-        )
+        self.ui.curvesButton.setToolTip(missing or _("Which way for how many cases: each is trained for these minutes."))
 
     def _asCurves(self) -> dict:
         """What makes curves of a training: every way that the usual ones are compared by, on as many cases as there are."""

@@ -6,17 +6,20 @@ The same command resumes an adaptation that was stopped.
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mednextseg.commands import adapt_shots
+from mednextseg.json_values import listed
 from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS, Choice
 
 if TYPE_CHECKING:
     from mednextseg.adapt.tuning.adapt_model import Adaptation
     from mednextseg.adapt.tuning.cases import CaseFolder
+    from mednextseg.adapt.tuning.options import TuningOptions
     from mednextseg.adapt.tuning.progress import TuningState
+    from mednextseg.models.loaded_model import LoadedModel
 
 
 def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -42,6 +45,10 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     )
     parser.add_argument("--minutes", type=float, help="of training in all (10 where neither minutes nor steps are given)")
     parser.add_argument("--steps", type=int, help="of each training, instead of minutes")
+    parser.add_argument(
+        "--pretrain", type=Path, metavar="FOLDER", help="volumes without labels that the network looks at first (FreMIM)"
+    )
+    parser.add_argument("--pretrain-steps", type=int, default=100, metavar="N", help="of that (100)")
     parser.add_argument(
         "--same",
         action="append",
@@ -76,6 +83,13 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         metavar="CASE,...",
         help="learn from cases that were collected in Slicer: all, or those of these ids (see `mednextseg cases list`)",
     )
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        metavar="FOLDER",
+        help="learn another scanner or sequence without labels: imagesKnown and imagesNew, files of a pair named alike",
+    )
+    parser.add_argument("--register", action="store_true", help="register each pair first, rigidly")
 
 
 def _listed(what: str, table: Mapping[str, Choice]) -> str:
@@ -86,6 +100,7 @@ def _listed(what: str, table: Mapping[str, Choice]) -> str:
 def run(options: argparse.Namespace) -> int:
     """Adapt, print the verdict and the table, and install where that is asked for."""
     from mednextseg.adapt.tuning.adapt_model import adapt_model  # noqa: PLC0415
+    from mednextseg.adapt.tuning.cases import CaseFolder  # noqa: PLC0415
     from mednextseg.adapt.tuning.options import TuningOptions  # noqa: PLC0415
     from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
     from mednextseg.machine import resolve_device  # noqa: PLC0415
@@ -95,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
     base = load_model(options.model)
     if options.write_priors:
         _check_priors(options, base.card.architecture)
-    found = _cases(options, len(base.card.channels))
+    found = CaseFolder(()) if options.pairs is not None else _cases(options, len(base.card.channels))
     held_out = None if options.held_out is None else tuple(name.strip() for name in options.held_out.split(","))
     wanted = TuningOptions(
         method=options.method,
@@ -108,12 +123,17 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
         tolerated_loss=options.tolerated_loss,
         model_id=options.id,
+        unlabeled=None if options.pretrain is None else str(options.pretrain),
+        pretraining_steps=options.pretrain_steps,
     )
-    if options.shots:
-        with _Console(options.json) as console:
-            return adapt_shots.draw(options, base, found.cases, wanted, resolve_device(options.device), console.show)
+    device = resolve_device(options.device)
     with _Console(options.json) as console:
-        outcome = adapt_model(base, found.cases, options.output, wanted, resolve_device(options.device), console.show)
+        if options.pairs is not None:
+            outcome = _from_pairs(options, base, wanted, device, console.show)
+        elif options.shots:
+            return adapt_shots.draw(options, base, found.cases, wanted, device, console.show)
+        else:
+            outcome = adapt_model(base, found.cases, options.output, wanted, device, console.show)
     if options.write_priors:
         from mednextseg.adapt.tuning.prior_volumes import write_priors  # noqa: PLC0415
 
@@ -124,6 +144,27 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(outcome, installed)
     return 0
+
+
+def _from_pairs(
+    options: argparse.Namespace,
+    base: "LoadedModel",
+    wanted: "TuningOptions",
+    device: str,
+    show: "Callable[[TuningState], None]",
+) -> "Adaptation":
+    """Without labels; what is said of labels and curves is refused."""
+    from mednextseg.adapt.transfer.transfer_run import adapt_to_pairs  # noqa: PLC0415
+
+    given = {
+        "--dataset": options.dataset,
+        "--collected": options.collected,
+        "--shots": options.shots,
+        "--pretrain": options.pretrain,
+    }
+    if wrong := [name for name, value in given.items() if value is not None]:
+        raise ValueError(f"--pairs teaches a model without labels, and cannot be combined with {listed(wrong)}; leave one out.")
+    return adapt_to_pairs(base, options.pairs, options.output, wanted, not options.register, device, show)
 
 
 def _cases(options: argparse.Namespace, channels: int) -> "CaseFolder":

@@ -92,7 +92,7 @@ def _is_shape(value: object) -> bool:
 
 _TEXTS = (
     "volume model session embedding prompter device family panel path url sha256 target name after keep_as method loss sampling model_id"
-    " dataset"
+    " dataset unlabeled pairs"
 ).split()
 _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(_TEXTS, (_is_text, "text")),
@@ -111,8 +111,10 @@ _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(("spacing_rc_mm", "display_range"), (_numbers(2), "two finite numbers")),
     "points_rc": (_numbers(_ANY, 2), "a list of pairs of finite numbers"),
     "strokes": (_is_list_of_objects, "a list of objects"),
-    **dict.fromkeys(("positive", "lasso"), (lambda value: isinstance(value, bool), "true or false")),
+    **dict.fromkeys(("positive", "lasso", "registered"), (lambda value: isinstance(value, bool), "true or false")),
     "box": (_numbers(4), "four finite numbers"),
     **dict.fromkeys(("references", "predictions"), (_numbers(_ANY, 4, 4), "a list of 4x4 matrices of finite numbers")),
-    **dict.fromkeys(("count", "gap_mm", "minutes", "steps", "seed", "tolerated_loss"), (_numbers(), "a finite number")),
+    **dict.fromkeys(
+        ("count", "gap_mm", "minutes", "steps", "seed", "tolerated_loss", "pretraining_steps"), (_numbers(), "a finite number")
+    ),
 }

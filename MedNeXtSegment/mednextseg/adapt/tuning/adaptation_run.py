@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from mednextseg.adapt.losses.network_terms import packaged
+from mednextseg.adapt.pretraining.pretrainer import Pretrainer
+from mednextseg.adapt.pretraining.unlabeled import Unlabeled, unlabeled_volumes, voxels_sha256
 from mednextseg.adapt.tuning.cases import LabeledVolume, OwnCase
 from mednextseg.adapt.tuning.displacement import doubts
 from mednextseg.adapt.tuning.examples import make_example
@@ -36,7 +38,7 @@ from mednextseg.models.new_head import head_tensors, with_classes
 from mednextseg.models.package_tensors import package_tensors
 from mednextseg.models.weights import network_from_state_dict
 
-_BEFORE = "before"
+_BEFORE, _PRETRAINING = "before", "pretraining"
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ class AdaptationRun:
             "held out": [list(fold.held_out) for fold in self.folds.parts],
             "minutes": self.options.minutes if self.options.steps or self.options.minutes else DEFAULT_MINUTES,
             "steps": self.options.steps,
+            **self._pretraining_plan,
         }
         begun = agreed_plan(self.folder, asked)
         if begun["steps"] is None:
@@ -185,7 +188,39 @@ class AdaptationRun:
         network = network_from_state_dict(package_tensors(self.base.folder, card, card.weights_files[0]), card.architecture)
         network.deep_supervision = False
         head_tensors(network.config)
+        if self.options.unlabeled is not None:
+            network = self._pretrained(network)
         return self.method.build(with_classes(network, self.labels.class_sources), tuple(card.patch_size_kji))
+
+    @cached_property
+    def _unlabeled(self) -> list[Unlabeled]:
+        """The volumes to pre-train on, without those that any training keeps for the figures."""
+        if self.options.unlabeled is None:
+            return []
+        kept = {voxels_sha256(self.volumes[name].volume) for fold in self.folds.parts for name in fold.held_out}
+        return unlabeled_volumes(self.options.unlabeled, self.base.card, kept, self.progress.stage)
+
+    @property
+    def _pretraining_plan(self) -> dict:
+        if self.options.unlabeled is None:
+            return {}
+        volumes = {volume.name: volume.sha256 for volume in self._unlabeled}
+        return {"unlabeled": volumes, "steps of the pre-training": self.options.pretraining_steps}
+
+    def _pretrained(self, network: nn.Module) -> nn.Module:
+        steps, patch_kji = self.options.pretraining_steps, tuple(self.base.card.patch_size_kji)
+        trainer = Pretrainer(
+            network,
+            self._unlabeled,
+            patch_kji,
+            steps,
+            self.folder / _PRETRAINING,
+            self.options.seed,
+            self.device,
+            lambda step, count, loss: self.progress.stage(f"pre-training: step {step} of {count}, loss {loss:.3f}"),
+        )
+        trainer.run()
+        return trainer.result
 
     def _trainer(self, network: nn.Module, fold: Fold, folder: Path, steps: int) -> TuningTrainer:
         return TuningTrainer(
@@ -259,4 +294,4 @@ class AdaptationRun:
         package = self.folder / PACKAGE
         version = read_card(package).version if (package / CARD_FILE).is_file() else free_version(model_id)
         how = (self.method, self.options.loss, self.options.sampling, self.steps)
-        return Taught(model_id, version, *how, cases, self.folds.explanation, gate)
+        return Taught(model_id, version, *how, cases, self.folds.explanation, gate, len(self._unlabeled))

@@ -25,6 +25,8 @@ class TuningOptions:
         seed: of everything random.
         tolerated_loss: of Dice, for the gate.
         model_id: of the result; None for the base's with -adapted.
+        unlabeled: folder of volumes that the network is pre-trained on before it learns from the cases; None for none.
+        pretraining_steps: of that.
     """
 
     method: str = "all"
@@ -37,6 +39,8 @@ class TuningOptions:
     seed: int = 0
     tolerated_loss: float = TOLERATED_LOSS
     model_id: str | None = None
+    unlabeled: str | None = None
+    pretraining_steps: int = 100
 
     def __post_init__(self) -> None:
         method_named(self.method)
@@ -48,5 +52,10 @@ class TuningOptions:
             raise ValueError(f"the minutes must be more than 0 and at most {_MOST_MINUTES}, got {self.minutes:g}.")
         if self.steps is not None:
             whole_number(self.steps, "the steps", 1, 10_000_000)
+        if self.unlabeled is not None and method_named(self.method).keeps_base:
+            raise ValueError(
+                f"pre-training changes the whole network, and the method {self.method} keeps that of the base; choose another method."
+            )
+        whole_number(self.pretraining_steps, "the steps of the pre-training", 1, 10_000_000)
         whole_number(self.seed, "the seed", 0)
         number(self.tolerated_loss, "the tolerated loss of Dice", low=0)

@@ -30,6 +30,7 @@ class Taught:
         taught: names of the cases that it has learned from.
         explanation: how the figures came about.
         gate: None while nothing is measured yet.
+        pretrained_on: number of volumes without labels that the network saw first.
     """
 
     model_id: str
@@ -41,6 +42,7 @@ class Taught:
     taught: Sequence[str]
     explanation: str
     gate: GateOutcome | None = None
+    pretrained_on: int = 0
 
 
 def write_adapted(network: nn.Module, base: LoadedModel, plan: LabelPlan, taught: Taught, folder: Path) -> ModelCard:
@@ -100,6 +102,7 @@ def _fields(network: nn.Module, base: LoadedModel, plan: LabelPlan, taught: Taug
         "training_data": [
             *({"name": f"{source}: {entry.get('name', 'its training data')}"} for entry in raw["training_data"]),
             {"name": f"{cases} cases of the user", "cases": ", ".join(taught.taught)},
+            *([{"name": f"{taught.pretrained_on} volumes of the user without labels"}] if taught.pretrained_on else []),
         ],
         "minimum_engine_version": mednextseg.__version__,
         "adapted": {

@@ -11,10 +11,13 @@ from mednextseg.worker.operations.segment import opened_model
 from mednextseg.worker.parameter_forms import check_form
 
 if TYPE_CHECKING:
-    from mednextseg.adapt.tuning.cases import OwnCase
+    from mednextseg.adapt.tuning.cases import CaseFolder, OwnCase
     from mednextseg.adapt.tuning.progress import TuningState
 
-_OPTIONS = ("method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id")
+_OPTIONS = (
+    "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "unlabeled",
+    "pretraining_steps",
+)  # fmt: skip
 
 
 def adapt(parameters: dict, context: Context) -> dict:
@@ -24,9 +27,9 @@ def adapt(parameters: dict, context: Context) -> dict:
         parameters: "model" id or folder; "target", a folder of its own, in which a later request goes on; and where the cases come from,
             one of these or several: "dataset", a folder of cases; "collected", ids of collected ones; "cases", each with "name", "images"
             [4x4 voxel-to-RAS matrix of each channel] and "segments" [{"name", "ijk_to_ras" or null for an empty one}]; the arrays of case n
-            are the parameters "image_N_CHANNEL" and "segment_N_SEGMENT" (masks, each of its own box). Optional: "device", "method",
-            "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id" (see TuningOptions); "shots",
-            numbers of cases, and "methods", for curves in place of one model.
+            are the parameters "image_N_CHANNEL" and "segment_N_SEGMENT" (masks, each of its own box). Or "pairs", a folder of pairs of
+            images without labels, "registered" or not. Optional: "device", the fields of TuningOptions by their names; "shots", numbers
+            of cases, and "methods", for curves in place of one model.
         context: of the request; a cancel saves what was learned so far.
     Returns:
         The fields of Adaptation.to_dict, and "table", the gate's table as text; of curves those of DrawnCurves.to_dict.
@@ -34,13 +37,13 @@ def adapt(parameters: dict, context: Context) -> dict:
     check_form("cases", parameters.get("cases"))
     described = parameters.get("cases") or []
     arrays = [name for number, case in enumerate(described) for name in array_names(number, case)]
-    model_name, folder, *_, dataset, collected, device, shots, methods = required(
-        parameters, ["model", "target", *arrays], ["cases", *_OPTIONS, "dataset", "collected", "device", "shots", "methods"]
+    optional = ["cases", *_OPTIONS, "dataset", "collected", "pairs", "registered", "device", "shots", "methods"]
+    model_name, folder, *_, dataset, collected, pairs, registered, device, shots, methods = required(
+        parameters, ["model", "target", *arrays], optional
     )
     # Only here: training needs packages that take seconds to import.
+    from mednextseg.adapt.transfer.transfer_run import adapt_to_pairs  # noqa: PLC0415
     from mednextseg.adapt.tuning.adapt_model import adapt_model  # noqa: PLC0415
-    from mednextseg.adapt.tuning.cases import cases_in_folder  # noqa: PLC0415
-    from mednextseg.adapt.tuning.collected_cases import collected_to_learn  # noqa: PLC0415
     from mednextseg.adapt.tuning.gate import gate_table  # noqa: PLC0415
     from mednextseg.adapt.tuning.options import TuningOptions  # noqa: PLC0415
     from mednextseg.adapt.tuning.shots.drawn_curves import draw_curves  # noqa: PLC0415
@@ -51,19 +54,28 @@ def adapt(parameters: dict, context: Context) -> dict:
     asked = {name: parameters[name] for name in _OPTIONS if parameters.get(name) is not None}
     if "held_out" in asked:
         asked["held_out"] = tuple(asked["held_out"])
-    channels = len(model.card.channels)
     cases = [_case(number, case, parameters, context) for number, case in enumerate(described)]
-    if dataset is not None:
-        found = cases_in_folder(dataset, channels)
-        cases += found.cases
-        asked.setdefault("held_out", found.held_out)
-    if collected:
-        cases += collected_to_learn(channels, collected)
+    on_disk = _cases_on_disk(dataset, collected, len(model.card.channels))
+    cases += on_disk.cases
+    if on_disk.held_out is not None:
+        asked.setdefault("held_out", on_disk.held_out)
     how = TuningOptions(**asked), resolve_device(device or "cpu"), lambda state: _forward(state, context), context.cancelled
+    if pairs is not None:
+        outcome = adapt_to_pairs(model, pairs, Path(folder), how[0], registered is not False, *how[1:])
+        return {**outcome.to_dict(), "table": gate_table(outcome.gate)}
     if shots is not None:
         return draw_curves(model, cases, Path(folder), shots, methods or ["head", "all"], *how).to_dict()
     outcome = adapt_model(model, cases, Path(folder), *how)
     return {**outcome.to_dict(), "table": gate_table(outcome.gate)}
+
+
+def _cases_on_disk(dataset: str | None, collected: list[str] | None, channels: int) -> "CaseFolder":
+    """Those of a folder, with its split, then the collected ones."""
+    from mednextseg.adapt.tuning.cases import CaseFolder, cases_in_folder  # noqa: PLC0415
+    from mednextseg.adapt.tuning.collected_cases import collected_to_learn  # noqa: PLC0415
+
+    found = CaseFolder(()) if dataset is None else cases_in_folder(dataset, channels)
+    return CaseFolder((*found.cases, *collected_to_learn(channels, collected)), found.held_out) if collected else found
 
 
 def _case(number: int, case: dict, parameters: dict, context: Context) -> "OwnCase":

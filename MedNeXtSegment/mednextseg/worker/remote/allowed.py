@@ -30,7 +30,7 @@ def check(request: Request) -> None:
         text = f"the server does not do {shown(request.operation)} for its clients; it does: {listed(sorted(ALLOWED))}."
         hint = "Models are added and removed on the server itself, by `mednextseg models`."
         raise ProtocolError(UNKNOWN_OPERATION, text, hint, request.id)
-    if any(request.parameters.get(name) is not None for name in ("dataset", "collected")):
+    if any(request.parameters.get(name) is not None for name in ("dataset", "collected", "unlabeled", "pairs")):
         text = "what was collected, or a folder of cases, lies on your disk and not on the server's; load and add the cases one by one."
         raise ProtocolError(INVALID_INPUT, text, request_id=request.id)
     if request.operation == TRAINING and request.parameters.get("target") is None:
