@@ -8,6 +8,8 @@ from torch import Tensor
 
 from mednextseg.networks.plug_ins.plug_in import PlugIn
 
+_LEAST_SHARE = 0.1
+
 
 class Features(PlugIn):
     """Gathers the outputs of all stages; changes nothing."""
@@ -40,6 +42,9 @@ def feature_distance(seen: dict[str, Tensor], wanted: dict[str, Tensor], overlap
         count = inside.sum().clamp_min(1)
         mean = (target * inside).sum((0, 2, 3, 4), keepdim=True) / count
         variance = ((target - mean).square() * inside).sum((0, 2, 3, 4), keepdim=True) / count
-        difference = (seen[stage] - target).square() * inside / (variance + 1e-3)
-        terms.append(difference.sum() / (count * target.shape[1]))
-    return torch.stack(terms).mean()
+        floor = _LEAST_SHARE * variance.mean()  # for channels that hardly vary
+        if floor > 0:  # a stage that answers alike everywhere says nothing
+            difference = (seen[stage] - target).square() * inside / (variance + floor)
+            terms.append(difference.sum() / (count * target.shape[1]))
+    nothing = sum(features.sum() for features in seen.values()) * 0
+    return torch.stack(terms).mean() if terms else nothing
