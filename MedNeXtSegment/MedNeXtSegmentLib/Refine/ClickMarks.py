@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ClickMarks:
-    """Clicks, box, strokes and preview in the views.
+    """Clicks, box, strokes and preview in the views: what will be added in yellow, what will be removed in red.
 
     Shows nothing before `makeNodes`; nodes that a closing scene took are made again by the next call.
     """
@@ -69,13 +69,14 @@ class ClickMarks:
             return
         if not isInScene(self._previewNode):
             self._previewNode = hiddenNode(slicer.vtkMRMLSegmentationNode(), "MedNeXt preview")
-            segmentId = self._previewNode.GetSegmentation().AddEmptySegment("preview", "preview")
-            self._previewNode.GetSegmentation().GetSegment(segmentId).SetColor(*YELLOW)
-        mask_kji, ijkToSegmentation = preview
-        self._previewNode.SetDisplayVisibility(bool(mask_kji.any()))
-        if mask_kji.any():
-            self._previewNode.SetAndObserveTransformNodeID(session.segmentationNode.GetTransformNodeID())
-            setSegmentMask(mask_kji, ijkToSegmentation, self._previewNode, "preview")
+            for segmentId, color in (("preview", YELLOW), ("removed", RED)):
+                self._previewNode.GetSegmentation().AddEmptySegment(segmentId, segmentId)
+                self._previewNode.GetSegmentation().GetSegment(segmentId).SetColor(*color)
+        (added_kji, ijkToSegmentation), removed_kji = preview, session.removedByPreview()
+        self._previewNode.SetDisplayVisibility(bool(added_kji.any() or removed_kji.any()))
+        self._previewNode.SetAndObserveTransformNodeID(session.segmentationNode.GetTransformNodeID())
+        for segmentId, mask_kji in (("preview", added_kji), ("removed", removed_kji)):
+            setSegmentMask(mask_kji, ijkToSegmentation, self._previewNode, segmentId)
 
 
 def _inScene(node, className: str, name: str, color):

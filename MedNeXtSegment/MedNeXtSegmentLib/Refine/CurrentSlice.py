@@ -29,6 +29,12 @@ class CurrentSlice:
         """In world RAS; None before the first prompt."""
         return self._edited.refinement.active_plane
 
+    @property
+    def middleRAS(self) -> np.ndarray:
+        """(3,) mm, world: the center of the voxel in the middle of the volume."""
+        geometry = self._edited.refinement.volume_geometry
+        return geometry.ras_from_ijk(np.array(geometry.shape_ijk) // 2)
+
     def clicksRAS(self) -> tuple[np.ndarray, np.ndarray]:
         """The clicks on this slice and those not answered yet, mm, world: (N, 3) on the object, (M, 3) beside it."""
         waiting = self._queue.clicks

@@ -92,11 +92,20 @@ class EditedSegment:
 
     def preview(self) -> tuple[np.ndarray, np.ndarray] | None:
         """As RefineSession.preview."""
-        if self._preview is None and self.refinement.has_propagated:
-            added_kji = self.refinement.preview_segment() & ~self._voxels.shown_kji
-            writer = self._voxels.writer
-            self._preview = added_kji, np.linalg.inv(writer.toWorld) @ writer.geometry.ijk_to_ras
+        self._previewNow()
         return self._preview
+
+    def removedByPreview(self) -> np.ndarray | None:
+        """As RefineSession.removedByPreview."""
+        self._previewNow()
+        return None if self._preview is None else self._removed_kji
+
+    def _previewNow(self) -> None:
+        if self._preview is None and self.refinement.has_propagated:
+            wanted_kji, shown_kji = self.refinement.preview_segment(), self._voxels.shown_kji
+            writer = self._voxels.writer
+            self._removed_kji = shown_kji & ~wanted_kji
+            self._preview = wanted_kji & ~shown_kji, np.linalg.inv(writer.toWorld) @ writer.geometry.ijk_to_ras
 
     def follow(self) -> bool:
         """Undo and redo with somebody else; start anew where the volume, the segment or their place was changed otherwise.

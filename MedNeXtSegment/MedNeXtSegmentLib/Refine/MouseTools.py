@@ -11,7 +11,7 @@ from MedNeXtSegmentLib.Refine.ClickMarks import ClickMarks
 from MedNeXtSegmentLib.Refine.ClickSources import ClickSource
 from MedNeXtSegmentLib.Refine.ToolHints import SECOND_CORNER, toolHints
 
-_CLICKED = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton")
+_CLICKED = ("pointPlusButton", "pointMinusButton", "boxButton", "eraseButton", "autoPromptButton")
 _DRAWN = {  # button -> whether it is positive, whether it is a lasso
     "scribblePlusButton": (True, False),
     "scribbleMinusButton": (False, False),
@@ -117,6 +117,8 @@ class MouseTools:
             self._say(whyNot)
         elif tool == "eraseButton":
             self._act(lambda session: session.erasePrompt(pointRAS, view))
+        elif tool == "autoPromptButton":
+            self._prompt(lambda session: session.promptFromSegment(pointRAS, view))
         elif tool != "boxButton":
             self._prompt(lambda session: session.addPoint(pointRAS, tool == "pointPlusButton", view))
         elif self.corner is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from slicer.i18n import tr as _
@@ -34,6 +35,7 @@ class QueuedSession:
         self.volumeNode, self.segmentationNode, self.segmentId = volumeNode, segmentationNode, segmentId
         self.isClosed = self.isPropagating = False
         self.propagationEnded = ("", "")
+        self.slicesDone: tuple[int, int] | None = None
         self._prompter, self._onChanged = prompter, onChanged
         self._queue = ClickQueue()
         self._isCancelled = False
@@ -103,6 +105,10 @@ class QueuedSession:
         """What `accept` would add from the propagated slices: (K, J, I) bool, and the 4x4 from its voxels to the segmentation
         node's own RAS; the same object until the next action. None where nothing was propagated."""
         return self._edited.preview()
+
+    def removedByPreview(self) -> np.ndarray | None:
+        """(K, J, I) bool on the grid of `preview`: what `accept` would take from the segment; None where nothing was propagated."""
+        return self._edited.removedByPreview()
 
     def previewSlices(self) -> list[tuple[np.ndarray, float]]:
         """The slices that were filled in and wait for `accept`, along the normal: (3,) middle in mm, world, and confidence in [0, 1]."""
@@ -174,22 +180,45 @@ class QueuedSession:
             do_entry(self._edited.refinement, entry)
         elif action in ("propagate", "propagate_between", "whole_object"):
             self._performPropagation(lambda refinement, cancel: do_entry(refinement, entry, cancel))
+        elif action == "repair_slices":
+            self._performRepair(SlicePlane.from_dict(entry["plane"]))
         else:
             self._perform(lambda refinement: do_entry(refinement, entry))
 
     def _performPropagation(self, propagate: Callable[[Refinement, Cancel], tuple[str, str]]) -> None:
         def carryOn(refinement: Refinement) -> None:
-            self._isCancelled, self.isPropagating = False, True
-            self._tell()
-            try:
-                self.propagationEnded = propagate(refinement, lambda: self._isCancelled)
-            finally:
-                self.isPropagating = False
+            self.propagationEnded = self._stoppable(lambda cancel: propagate(refinement, cancel))
             if not refinement.has_propagated:
                 why = "; ".join(dict.fromkeys(filter(None, self.propagationEnded))) or _("no slice lies between")
                 self._edited.notice = _("Nothing was carried on to other slices: {why}.").format(why=why)
 
         self._perform(carryOn)
+
+    def _performRepair(self, plane: SlicePlane) -> None:
+        def showProgress(done: int, count: int) -> None:
+            self.slicesDone = (done, count)
+            self._tell()
+
+        def repair(refinement: Refinement) -> None:
+            self.propagationEnded = ("", "")
+            try:
+                changed, count = self._stoppable(lambda cancel: refinement.repair_slices(plane, cancel, showProgress))
+            finally:
+                self.slicesDone = None
+            if changed < count:
+                text = _("{left} of {count} slices stay as they are, because their answers agree too little with the segment.")
+                self._edited.notice = text.format(left=count - changed, count=count)
+
+        self._perform(repair)
+
+    def _stoppable(self, do: Callable[[Cancel], Any]) -> Any:
+        """Do something that takes long and that `cancel` can stop."""
+        self._isCancelled, self.isPropagating = False, True
+        self._tell()
+        try:
+            return do(lambda: self._isCancelled)
+        finally:
+            self.isPropagating = False
 
     def _perform(self, change: Callable[[Refinement], object], click: Click | None = None) -> None:
         self._enqueue(lambda: self._edited.change(change, lambda: not self.isClosed), click)

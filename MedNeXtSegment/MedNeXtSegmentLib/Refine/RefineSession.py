@@ -30,8 +30,9 @@ class RefineSession(QueuedSession):
     Attributes:
         isClosed: whether its nodes are gone or it was closed; nothing is written any more.
         shapes: the DeferredShapes of the segmentation, by which surfaces may follow later than the voxels.
-        isPropagating: whether a propagation runs, which `cancel` can stop.
+        isPropagating: whether a propagation or a repair runs, which `cancel` can stop.
         propagationEnded: why the last propagation ended, along the normal and against it, for the user.
+        slicesDone: while slices are repaired, how many are done and how many there are; None at other times.
     """
 
     def addPoint(self, ras, positive: bool = True, plane=None) -> None:
@@ -117,6 +118,30 @@ class RefineSession(QueuedSession):
         """
         self._performPropagation(lambda refinement, cancel: refinement.whole_object(cancel))
         return self.propagationEnded
+
+    def promptFromSegment(self, ras, plane=None) -> None:
+        """Ask for what the segment has on the slice through a point, by a box and points made from it; arguments as in `addPoint`.
+
+        Raises:
+            ValueError: also where the segment is empty on this slice.
+        """
+        where = self._planeNow(plane, np.array(ras, float).reshape(3))
+        self._perform(lambda refinement: refinement.prompt_from_segment(self._slice.joined(where)))
+
+    def repairSlices(self, plane=None) -> None:
+        """Ask for every slice of the segment, by a box and points made from it, as one preview: one step of undo.
+
+        Gaps of up to four slices are filled in; a slice whose answer agrees too little with the segment stays as it is, and `takeNotice`
+        says how many do. Until it is accepted, a prompt on one of the slices corrects it there.
+
+        Args:
+            plane: which slices, as in `addPoint`; None for those parallel to the slice worked on, axial ones where there is none.
+        Raises:
+            ValueError: where the segment is empty, or no answer agrees with it; PromptCancelledError after `cancel`.
+        """
+        if plane is None:
+            plane = self.activePlane
+        self._performRepair(self._planeNow(plane, self._slice.middleRAS))
 
     def snapToEdges(self) -> None:
         """Move the border of the slice worked on, and of those in the preview, to edges of the image within 3 mm, where the probability

@@ -14,6 +14,7 @@ from MedNeXtSegmentLib.Refine.IdleSurfaces import IdleSurfaces
 from MedNeXtSegmentLib.Refine.MouseTools import MOUSE_TOOLS, MouseTools
 from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
 from MedNeXtSegmentLib.Refine.RefineTarget import RefineTarget
+from MedNeXtSegmentLib.Refine.RefineTexts import answeredBy, previewText, progressText
 from MedNeXtSegmentLib.Refine.SlicePlanes import directionNames
 from MedNeXtSegmentLib.Refine.ToolShortcuts import KEYS, toolShortcuts
 from MedNeXtSegmentLib.Scene.SegmentationObserver import SegmentationObserver
@@ -69,6 +70,7 @@ class RefineTools:
         )
         self.ui.propagateButton.clicked.connect(lambda *_args: self._carryOn(self._propagate))
         self.ui.wholeObjectButton.clicked.connect(lambda *_args: self._carryOn(lambda session: session.wholeObject()))
+        self.ui.repairButton.clicked.connect(lambda *_args: self._repair())
         self.ui.doubtfulButton.clicked.connect(lambda *_args: self._goToDoubtful())
         actions = {
             self.ui.fillBetweenButton: lambda session: session.propagateBetween(),
@@ -145,6 +147,8 @@ class RefineTools:
         self._surfaces.follow(session)
         self._isUpdating = False
         self._idle.start()
+        if session is not None and session.slicesDone is not None:
+            self._showStatus(progressText(session))
         if target.missing:
             self._mouse.stop()
             self._showStatus(target.missing)
@@ -155,6 +159,7 @@ class RefineTools:
     def _enable(self, session, isMissing: bool) -> None:
         for name in MOUSE_TOOLS:
             getattr(self.ui, name).enabled = not isMissing
+        self.ui.repairButton.enabled = not isMissing
         plane = None if session is None else session.activePlane
         isPropagating = session is not None and session.isPropagating
         for button in (self.ui.acceptButton, self.ui.fillBetweenButton, self.ui.snapButton):
@@ -168,7 +173,7 @@ class RefineTools:
         ahead, back = (_("ahead"), _("back")) if plane is None else directionNames(plane)
         self.ui.slicesAheadSpinBox.setSuffix(_(" slices {direction}").format(direction=ahead))
         self.ui.slicesBackSpinBox.setSuffix(_(" slices {direction}").format(direction=back))
-        self.ui.refinePrompterLabel.setText("" if session is None else _answeredBy(session.prompterInfo))
+        self.ui.refinePrompterLabel.setText("" if session is None else answeredBy(session.prompterInfo))
 
     def _onSegmentation(self) -> None:
         # Later: whoever changes the segment is still at work.
@@ -208,6 +213,14 @@ class RefineTools:
         else:
             self._act(action)
 
+    def _repair(self) -> None:
+        whyNot = self._whyNotNow()
+        if whyNot:
+            self._showStatus(whyNot)
+        else:
+            self.marks.makeNodes()  # no tool of the mouse need be chosen
+            self._carryOn(lambda session: session.repairSlices())
+
     def _propagate(self, session) -> None:
         session.propagate(self.ui.slicesAheadSpinBox.value, self.ui.slicesBackSpinBox.value)
 
@@ -238,7 +251,7 @@ class RefineTools:
                 self._doubtful = -1
                 self._waiting.pop(0)(self.session)
                 self._showStatus(self._mouse.hint())
-                self._showPropagation()
+                self._showPreview()
                 self._showNotice()
         except (ValueError, RuntimeError, Cancelled) as error:
             self._showStatus(str(error))
@@ -257,36 +270,13 @@ class RefineTools:
         finally:
             self._isStarting = False
 
-    def _showPropagation(self) -> None:
-        session = self.session
-        if session is None or session.preview() is None:
-            return
-        ahead, back = session.propagationEnded
-        text = _("Preview in yellow: Accept writes it, Undo drops it.")
-        confidences = [confidence for _center, confidence in session.previewSlices()]
-        if confidences:
-            counted = _("{count} slices, confidence {least:.2f} to {most:.2f}.")
-            text += " " + counted.format(count=len(confidences), least=min(confidences), most=max(confidences))
-        if ahead or back:
-            towards = directionNames(session.activePlane)
-            ends = _("Why it ended, {first}: {why1}; {second}: {why2}.")
-            why = [reason or _("up to a corrected slice") for reason in (ahead, back)]
-            text += " " + ends.format(first=towards[0], why1=why[0], second=towards[1], why2=why[1])
-        self._showStatus(text)
+    def _showPreview(self) -> None:
+        text = "" if self.session is None else previewText(self.session)
+        if text:
+            self._showStatus(text)
 
     def _showNotice(self) -> None:
         self.say("" if self.session is None else self.session.takeNotice())
 
     def _showStatus(self, text: str) -> None:
         self.ui.refineStatusLabel.setText(text)
-
-
-def _answeredBy(info) -> str:
-    if info.name == "random_walker":
-        return _("Clicks are answered by the random walker, which needs no weights.")
-    text = _("Clicks are answered by {name} on {device}.").format(name=info.name, device=info.device)
-    if info.memory_bytes:
-        text += " " + _("It takes {megabytes:.0f} MB of memory.").format(megabytes=info.memory_bytes / 1e6)
-    if info.needs_encode:
-        text += " " + _("The first prompt on a slice takes longer: the slice is encoded.")
-    return text

@@ -17,5 +17,6 @@ def toolHints() -> dict[str, str]:
         "lassoMinusButton": _("Draw around what does not belong to the object in a slice view."),
         "boxButton": _("Click two opposite corners of the box in a slice view."),
         SECOND_CORNER: _("Click the opposite corner."),
+        "autoPromptButton": _("Click in a slice view: the segment's own slice there becomes prompts."),
         "eraseButton": _("Click near the prompt that shall go."),
     }

@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 # The name of a button in RefineTools.ui -> its key. P, S and L are those of nnInteractive; the key beside S and L takes away.
 # None is a key of Slicer's slice views (arrows, b, f, g, r, t, v, brackets), and none but those of undo and redo is one of the
 # Segment Editor's (digits, Escape, space, i, q, w, y, z, punctuation): two shortcuts for one key block each other, so the
-# effect leaves undo and redo to the editor.
+# effect leaves undo and redo to the editor. No letter is left for the two tools that make prompts from a segment.
 KEYS = {
     "pointPlusButton": "P",
     "pointMinusButton": "N",

@@ -105,4 +105,6 @@ ACTIONS: dict[str, dict[str, Callable[[object], object]]] = {
     "propagate_between": {},
     "whole_object": {},
     "snap_to_edges": {},
+    "prompt_from_segment": {"plane": _plane},
+    "repair_slices": {"plane": _plane},
 }

@@ -1,10 +1,13 @@
 """Prompts in RAS on any plane, and the answers to them as a preview."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from mednextseg.geometry import Geometry
+from mednextseg.refine.auto_prompts import prompts_from
 from mednextseg.refine.journal import PromptJournal
 from mednextseg.refine.prompter import Cancel, Prompter, Result
 from mednextseg.refine.slices.encoded_slices import EncodedSlices
@@ -16,6 +19,8 @@ from mednextseg.refine.undo_states import ActiveSlice, Step, as_corrected
 from mednextseg.refine.undoable_preview import UndoablePreview
 from mednextseg.refine.volume_edges import check_box, check_drawn, check_inside
 from mednextseg.refine.volume_stamp import VolumeStamp
+
+Seen = TypeVar("Seen")
 
 
 class PromptedSlices(UndoablePreview):
@@ -83,6 +88,23 @@ class PromptedSlices(UndoablePreview):
         """A closed line (N, 3) in RAS mm on a plane: roughly what belongs to the object, or, not positive, what does not at all."""
         return self._add_stroke("lasso", points_ras, positive, plane, cancel)
 
+    def prompt_from_segment(self, plane: SlicePlane, cancel: Cancel | None = None) -> Result:
+        """Ask for what the segment has on a plane, by a box and points made from it; they take the place of earlier prompts there.
+
+        Raises:
+            ValueError: also where the segment is empty there.
+        """
+        plane = self._slice_of_object(plane)
+        session, accepted = self._session_on(plane)
+        if not session.mask.any():
+            raise ValueError(
+                "the segment is empty on this slice, so that there is nothing to make prompts from; click instead."
+            )
+        result = session.ask(prompts_from(session.probability, self.prompter.info.prompt_kinds), cancel)
+        self._finish(session, plane, accepted)
+        self.journal.record("prompt_from_segment", plane=plane.to_dict())
+        return result
+
     def remove_point(self, index: int, cancel: Cancel | None = None) -> None:
         """Take away one click of the active slice."""
         self._remove("remove_point", lambda session: session.remove_point(index, cancel), index=int(index))
@@ -145,11 +167,16 @@ class PromptedSlices(UndoablePreview):
         if self._active is not None and self._active.is_whole and has_same_grid(self._active.plane, plane):
             return self._session_in_object(self._active, plane), None
         accepted = self._accepting(self._active) if self._active is not None else None
+        start = self._seen_after(accepted, lambda: sample_slice(self.segment_kji, self.segment_geometry, plane, outside=0.0))
+        return SliceSession(self.prompter, self._slices.on(plane), start), accepted
+
+    def _seen_after(self, accepted: Step | None, look: Callable[[], Seen]) -> Seen:
+        """What is seen of the segment once a preview is accepted; that happens when the prompt is answered."""
         changed = () if accepted is None else accepted.changed
         self._invert(changed)
-        start = sample_slice(self.segment_kji, self.segment_geometry, plane, outside=0.0)
-        self._invert(reversed(changed))  # it happens when the prompt is answered
-        return SliceSession(self.prompter, self._slices.on(plane), start), accepted
+        seen = look()
+        self._invert(reversed(changed))
+        return seen
 
     def _session_in_object(self, active: ActiveSlice, plane: SlicePlane) -> SliceSession:
         """The session of another slice of a whole object, from what the preview has there."""

@@ -8,9 +8,10 @@ import numpy as np
 from mednextseg.refine.prompted_slices import PromptedSlices
 from mednextseg.refine.prompter import Cancel, Result, obey_prompts
 from mednextseg.refine.propagation import PropagatedSlice, StoppingRules, propagate, propagate_between
+from mednextseg.refine.repair import Progress, repaired, slices_of
 from mednextseg.refine.slices.edge_snap import snapped_to_edges
 from mednextseg.refine.slices.slice_plane import SlicePlane
-from mednextseg.refine.slices.slice_session import SliceState
+from mednextseg.refine.slices.slice_session import SliceSession, SliceState
 from mednextseg.refine.undo_states import ActiveSlice, Step, last_parallel, made_by_hand
 from mednextseg.refine.volume_edges import cuts
 from mednextseg.refine.whole_object import whole_object
@@ -82,6 +83,43 @@ class Refinement(PromptedSlices):
         self._show(replace(active, propagated=slices, is_whole=True))
         self.journal.record("whole_object")
         return ended
+
+    def repair_slices(
+        self, plane: SlicePlane, cancel: Cancel | None = None, progress: Progress | None = None
+    ) -> tuple[int, int]:
+        """Ask for each slice of the segment that is parallel to a plane, by a box and points made from it, as one preview.
+
+        Short gaps between slices are filled in. The slice nearest to the plane becomes the one worked on; from now on a prompt on a
+        parallel slice corrects the preview there. Slices made by hand stay as they are, and so do those whose answers agree too
+        little with the segment.
+
+        Returns:
+            How many slices are in the preview, and how many were asked for.
+        Raises:
+            ValueError: where the segment is empty, or no answer agrees with it.
+            PromptCancelledError: when `cancel` said so.
+        """
+        accepted = None if self._active is None else self._accepting(self._active)
+        hand, changed = (self._hand, ()) if accepted is None else (accepted.after[1], accepted.changed)
+        slices = self._seen_after(accepted, lambda: slices_of(self.segment_kji, self.segment_geometry, self._box, plane))
+        slices = [item for item in slices if made_by_hand(hand, item.plane) is None and cuts(self.volume_geometry, item.plane)]
+        if not slices:
+            raise ValueError("the segment has no slice to repair: it is empty, or all its slices were made by hand.")
+        found = repaired(self.prompter, self._slices.on, slices, cancel, progress)
+        if not found:
+            raise ValueError("nothing was repaired: on every slice the answer agrees too little with the segment.")
+        nearest = min(found, key=lambda item: abs(float(plane.distance_mm(item.slice.plane.origin_ras))))
+        session = SliceSession(self.prompter, self._slices.on(nearest.slice.plane), nearest.slice.mask_rc)
+        session.state = SliceState(nearest.prompts, nearest.result)
+        others = tuple(
+            PropagatedSlice(item.slice.plane, item.result.probability, item.result.score)
+            for item in found
+            if item is not nearest
+        )
+        after = ActiveSlice(nearest.slice.plane, session, session.state, others, is_whole=True)
+        self._push(Step((self._active, self._hand), (after, hand), changed))
+        self.journal.record("repair_slices", plane=plane.to_dict())
+        return len(found), len(slices)
 
     def snap_to_edges(self) -> None:
         """Move the border of the slice worked on, and of those filled in from it, to edges of the image nearby; see snapped_to_edges.

@@ -68,6 +68,8 @@ def do_entry(refinement: Refinement, entry: dict, cancel: Cancel | None = None) 
         return refinement.propagate(entry["slices_ahead"], entry["slices_back"], cancel=cancel)
     elif action == "whole_object":
         return refinement.whole_object(cancel)
+    elif action in ("prompt_from_segment", "repair_slices"):
+        getattr(refinement, action)(SlicePlane.from_dict(entry["plane"]), cancel)
     elif action in ("undo", "redo"):
         if not getattr(refinement, action)():
             raise ValueError(f"the journal is damaged: it has {action} where there is nothing to {action}.")

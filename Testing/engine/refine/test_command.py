@@ -14,9 +14,9 @@ from mednextseg.labels.label import Label
 from mednextseg.layered_segmentation import read_layered
 from mednextseg.refine import load_prompter
 from mednextseg.refine.refinement import Refinement
-from mednextseg.refine.slices.slice_plane import plane_through
+from mednextseg.refine.slices.slice_plane import plane_through, voxel_plane
 from mednextseg.segmentation_io import read_segmentation, write_segmentation
-from mednextseg.volume_io import image_of, write_image
+from mednextseg.volume_io import image_of, read_volume, write_image
 
 SHAPE_KJI, CENTER_KJI = (16, 32, 36), (8, 16, 18)
 
@@ -109,3 +109,27 @@ def test_a_journal_that_does_not_know_its_volume_is_replayed_with_a_word(recorde
     (folder / "journal.json").write_text(json.dumps({**journal, "version": 2, "volume": None}))
     assert main(arguments(folder)) == 0
     assert "is of an older version and does not say which volume it was made on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("slices", ["axial", "sagittal"])
+def test_a_segment_is_repaired_without_a_journal(recorded, capsys, slices: str) -> None:
+    folder, before, _ = recorded
+    volume_kji, geometry = read_volume(folder / "image.nrrd")
+    files = [str(folder / "image.nrrd"), str(folder / "before.seg.nrrd"), "-o", str(folder / "after.seg.nrrd")]
+    options = ["--segment", "ball", "--prompter", "random_walker", "--display-range", "60", "220", "--json"]
+    assert main(["refine", *files, *options, "--repair", slices]) == 0
+    expected = Refinement(volume_kji, geometry, load_prompter("random_walker"), before == 1, geometry, (60.0, 220.0))
+    expected.repair_slices(voxel_plane(geometry, 0 if slices == "axial" else 2, 5))
+    after = read_segmentation(folder / "after.seg.nrrd").labelmap_kji
+    wanted = expected.preview_segment()  # of the same slices, though not turned the same way
+    assert ((after == 1) ^ wanted).sum() < 0.02 * wanted.sum() and not np.array_equal(after, before)
+    assert np.array_equal(after == 2, before == 2)
+    summary = json.loads(capsys.readouterr().out)
+    assert 0 < summary["slices_answered"] <= summary["slices"] and summary["added"] == int(((after == 1) & (before != 1)).sum())
+
+
+def test_a_journal_and_a_repair_at_once_are_refused(recorded, capsys) -> None:
+    folder, *_ = recorded
+    with pytest.raises(SystemExit):
+        main([*arguments(folder), "--repair", "axial"])
+    assert "not allowed with argument" in capsys.readouterr().err

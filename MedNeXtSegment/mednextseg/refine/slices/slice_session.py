@@ -74,6 +74,10 @@ class SliceSession:
         prompts = self.prompts.with_box(box)
         return self._answer(prompts, self._start(prompts), cancel)
 
+    def ask(self, prompts: Prompts, cancel: Cancel | None = None) -> Result:
+        """Other prompts in the place of those so far, answered from the last mask where they have one."""
+        return self._answer(prompts.with_mask(None), None if prompts.mask is None else self._last_mask(), cancel)
+
     def add_stroke(self, stroke: Stroke, cancel: Cancel | None = None) -> Result:
         """A scribble or lasso; answers from the last mask, to which a lasso adds or from which it takes, and all prompts."""
         mask = mask_after_lassos(self._last_mask(), (stroke,), self.embedding.image_rc.shape)

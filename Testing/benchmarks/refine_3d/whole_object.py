@@ -1,0 +1,76 @@
+"""How far one, three and five interactions reach: with Whole object after each, beside the same on single slices."""
+
+import time
+from collections import defaultdict
+
+import numpy as np
+from objects import LabeledObject
+from robot import STARTS, carry_on, correct, dice, most_wrong, refinement_of, start
+
+from mednextseg.refine.prompter import Prompter
+
+_INTERACTIONS = (1, 3, 5)
+
+
+def figures_of(target: LabeledObject, prompter: Prompter) -> dict[str, dict[int, float]]:
+    """{way: {interactions: Dice}}, with the seconds of the processor under "seconds"."""
+    found: dict[str, dict[int, float]] = {}
+    for kind in STARTS:
+        found[kind], seconds = _interactive(target, prompter, kind, is_carried_on=True)
+        found[f"{kind}, seconds"] = seconds
+    found["single slices"], _seconds = _interactive(target, prompter, "click", is_carried_on=False)
+    found["a click on each slice"] = {1: _each_slice(target, prompter)}
+    return found
+
+
+def _interactive(target: LabeledObject, prompter: Prompter, kind: str, is_carried_on: bool) -> tuple[dict, dict]:
+    refinement, dices, seconds = refinement_of(target, prompter), {}, {}
+    begun = time.process_time()
+    for number in range(1, max(_INTERACTIONS) + 1):
+        if number == 1:
+            start(refinement, target, kind)
+        else:
+            index = most_wrong(target, refinement.preview_segment())
+            on_it = target.on_slice(refinement.preview_segment(), index).any()
+            if on_it or is_carried_on:
+                correct(refinement, target, index)
+            else:  # a slice without anything yet: a first click
+                start(refinement, target, "click", index)
+        if is_carried_on:
+            carry_on(refinement)
+        if number in _INTERACTIONS:
+            dices[number] = dice(refinement.preview_segment(), target.truth_kji)
+            seconds[number] = time.process_time() - begun
+    return dices, seconds
+
+
+def _each_slice(target: LabeledObject, prompter: Prompter) -> float:
+    refinement = refinement_of(target, prompter)
+    for index in np.flatnonzero(target.pixels_by_slice(target.truth_kji)):
+        start(refinement, target, "click", int(index))
+    return dice(refinement.preview_segment(), target.truth_kji)
+
+
+def table(targets: list[LabeledObject], prompter: Prompter) -> None:
+    """Print the figures set by set, and each object's."""
+    by_set: dict[str, list] = defaultdict(list)
+    for target in targets:
+        by_set[target.dataset].append((target, figures_of(target, prompter)))
+    columns = [f"{kind}, {n}" for kind in (*STARTS, "single slices") for n in _INTERACTIONS]
+    print(f"| set | objects | {' | '.join(columns)} | a click on each slice | slices | CPU seconds for 3 |")
+    print("|---" * (len(columns) + 5) + "|")
+    for name, items in by_set.items():
+        cells = [_mean(items, kind, n) for kind in (*STARTS, "single slices") for n in _INTERACTIONS]
+        slices = np.mean([np.count_nonzero(target.pixels_by_slice(target.truth_kji)) for target, _found in items])
+        seconds = np.median([found["stroke, seconds"][3] for _target, found in items])
+        each = _mean(items, "a click on each slice", 1)
+        print(f"| {name} | {len(items)} | {' | '.join(cells)} | {each} | {slices:.0f} | {seconds:.1f} |")
+    print("\n| object | case | " + " | ".join(f"{kind}, 3" for kind in (*STARTS, "single slices")) + " |\n" + "|---" * 6 + "|")
+    rows = [item for items in by_set.values() for item in items]
+    for target, found in sorted(rows, key=lambda row: row[1]["stroke"][3]):
+        cells = " | ".join(f"{found[kind][3]:.3f}" for kind in (*STARTS, "single slices"))
+        print(f"| {target.name} | {target.case} | {cells} |")
+
+
+def _mean(items: list, way: str, number: int) -> str:
+    return f"{np.mean([found[way][number] for _target, found in items]):.3f}"
