@@ -56,6 +56,7 @@ def modules_after(statement: str) -> set[str]:
         "import mednextseg.models.model_card, mednextseg.models.library, mednextseg.labels.terminology",
         "import mednextseg.geometry, mednextseg.segment.roi",
         "import mednextseg.cli",
+        "import mednextseg.refine.prompters.random_walker, mednextseg.refine.refinement",
     ],
 )
 def test_light_modules_import_nothing_heavy(statement: str) -> None:

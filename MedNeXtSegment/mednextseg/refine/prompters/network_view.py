@@ -1,10 +1,10 @@
-"""The square part of a slice that a network looks at, and the exact way there and back."""
+"""The square part of a slice that a network looks at, and the exact way there and back. numpy and scipy only: the random walker needs no
+torch."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn import functional as F
+from scipy import ndimage
 
 
 @dataclass(frozen=True)
@@ -41,33 +41,34 @@ class NetworkView:
 
     def cut(self, part_rc: np.ndarray) -> np.ndarray:
         """The view of a slice, (size_px, size_px) float32; smoothed first where it shrinks, 0 beyond the slice."""
-        tensor = torch.from_numpy(np.array(part_rc, dtype=np.float32))[None, None]
+        image = np.asarray(part_rc, np.float32)
         if self.scale < 0.83:
-            tensor = self._smoothed(tensor, 0.4 / self.scale)
-        index = (torch.arange(self.size_px, dtype=torch.float64) + 0.5) / self.scale
-        return _sampled(tensor, index + self.top, index + self.left)
+            image = self._smoothed(image, 0.4 / self.scale)
+        index = (np.arange(self.size_px) + 0.5) / self.scale
+        return _sampled(image, index + self.top, index + self.left)
 
-    def _smoothed(self, tensor: torch.Tensor, sigma_px: float) -> torch.Tensor:
+    def _smoothed(self, image_rc: np.ndarray, sigma_px: float) -> np.ndarray:
         """A slice, smoothed where the view sees it; elsewhere it is 0."""
         sides = [
             slice(max(int(first) - 2, 0), max(min(int(first + self.side) + 3, length), 0))
-            for first, length in zip((self.top, self.left), tensor.shape[2:], strict=True)
+            for first, length in zip((self.top, self.left), image_rc.shape, strict=True)
         ]
-        smoothed = torch.zeros_like(tensor)
-        smoothed[(..., *sides)] = _smoothed(tensor, sigma_px, sides)
+        smoothed = np.zeros_like(image_rc)
+        smoothed[tuple(sides)] = _smoothed(image_rc, sigma_px, sides)
         return smoothed
 
     def put_back(self, part_rc: np.ndarray, shape_rc: tuple[int, int]) -> np.ndarray:
         """The inverse of `cut`: a (size_px, size_px) map on the slice's pixels, (H, W) float32, 0 outside of the view."""
-        tensor = torch.from_numpy(np.array(part_rc, dtype=np.float32))[None, None]
-        rows = (torch.arange(shape_rc[0], dtype=torch.float64) + 0.5 - self.top) * self.scale
-        cols = (torch.arange(shape_rc[1], dtype=torch.float64) + 0.5 - self.left) * self.scale
-        rows_in, cols_in = (rows > 0) & (rows < self.size_px), (cols > 0) & (cols < self.size_px)
+        rows, cols = (
+            (np.arange(length) + 0.5 - first) * self.scale
+            for length, first in zip(shape_rc, (self.top, self.left), strict=True)
+        )
+        rows_in, cols_in = ((places > 0) & (places < self.size_px) for places in (rows, cols))
         result = np.zeros(shape_rc, np.float32)
         if rows_in.any() and cols_in.any():
             # Clamped to the outermost centers: the last half pixel continues the edge instead of fading to 0.
-            rows, cols = (part.clamp(0.5, self.size_px - 0.5) for part in (rows[rows_in], cols[cols_in]))
-            result[np.ix_(rows_in.numpy(), cols_in.numpy())] = _sampled(tensor, rows, cols)
+            rows, cols = (np.clip(part, 0.5, self.size_px - 0.5) for part in (rows[rows_in], cols[cols_in]))
+            result[np.ix_(rows_in, cols_in)] = _sampled(np.asarray(part_rc, np.float32), rows, cols)
         return result
 
 
@@ -89,26 +90,27 @@ def view_around(box: np.ndarray, margin: float, least_side_px: float, shape_rc: 
     return NetworkView(corner[0], corner[1], side, size_px)
 
 
-def _sampled(tensor: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor) -> np.ndarray:
-    """Bilinear values at edge coordinates (rows x cols); beyond the outermost pixel edges 0."""
-    height, width = tensor.shape[2:]
-    y, x = rows / height * 2 - 1, cols / width * 2 - 1
-    grid = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1).to(torch.float32)[None]
-    values = F.grid_sample(tensor, grid, mode="bilinear", padding_mode="border", align_corners=False)[0, 0]
-    outside = ((y.abs() > 1)[:, None] | (x.abs() > 1)[None, :]).to(values.device)
-    return values.masked_fill(outside, 0.0).numpy()
+def _sampled(image_rc: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Bilinear values at edge coordinates (rows x cols), float32; beyond the outermost pixel edges 0."""
+    for axis, places in enumerate((rows, cols)):
+        length = image_rc.shape[axis]
+        centers = np.clip(places - 0.5, 0, length - 1)
+        before = np.minimum(centers.astype(int), max(length - 2, 0))
+        weight = (centers - before).astype(np.float32)
+        weight = weight[:, None] if axis == 0 else weight
+        after = np.minimum(before + 1, length - 1)
+        image_rc = image_rc.take(before, axis) * (1 - weight) + image_rc.take(after, axis) * weight
+        outside = (places < 0) | (places > length)
+        image_rc[outside if axis == 0 else (slice(None), outside)] = 0.0
+    return image_rc
 
 
-def _smoothed(tensor: torch.Tensor, sigma_px: float, sides: list[slice]) -> torch.Tensor:
+def _smoothed(image_rc: np.ndarray, sigma_px: float, sides: list[slice]) -> np.ndarray:
     """Separable Gaussian with replicated edges, of a part of a slice."""
     radius = max(1, int(3 * sigma_px + 0.5))
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    kernel = torch.exp(-0.5 * (offsets / sigma_px) ** 2)
-    kernel = kernel / kernel.sum()
-    lengths = tensor.shape[2:]
-    wide = [slice(max(s.start - radius, 0), min(s.stop + radius, n)) for s, n in zip(sides, lengths, strict=True)]
-    (top, bottom), (left, right) = (
-        (radius - (s.start - w.start), radius - (w.stop - s.stop)) for s, w in zip(sides, wide, strict=True)
-    )
-    padded = F.pad(tensor[(..., *wide)], (left, right, top, bottom), mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
+    wide = tuple(slice(max(s.start - radius, 0), s.stop + radius) for s in sides)
+    part = image_rc[wide]
+    for axis in (0, 1):
+        part = ndimage.correlate1d(part, kernel / kernel.sum(), axis, mode="nearest")
+    return part[tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(sides, wide, strict=True))]
