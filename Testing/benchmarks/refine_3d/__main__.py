@@ -1,6 +1,6 @@
 """How well objects in three dimensions are refined, with a simulated user; the tables of docs/developers/refine_evaluation.md.
 
-    python Testing/benchmarks/refine_3d whole_object --data DATA [--objects-per-set 6] [--prompter clicknet]
+    python Testing/benchmarks/refine_3d whole_object|doubtful|repair --data DATA [--objects-per-set 6] [--prompter clicknet]
 
 Objects are those of validation lists, or of volumes that nobody trained on (objects.py). Everything is drawn from fixed
 seeds: the tables are the same each time, but for the seconds.
@@ -9,12 +9,14 @@ seeds: the tables are the same each time, but for the seconds.
 import argparse
 from pathlib import Path
 
+import doubtful
+import repair
 import whole_object
 from objects import objects
 
 from mednextseg.refine import load_prompter
 
-_TABLES = {"whole_object": whole_object.table}
+_TABLES = {"whole_object": whole_object.table, "doubtful": doubtful.table, "repair": repair.table}
 
 
 def main() -> None:
@@ -25,7 +27,7 @@ def main() -> None:
     parser.add_argument("--objects-per-set", type=int, default=6)
     parser.add_argument("--prompter", default="clicknet")
     options = parser.parse_args()
-    _TABLES[options.table](list(objects(options.data, options.objects_per_set)), load_prompter(options.prompter))
+    _TABLES[options.table](list(objects(options.data, options.objects_per_set)), load_prompter(options.prompter), options.data)
 
 
 if __name__ == "__main__":

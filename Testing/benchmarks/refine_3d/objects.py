@@ -13,7 +13,7 @@ from mednextseg.refine.slices.slice_plane import SlicePlane, voxel_plane
 from mednextseg.volume_io import read_volume
 
 _CT_HU = (-160.0, 240.0)  # soft tissue, as users display it
-_HEAD_NECK = {
+HEAD_NECK = {
     "brain stem": 1,
     "spinal cord": 2,
     "right parotid gland": 3,
@@ -81,6 +81,15 @@ def objects(data: Path, most: int) -> Iterator[LabeledObject]:
         yield LabeledObject("mini3d", folder, name, volume_kji, geometry, truth_kji > 0, display_range)
 
 
+def hippocampi_by_label(folder: Path, most: int) -> Iterator[list[LabeledObject]]:
+    """Of cases of the validation list the anterior and the posterior part, which are labels of their own."""
+    for case in _spread(read_split(folder / "splits_final.json").validation, most):
+        volume_kji, geometry = read_volume(folder / "imagesTr" / f"{case}_0000.nii.gz")
+        truth_kji, _ = read_volume(folder / "labelsTr" / f"{case}.nii.gz")
+        names = {1: "anterior hippocampus", 2: "posterior hippocampus"}
+        yield [LabeledObject("hippocampus", case, names[value], volume_kji, geometry, truth_kji == value) for value in (1, 2)]
+
+
 def _hippocampi(folder: Path, most: int) -> Iterator[LabeledObject]:
     for case in _spread(read_split(folder / "splits_final.json").validation, most):
         volume_kji, geometry = read_volume(folder / "imagesTr" / f"{case}_0000.nii.gz")
@@ -97,7 +106,7 @@ def _head_neck(folder: Path, most: int) -> Iterator[LabeledObject]:
         label = next((key for key, value in drawn.items() if value == name), name.title().replace(" ", ""))
         label = "Brainstem" if name == "brain stem" else label
         if label in table[case]["structures"] and label not in table[case].get("suspect", ()):
-            yield _labeled(folder, "OpenKBP", case, name, _HEAD_NECK[name], _CT_HU)
+            yield _labeled(folder, "OpenKBP", case, name, HEAD_NECK[name], _CT_HU)
 
 
 def _brains(folder: Path, most: int) -> Iterator[LabeledObject]:

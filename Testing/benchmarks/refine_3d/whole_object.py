@@ -1,7 +1,9 @@
 """How far one, three and five interactions reach: with Whole object after each, beside the same on single slices."""
 
+import sys
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 from objects import LabeledObject
@@ -51,11 +53,12 @@ def _each_slice(target: LabeledObject, prompter: Prompter) -> float:
     return dice(refinement.preview_segment(), target.truth_kji)
 
 
-def table(targets: list[LabeledObject], prompter: Prompter) -> None:
+def table(targets: list[LabeledObject], prompter: Prompter, _data: Path) -> None:
     """Print the figures set by set, and each object's."""
     by_set: dict[str, list] = defaultdict(list)
     for target in targets:
         by_set[target.dataset].append((target, figures_of(target, prompter)))
+        print(f"{target.name} of {target.case}: {by_set[target.dataset][-1][1]}", file=sys.stderr, flush=True)
     columns = [f"{kind}, {n}" for kind in (*STARTS, "single slices") for n in _INTERACTIONS]
     print(f"| set | objects | {' | '.join(columns)} | a click on each slice | slices | CPU seconds for 3 |")
     print("|---" * (len(columns) + 5) + "|")
