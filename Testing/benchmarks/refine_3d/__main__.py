@@ -1,6 +1,6 @@
 """How well objects in three dimensions are refined, with a simulated user; the tables of docs/developers/refine_evaluation.md.
 
-    python Testing/benchmarks/refine_3d whole_object|doubtful|repair --data DATA [--objects-per-set 6] [--prompter clicknet]
+    python Testing/benchmarks/refine_3d whole_object|doubtful|repair --data DATA [--objects-per-set 2] [--sets IXI]
 
 Objects are those of validation lists, or of volumes that nobody trained on (objects.py). Everything is drawn from fixed
 seeds: the tables are the same each time, but for the seconds.
@@ -24,10 +24,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=_TABLES)
     parser.add_argument("--data", required=True, type=Path)
-    parser.add_argument("--objects-per-set", type=int, default=6)
+    parser.add_argument("--objects-per-set", type=int, default=2)
+    parser.add_argument("--sets", nargs="+", help="only these, of hippocampus, OpenKBP, IXI and mini3d")
     parser.add_argument("--prompter", default="clicknet")
     options = parser.parse_args()
-    _TABLES[options.table](list(objects(options.data, options.objects_per_set)), load_prompter(options.prompter), options.data)
+    targets = [
+        target
+        for target in objects(options.data, options.objects_per_set)
+        if options.sets is None or target.dataset in options.sets
+    ]
+    _TABLES[options.table](targets, load_prompter(options.prompter), options.data)
 
 
 if __name__ == "__main__":

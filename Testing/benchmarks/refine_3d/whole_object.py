@@ -2,25 +2,27 @@
 
 import sys
 import time
-from collections import defaultdict
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from objects import LabeledObject
-from robot import STARTS, carry_on, correct, dice, most_wrong, refinement_of, start
+from robot import carry_on, correct, dice, most_wrong, refinement_of, start
 
 from mednextseg.refine.prompter import Prompter
 
 _INTERACTIONS = (1, 3, 5)
+_STARTS = ("stroke", "box")
+_WAYS = (*_STARTS, "single slices")
 
 
 def figures_of(target: LabeledObject, prompter: Prompter) -> dict[str, dict[int, float]]:
     """{way: {interactions: Dice}}, with the seconds of the processor under "seconds"."""
     found: dict[str, dict[int, float]] = {}
-    for kind in STARTS:
+    for kind in _STARTS:
         found[kind], seconds = _interactive(target, prompter, kind, is_carried_on=True)
         found[f"{kind}, seconds"] = seconds
-    found["single slices"], _seconds = _interactive(target, prompter, "click", is_carried_on=False)
+    found["single slices"], _seconds = _interactive(target, prompter, "stroke", is_carried_on=False)
     found["a click on each slice"] = {1: _each_slice(target, prompter)}
     return found
 
@@ -55,24 +57,24 @@ def _each_slice(target: LabeledObject, prompter: Prompter) -> float:
 
 def table(targets: list[LabeledObject], prompter: Prompter, _data: Path) -> None:
     """Print the figures set by set, and each object's."""
-    by_set: dict[str, list] = defaultdict(list)
-    for target in targets:
-        by_set[target.dataset].append((target, figures_of(target, prompter)))
-        print(f"{target.name} of {target.case}: {by_set[target.dataset][-1][1]}", file=sys.stderr, flush=True)
-    columns = [f"{kind}, {n}" for kind in (*STARTS, "single slices") for n in _INTERACTIONS]
+    columns = [f"{way}, {n}" for way in _WAYS for n in _INTERACTIONS]
     print(f"| set | objects | {' | '.join(columns)} | a click on each slice | slices | CPU seconds for 3 |")
     print("|---" * (len(columns) + 5) + "|")
-    for name, items in by_set.items():
-        cells = [_mean(items, kind, n) for kind in (*STARTS, "single slices") for n in _INTERACTIONS]
+    rows = []
+    for name, group in groupby(targets, lambda target: target.dataset):
+        items = []
+        for target in group:
+            items.append((target, figures_of(target, prompter)))
+            print(f"{target.name} of {target.case}: {items[-1][1]}", file=sys.stderr, flush=True)
+        cells = [_mean(items, way, n) for way in _WAYS for n in _INTERACTIONS]
         slices = np.mean([np.count_nonzero(target.pixels_by_slice(target.truth_kji)) for target, _found in items])
         seconds = np.median([found["stroke, seconds"][3] for _target, found in items])
         each = _mean(items, "a click on each slice", 1)
-        print(f"| {name} | {len(items)} | {' | '.join(cells)} | {each} | {slices:.0f} | {seconds:.1f} |")
-    print("\n| object | case | " + " | ".join(f"{kind}, 3" for kind in (*STARTS, "single slices")) + " |\n" + "|---" * 6 + "|")
-    rows = [item for items in by_set.values() for item in items]
+        print(f"| {name} | {len(items)} | {' | '.join(cells)} | {each} | {slices:.0f} | {seconds:.1f} |", flush=True)
+        rows += items
+    print("\n| object | case | " + " | ".join(f"{way}, 3" for way in _WAYS) + " |\n" + "|---" * 5 + "|")
     for target, found in sorted(rows, key=lambda row: row[1]["stroke"][3]):
-        cells = " | ".join(f"{found[kind][3]:.3f}" for kind in (*STARTS, "single slices"))
-        print(f"| {target.name} | {target.case} | {cells} |")
+        print(f"| {target.name} | {target.case} | " + " | ".join(f"{found[way][3]:.3f}" for way in _WAYS) + " |")
 
 
 def _mean(items: list, way: str, number: int) -> str:
