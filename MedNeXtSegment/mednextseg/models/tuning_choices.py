@@ -31,30 +31,36 @@ def _table(*choices: Choice) -> dict[str, Choice]:
 
 # The first of each table is the default.
 METHODS = _table(
-    Choice("all", "the whole network", "Learns new contrasts and new structures; the most to learn, and the most to forget."),
-    Choice("head", "the last layer only", "The quickest, and forgets little; a new contrast cannot be learned with it."),
+    Choice(
+        "all", "the whole network", "The first to try: learned most of all ways where they were measured; the most to forget."
+    ),
+    Choice(
+        "head",
+        "the last layer only",
+        "The quickest, and forgets little; a new contrast cannot be learned with it, as was measured.",
+    ),
     Choice(
         "adapters",
         "small adapters, with the base frozen",
-        "A small file beside the base, which stays as it is; needs the base installed, and a MedNeXt.",
+        "A small file beside the base, which stays as it is; slow to learn; needs the base installed, and a MedNeXt.",
         is_for_mednext=True,
     ),
     Choice(
         "upkern",
         "the whole network with larger kernels",
-        "Sees more of the surroundings; slower, and so is the new model; needs a MedNeXt.",
+        "Sees more of the surroundings; slower, and less learned in as many steps; needs a MedNeXt.",
         is_for_mednext=True,
     ),
     Choice(
         "shape-priors",
         "the whole network with shape priors on its skips (SPM)",
-        "For structures that lie alike in every window; what was learned can be looked at; needs a MedNeXt.",
+        "No gain was measured; what was learned of the structures' places can be looked at; needs a MedNeXt.",
         is_for_mednext=True,
     ),
     Choice(
         "class-attention",
         "the whole network with attention by class at its bottleneck (CGA)",
-        "For few classes of different looks; needs a MedNeXt.",
+        "For few classes of different looks; no gain was measured; needs a MedNeXt.",
         is_for_mednext=True,
     ),
     Choice(

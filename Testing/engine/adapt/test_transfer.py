@@ -20,7 +20,7 @@ from mednextseg.cli import main
 from mednextseg.models.model_card import read_card
 from mednextseg.volume_io import image_of, write_image
 
-RECIPE = MedNeXtRecipe("x", "x", patch_size_kji=SHAPE, max_steps=20, learning_rate=0.05, warmup_steps=1, ema_decay=0.0,
+RECIPE = MedNeXtRecipe("x", "x", patch_size_kji=SHAPE, max_steps=20, batch_size=1, learning_rate=0.05, warmup_steps=1, ema_decay=0.0,
                        validate_every=10, save_every=10)  # fmt: skip
 
 

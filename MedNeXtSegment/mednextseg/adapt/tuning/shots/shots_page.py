@@ -37,12 +37,12 @@ def shots_page(cells: Sequence[ShotCell], model: str, held_out: int) -> str:
 def shots_table(cells: Sequence[ShotCell]) -> str:
     """The same as plain text, a line a cell."""
     lines = [
-        f"{'method':10s} {'cases':>5s} {'before':>7s} {'after':>7s} {'change (95 % interval)':>24s} {'seconds':>8s} {'MB':>7s}"
+        f"{'method':15s} {'cases':>5s} {'before':>7s} {'after':>7s} {'change (95 % interval)':>24s} {'seconds':>8s} {'MB':>7s}"
     ]
     for cell in cells:
         change = "{:+.3f} ({:+.3f} to {:+.3f})".format(*cell.change)
         lines.append(
-            f"{cell.method:10s} {cell.shots:5d} {_mean(cell.before):7.3f} {_mean(cell.after):7.3f} {change:>24s} {cell.seconds:8.1f} "
+            f"{cell.method:15s} {cell.shots:5d} {_mean(cell.before):7.3f} {_mean(cell.after):7.3f} {change:>24s} {cell.seconds:8.1f} "
             f"{cell.megabytes:7.2f}"
         )
     return "\n".join(lines)
