@@ -61,6 +61,8 @@ class AdaptLogic(WorkerRunLogic):
         """
         card = read_card(find_model(model))
         if (options or {}).get("pairs"):
+            if cases or collected:
+                raise ValueError(_("Give pairs of images or cases with labels, not both."))
             names, sent = [str(options["pairs"])], {}
         elif isinstance(cases, str | Path):
             names, sent = [str(cases)], {"dataset": str(cases)}

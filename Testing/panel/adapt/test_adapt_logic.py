@@ -65,3 +65,16 @@ def test_methods_are_compared(logic, base, cases, tmp_path) -> None:
     logic.wait(run)
     assert run.page.is_file() and "head" in run.table and run.package is None and not run.isAccepted
     assert [(cell["method"], cell["shots"]) for cell in run.outcome["cells"]] == [("head", 1)]
+
+
+def test_pairs_and_volumes_without_labels_go_to_the_engine(logic, base, cases, tmp_path) -> None:
+    nowhere = str(tmp_path / "none")
+    for given, options, sentence in (
+        ([], {"pairs": nowhere}, "pairs need imagesKnown and imagesNew"),
+        (cases, {"unlabeled": nowhere, "steps": 1}, "give one with volumes to pre-train on"),
+    ):
+        run = logic.adapt(str(base), given, options, tmp_path / "run")
+        with pytest.raises(RuntimeError, match=sentence):
+            logic.wait(run)
+    with pytest.raises(ValueError, match="Give pairs of images or cases with labels"):
+        logic.adapt(str(base), cases, {"pairs": nowhere})
