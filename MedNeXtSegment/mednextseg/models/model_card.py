@@ -240,7 +240,7 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
     if missing:
         raise ValueError(f"{source} lacks the field{'s' if len(missing) > 1 else ''} {listed(missing)}.")
     known = {f.name for f in fields(ModelCard)} - {"extra"}
-    values = {name: _frozen(value) for name, value in raw.items() if name in known}
+    values: dict[str, Any] = {name: _frozen(value) for name, value in raw.items() if name in known}
     try:
         values["channels"] = tuple(_channel(channel) for channel in json_list(raw["channels"], "channels"))
         values["labels"] = tuple(label_from_dict(label) for label in json_list(raw["labels"], "labels"))

@@ -1,7 +1,7 @@
 """A corrected slice carried on to its neighbors, with the reasons to stop.
 
 Each next slice is prompted with the mask of the one before and its box, widened: a mask alone says too little to networks
-like SAM.
+like SAM. What the network answers is weighed by how the object looks on the first slice; pieces apart from it are dropped.
 The rules are those of micro-sam (Archit et al., Nature Methods 2025) and of the failures its users and those of SAM 2 report.
 """
 
@@ -9,10 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
+from mednextseg.refine.appearance import Appearance
 from mednextseg.refine.prompter import Cancel, Embedding, PromptCancelledError, Prompter
 from mednextseg.refine.prompts import Prompts
 from mednextseg.refine.slices.slice_plane import SlicePlane
+
+# Of the intensities against the network, whose own odds are at most 10,000 to 1; measured in docs/developers/refine_evaluation.md.
+_INTENSITY_WEIGHT, _SUREST_LOG_ODDS = 2.0, float(np.log(1e4))
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class StoppingRules:
     Attributes:
         least_overlap: Dice of a slice's mask with that of the slice before.
         area_ratio: allowed range of its area over that of the slice before.
+        least_usual_share: how much of the mask must have an intensity that nine of ten pixels have in the first slice.
         intensity_sigmas: how far the mean intensity in the mask may lie from that in the first slice, in standard deviations.
         least_score: of the network's own quality, where it states one.
         least_area_px: a smaller mask counts as empty.
@@ -29,6 +35,7 @@ class StoppingRules:
 
     least_overlap: float = 0.6
     area_ratio: tuple[float, float] = (0.5, 2.0)
+    least_usual_share: float = 0.6
     intensity_sigmas: float = 3.0
     least_score: float = 0.3
     least_area_px: int = 8
@@ -95,7 +102,7 @@ def propagate(
         PromptCancelledError: when `cancel` said so.
     """
     previous, limits = _mask_to_carry(mask_rc), rules or StoppingRules()
-    reference = _intensities(encode(plane).image_rc, previous)
+    appearance = Appearance(encode(plane).image_rc, previous > 0.5)
     found: list[PropagatedSlice] = []
     for step in range(1, count + 1):
         if cancel is not None and cancel():
@@ -107,8 +114,8 @@ def propagate(
         if probability is None:
             embedding = encode(there)
             result = prompter.predict(embedding, Prompts(box=widened_box(previous > 0.5), mask=previous), None, cancel)
-            probability = result.probability
-            reason = _reason_to_stop(embedding.image_rc, probability, previous, result.score, reference, limits)
+            probability = _weighed(result.probability, appearance.log_odds(embedding.image_rc), previous > 0.5)
+            reason = _reason_to_stop(embedding.image_rc, probability, previous, result.score, appearance, limits)
             if reason:
                 return Propagation(tuple(found), reason)
             found.append(PropagatedSlice(there, probability, result.score))
@@ -164,6 +171,16 @@ def propagate_between(
     return tuple(result)
 
 
+def _weighed(probability_rc: np.ndarray, log_odds_rc: np.ndarray, before_rc: np.ndarray) -> np.ndarray:
+    """The network's probability and the intensities together; pieces apart from the mask before are taken out."""
+    with np.errstate(divide="ignore"):
+        own = np.clip(np.log(probability_rc) - np.log1p(-probability_rc), -_SUREST_LOG_ODDS, _SUREST_LOG_ODDS)
+    weighed = (1 / (1 + np.exp(-own - _INTENSITY_WEIGHT * log_odds_rc))).astype(np.float32)
+    pieces, _count = ndimage.label(weighed > 0.5)
+    connected = np.isin(pieces, np.unique(pieces[before_rc]))
+    return np.where(connected | (pieces == 0), weighed, np.float32(0.0))
+
+
 def _mask_to_carry(mask_rc: np.ndarray) -> np.ndarray:
     if not (np.asarray(mask_rc) > 0.5).any():
         raise ValueError("there is nothing to propagate: the slice's mask is empty; segment it first.")
@@ -183,7 +200,7 @@ def _reason_to_stop(
     probability_rc: np.ndarray,
     previous_rc: np.ndarray,
     score: float,
-    reference: tuple[float, float],
+    appearance: Appearance,
     rules: StoppingRules,
 ) -> str:
     """Why this slice is not part of the object any more; empty where it is."""
@@ -195,14 +212,9 @@ def _reason_to_stop(
         return "the area changes too much from slice to slice"
     if 2.0 * int((mask & before).sum()) / (area + area_before) < rules.least_overlap:
         return "the mask moves too far from slice to slice"
-    mean, _ = _intensities(image_rc, probability_rc)
-    if abs(mean - reference[0]) > rules.intensity_sigmas * max(reference[1], 0.02):
+    is_usual = appearance.usual_share(image_rc, mask) >= rules.least_usual_share
+    if not is_usual or appearance.sigmas_off(image_rc, mask) > rules.intensity_sigmas:
         return "the intensity differs too much from the first slice"
     if score < rules.least_score:  # False for NaN: no opinion, no reason
         return "the network is not sure of its mask"
     return ""
-
-
-def _intensities(image_rc: np.ndarray, probability_rc: np.ndarray) -> tuple[float, float]:
-    values = image_rc[np.asarray(probability_rc) > 0.5]
-    return float(values.mean()), float(values.std())
