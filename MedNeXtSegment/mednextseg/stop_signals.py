@@ -4,7 +4,6 @@ import _thread
 import atexit
 import signal
 import sys
-from contextlib import suppress
 from types import FrameType, TracebackType
 
 
@@ -24,8 +23,10 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):  # a parent may have them ignored
-                with suppress(ValueError):  # only the main thread hears signals
+                try:
                     self._previous[number] = signal.signal(number, self._raise)
+                except ValueError:  # only the main thread hears signals
+                    break
         sys.unraisablehook = self._again
         # What is interrupted while it ends prints traces of other programs' code.
         atexit.unregister(_ignore)
