@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import ndimage
 
 from mednextseg.adapt.click_net.cache import CachedSet
 from mednextseg.adapt.click_net.clicks import bounding_box
@@ -52,6 +53,28 @@ def test_views_around_a_box_show_it_large_and_whole():
         r0, c0, r1, c1 = bounding_box(sampler.draw(around_box=True).truth_rc)
         side = max(BOX_MARGINS[1] * 30, LEAST_SIDE_PX)
         assert max(r1 - r0, c1 - c0) >= 0.75 * 64 * 30 / side and min(r0, c0) > 0 and max(r1, c1) < 64
+
+
+def test_now_and_then_all_that_is_labeled_is_one_large_object():
+    labels = np.zeros((1, 100, 100), np.uint8)
+    labels[0, 10:50, 10:90], labels[0, 50:90, 10:90] = 1, 2
+    labels[0, 40:60, 40:60] = 0
+    objects = np.array([[0, 1, 10, 10, 50, 90], [0, 2, 50, 10, 90, 90]], np.int32)
+    images, sizes = (100 * labels).astype(np.uint8), np.array([[100, 100]])
+    for group, is_wanted in (("synthetic", True), ("real", False)):
+        cached = CachedSet("halves", group, images, labels, None, sizes, objects, False)
+        sampler = ViewSampler([cached], {group: 1.0}, 64, np.random.default_rng(0))
+        truths = [sampler.draw().truth_rc for _ in range(80)]
+        whole = [truth for truth in truths if truth.mean() > 0.4 and not _touches_border(truth) and _is_filled(truth)]
+        assert bool(whole) == is_wanted
+
+
+def _touches_border(mask_rc):
+    return mask_rc[[0, -1]].any() or mask_rc[:, [0, -1]].any()
+
+
+def _is_filled(mask_rc):
+    return np.array_equal(ndimage.binary_fill_holes(mask_rc), mask_rc)
 
 
 def test_weights_that_knew_no_box_distances_answer_as_before(tmp_path):

@@ -14,6 +14,7 @@ MIN_TARGET_PX = 60  # smaller targets in the network's view were measured to add
 BOX_MARGINS = (1.4, 2.1)  # side of a view over the longer side of the box that it shows; in use it lies between the two
 _ATTEMPTS = 40
 _JOINED_SHARE = 0.2
+_WHOLE_SHARE = 0.12  # of views of label maps and regions: all that is labeled, as one object that nearly fills the slice
 _COUNTED_SLICES = (20, 250)  # a set counts at least and at most as one of so many slices
 
 
@@ -81,12 +82,7 @@ class ViewSampler:
         number, label, *box = (int(n) for n in entry)
         rows, cols = cached.sizes_rc[number]
         labels = cached.labels[number, :rows, :cols]
-        truth = labels == label
-        if cached.group != "real" and self.generator.random() < _JOINED_SHARE:
-            others = np.unique(labels[labels > 0])
-            truth = truth | (labels == self.generator.choice(others)) if len(others) else truth
-        elif not cached.instances and self.generator.random() < 0.25:
-            truth = _one_component(truth, self.generator)
+        truth, box = self._target(cached, labels, label, box)
         neighbor = cached.neighbors[number, :rows, :cols] == label if cached.neighbors is not None else None
         area = max(int(truth.sum()), int(neighbor.sum()) if neighbor is not None else 0)
         if around_box:
@@ -116,6 +112,19 @@ class ViewSampler:
         elif with_neighbor:
             start = degraded_mask(truth, self.generator)
         return TrainingView(self._other_contrast(image), truth, start)
+
+    def _target(self, cached: CachedSet, labels_rc: np.ndarray, label: int, box: list[int]) -> tuple[np.ndarray, list[int]]:
+        """What is to be found, and the box to look around: the object as it is labeled, or now and then another extent of it."""
+        truth, draw = labels_rc == label, self.generator
+        chance = draw.random() if cached.group != "real" and labels_rc.any() else 1.0
+        if chance < _WHOLE_SHARE:
+            truth = ndimage.binary_fill_holes(labels_rc > 0)
+            box = [int(edge) for edge in bounding_box(truth)]
+        elif chance < _WHOLE_SHARE + _JOINED_SHARE:
+            truth = truth | (labels_rc == draw.choice(np.unique(labels_rc[labels_rc > 0])))
+        elif not cached.instances and draw.random() < 0.25:
+            truth = _one_component(truth, draw)
+        return truth, box
 
     def _side_px(self, box: list[int], area_px: int, slice_side_px: int) -> float | None:
         """Side of the view in slice pixels: the whole slice, or log-uniform from just around the object to the whole slice."""
