@@ -1,4 +1,4 @@
-"""Tests of the panel on the test host: its fixtures, and one real worker process for all tests of a file."""
+"""Tests of the panel on the test host: its fixtures, and real worker processes that outlive a test."""
 
 import os
 
@@ -17,14 +17,28 @@ __all__ = ["clean_panel", "home", "host", "make_slice_view", "make_three_d_view"
 __all__ += ["representation", "show_view", "worker"]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory):
-    """Where the models of a file's tests are installed: nowhere, unless the file has a fixture of this name of its own."""
+@pytest.fixture(scope="session")
+def _empty_home(tmp_path_factory: pytest.TempPathFactory):
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
-def worker(host, home):
+def home(_empty_home):
+    """Where the models of a file's tests are installed: nowhere, unless the file has a fixture of this name of its own."""
+    return _empty_home
+
+
+@pytest.fixture(scope="session")
+def _workers():
+    """Real worker processes, by the folder of their models: files that install none share one, which takes seconds to start."""
+    clients = {}
+    yield clients
+    for client in clients.values():
+        super(type(client), client).stop()
+
+
+@pytest.fixture(scope="module")
+def worker(host, home, _workers):
     """One real worker process for all tests of a file; it outlives the panels."""
     from mednextseg.machine import HOME_VARIABLE
     from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
@@ -33,15 +47,11 @@ def worker(host, home):
         def stop(self) -> None:
             """The panel's end is not this worker's."""
 
-    before = os.environ.get(HOME_VARIABLE)
-    os.environ[HOME_VARIABLE] = str(home)
-    client = LastingWorker(environment={**os.environ, "OMP_NUM_THREADS": "1"})
-    yield client
-    WorkerClient.stop(client)
-    if before is None:
-        del os.environ[HOME_VARIABLE]
-    else:
-        os.environ[HOME_VARIABLE] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HOME_VARIABLE, str(home))
+        if home not in _workers:
+            _workers[home] = LastingWorker(environment={**os.environ, "OMP_NUM_THREADS": "1"})
+        yield _workers[home]
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def assert_normalizes(normalization: Tensor, volume: Tensor, norm: nn.GroupNorm)
 
 
 @given(grid=axes, channels=widths, samples=st.integers(1, 2), kernel=st.sampled_from([3, 5]), stride=st.sampled_from([1, 2]))
-@settings(max_examples=6)
+@settings(max_examples=4)
 @torch.no_grad()
 def test_convolution_and_statistics_equal_pytorchs(
     grid: tuple[int, int, int], channels: int, samples: int, kernel: int, stride: int
@@ -60,7 +60,7 @@ def test_convolution_and_statistics_equal_pytorchs(
 
 
 @given(grid=st.tuples(*(st.integers(1, 4),) * 3), channels=widths, samples=st.integers(1, 2), kernel=st.sampled_from([3, 5]))
-@settings(max_examples=5)
+@settings(max_examples=3)
 @torch.no_grad()
 def test_transposed_convolution_and_statistics_equal_pytorchs(
     grid: tuple[int, int, int], channels: int, samples: int, kernel: int
@@ -88,7 +88,7 @@ def test_statistics_of_nearly_constant_channels_do_not_cancel() -> None:
     conv = nn.Conv3d(16, 16, 3, padding=1, groups=16, bias=False).to(DEVICE)
     conv.weight.zero_()[..., 1, 1, 1] = 1.0
     conv.bias = nn.Parameter(torch.zeros(16, device=DEVICE))
-    norm, x = random_norm(16), 100 + 1e-3 * random(2, 16, 9, 5, 9)
+    norm, x = random_norm(16), 100 + 1e-3 * random(1, 16, 9, 5, 9)
     y, normalization = CudaDepthwise(conv, norm, DEVICE)(packed(x))
     assert torch.equal(unpacked(y), x)
     assert_normalizes(normalization, x, norm)
