@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from mednextseg.json_values import json_list, json_object, listed, number, one_of, read_json, text, whole_number, yes_or_no
-from mednextseg.models.model_card import ComponentRule, ModelCard, Postprocessing
+from mednextseg.models.clean_up import ComponentRule, Postprocessing
+from mednextseg.models.model_card import ModelCard
 from mednextseg.models.normalization import Normalization
 
 _WINDOW_POLICIES = ("full", "background", "coarse")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from nnunet_folders import v1_folder, v2_folder
 
+from mednextseg.models.clean_up import ComponentRule
 from mednextseg.models.importers import import_model
 from mednextseg.models.library import library_folder
-from mednextseg.models.model_card import ComponentRule, ModelCard
+from mednextseg.models.model_card import ModelCard
 from mednextseg.segment.finish.clean_labels import clean_labels
 
 LABELS = {"background": 0, "a": 1, "b": 2}

@@ -13,8 +13,8 @@ from tiny_models import ball, tiny_mednext, write_package
 from mednextseg import load_model, segment
 from mednextseg.errors import Cancelled
 from mednextseg.geometry import Geometry, axis_map
+from mednextseg.models.clean_up import Postprocessing
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.models.model_card import Postprocessing
 from mednextseg.segment.prepare.input_check import warnings_for
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from tiny_models import tiny_mednext, write_package
 
-from mednextseg.models.model_card import ComponentRule, ModelCard, Postprocessing, card_from_dict, read_card
+from mednextseg.models.clean_up import ComponentRule, Postprocessing
+from mednextseg.models.model_card import ModelCard, card_from_dict, read_card
 from mednextseg.segment.finish.clean_labels import clean_labels, keep_largest, remove_small
 from mednextseg.segment.recipe import SegmentRecipe
 

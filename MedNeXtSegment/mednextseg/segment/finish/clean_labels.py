@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from mednextseg.models.model_card import ComponentRule, ModelCard
+from mednextseg.models.clean_up import ComponentRule
+from mednextseg.models.model_card import ModelCard
 
 # Components and holes of a label are judged by shared faces (6 neighbors), so that a diagonal contact does not keep an island alive.
 _FACES = ndimage.generate_binary_structure(3, 1)

@@ -20,8 +20,9 @@ from mednextseg.adapt.tuning.examples import Example
 from mednextseg.adapt.tuning.folds import Fold
 from mednextseg.adapt.tuning.settings.search import Settings, search
 from mednextseg.kernels import accelerate
+from mednextseg.models.clean_up import Postprocessing
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.models.model_card import ModelCard, Postprocessing
+from mednextseg.models.model_card import ModelCard
 from mednextseg.models.new_head import head_tensors
 from mednextseg.networks.plug_ins.plug_in import PREFIX
 from mednextseg.segment.finish.clean_labels import clean_labels
