@@ -3,6 +3,7 @@
 import json
 import logging
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -27,11 +28,20 @@ class ResumableTraining:
         network: on its device; its weights are overwritten where the folder holds a checkpoint.
         optimizer: of the network's parameters.
         ema_decay: of the averaged weights, which are the ones to validate and to package.
+        scaler: of the loss, where gradients are computed in float16.
     """
 
-    def __init__(self, folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, ema_decay: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        ema_decay: float,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.network, self.optimizer = network, optimizer
+        self.scaler = scaler or torch.amp.GradScaler("cpu", enabled=False)
         self.averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
         self.step, self.best_score = 0, -1.0
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -56,12 +66,21 @@ class ResumableTraining:
 
     def _descend(self, loss: Tensor, gradient_norm_limit: float) -> float:
         """One step of the optimizer down the loss, and of the averaged weights after it; returns the loss."""
+        return self._descend_by_parts([loss], gradient_norm_limit)
+
+    def _descend_by_parts(self, losses: Iterable[Tensor], gradient_norm_limit: float) -> float:
+        """The same down a sum, whose parts are computed one after the other so that no two are in memory at once."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total = 0.0
+        for loss in losses:
+            self.scaler.scale(loss).backward()
+            total += float(loss.detach())
+        self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.network.parameters(), gradient_norm_limit)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)  # nothing, where a gradient was too large for float16; the scale is then halved
+        self.scaler.update()
         self.averaged.update_parameters(self.network)
-        return float(loss.detach())
+        return total
 
     def _record(self, entry: dict, score: float) -> None:
         """Append a line to the log and save; the weights of the best score are kept apart."""
@@ -82,6 +101,7 @@ class ResumableTraining:
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
         with replacing(self.folder / name) as temporary:  # a run killed while saving must stay resumable
             try:
@@ -94,6 +114,8 @@ class ResumableTraining:
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler.is_enabled() and state.get("scaler"):
+            self.scaler.load_state_dict(state["scaler"])
         self.step, self.best_score = state["step"], state["best_score"]
         _log.info("resuming at step %d", self.step)
 

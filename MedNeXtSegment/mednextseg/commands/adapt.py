@@ -220,6 +220,8 @@ def _print(outcome: "Adaptation", installed: Path | None) -> None:
         print(reason)
     print(gate_table(outcome.gate))
     print(f"{len(outcome.gate.cases)} cases, {outcome.explanation}; {outcome.steps} steps each training.")
+    if outcome.memory:
+        print(outcome.memory)
     print(
         f"{outcome.card.id} {outcome.card.version} in {outcome.package}" if installed is None else f"installed in {installed}"
     )

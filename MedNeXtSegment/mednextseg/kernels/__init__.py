@@ -63,9 +63,9 @@ def accelerate(
 def trainable(module: nn.Module) -> Callable[[Tensor], Tensor | list[Tensor]]:
     """The fastest exact way to call a network whose gradients are wanted.
 
-    A 3D MedNeXt on the processor gets gradients of our own, equal to PyTorch's up to rounding; everything else, also a network
-    that trades time for memory (`gradient_checkpointing`), is returned as it is. The parameters are the module's at each call:
-    optimizers, checkpoints and averages work on the module as ever.
+    A 3D MedNeXt on the processor gets gradients of our own, equal to PyTorch's up to rounding; everything else is returned as it is.
+    The parameters are the module's at each call, and so is `gradient_checkpointing`: optimizers, checkpoints and averages work on
+    the module as ever.
 
     Args:
         module: a network on its device.
@@ -73,6 +73,6 @@ def trainable(module: nn.Module) -> Callable[[Tensor], Tensor | list[Tensor]]:
         x (N, channels, K, J, I) -> what module(x) returns, for `backward`.
     """
     on_processor = all(parameter.device.type == "cpu" for parameter in module.parameters())
-    if on_processor and is_supported(module) and not module.gradient_checkpointing:
+    if on_processor and is_supported(module):
         return TrainableMedNeXt(module)
     return module

@@ -1,13 +1,12 @@
 """What a forward pass holds at once, found by running it on shapes alone (the device "meta"): for networks that nobody has measured."""
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 
 def peak_forward_bytes(build: Callable[[], nn.Module], input_shape: Sequence[int]) -> int:
@@ -19,7 +18,7 @@ def peak_forward_bytes(build: Callable[[], nn.Module], input_shape: Sequence[int
     """
     network = shapes_only(build)
     x = torch.empty(tuple(input_shape), device="meta")
-    with torch.inference_mode(False), torch.no_grad(), _LiveBytes() as live:
+    with torch.inference_mode(False), torch.no_grad(), LiveBytes() as live:
         network(x)
     return live.peak + x.nbytes
 
@@ -45,31 +44,46 @@ class _Norm(nn.Module):
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
-class _LiveBytes(TorchDispatchMode):
-    """Adds up the storages that operations make, until they are let go."""
+class LiveBytes(TorchDispatchMode):
+    """Adds up the storages that operations make, until they are let go; `peak` is the largest sum so far, in bytes."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: to be skipped by PyTorch's compiler, the compiler is loaded, which takes seconds."""
+        return False
 
     def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = 0
-        self._known: set[int] = set()
+        self._known: dict[int, weakref.ref] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        inputs = {part.untyped_storage()._cdata for part in tree_leaves((args, kwargs)) if isinstance(part, Tensor)}
-        result = func(*args, **(kwargs or {}))
-        for part in tree_leaves(result):
-            if isinstance(part, Tensor):
-                self._add(part.untyped_storage(), inputs)
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        for part in _tensors((result,)):
+            storage = part.untyped_storage()
+            if storage._cdata not in self._known and not any(
+                storage._cdata == given.untyped_storage()._cdata for given in _tensors((*args, *kwargs.values()))
+            ):
+                self._add(storage)
         return result
 
-    def _add(self, storage: torch.UntypedStorage, inputs: set[int]) -> None:
+    def _add(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
-        if key in self._known or key in inputs:
-            return
-        self._known.add(key)
+
+        def forget(_reference: object) -> None:
+            self.now -= size
+            del self._known[key]
+
+        self._known[key] = weakref.ref(storage, forget)
         self.now += size
         self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._forget, key, size)
 
-    def _forget(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.now -= size
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    """Those among the values, and in the lists among them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)

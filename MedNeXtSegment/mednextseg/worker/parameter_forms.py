@@ -63,6 +63,17 @@ def _is_list_of_cases(value: object) -> bool:
     )
 
 
+def _is_list_of_pairs(value: object) -> bool:
+    """Each with a name, and a matrix for each channel of both images."""
+    matrix = _numbers(4, 4)
+    return isinstance(value, list) and all(
+        isinstance(pair, dict)
+        and _is_text(pair.get("name"))
+        and all(isinstance(pair.get(kind), list) and all(map(matrix, pair[kind])) for kind in ("known", "new"))
+        for pair in value
+    )
+
+
 def _is_list_of_labels(value: object) -> bool:
     return isinstance(value, list) and all(_is_text(item) or item in (0, 1) for item in value)
 
@@ -103,6 +114,7 @@ _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(("held_out", "methods"), (_is_list_of_text, "a list of names")),
     "shots": (lambda value: isinstance(value, list) and all(type(n) is int for n in value), "a list of whole numbers"),
     "cases": (_is_list_of_cases, "a list of cases with name, images and segments"),
+    "image_pairs": (_is_list_of_pairs, "a list of pairs with name, known and new"),
     "labels": (_is_list_of_labels, "a list of names, or of 0 and 1"),
     "shape_kji": (_is_shape, "three positive whole numbers"),
     **dict.fromkeys(

@@ -179,9 +179,6 @@ def test_what_the_kernels_do_not_know_trains_as_it_is() -> None:
     assert all(trainable(module) is module for module in other)
     network = small()
     assert isinstance(trainable(network), TrainableMedNeXt)
-    network.gradient_checkpointing = True
-    assert trainable(network) is network
-    network.gradient_checkpointing = False
     network.stem.register_forward_hook(lambda *arguments: None)
     assert trainable(network) is network
 

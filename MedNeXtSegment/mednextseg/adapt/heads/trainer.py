@@ -17,6 +17,7 @@ from mednextseg.adapt.heads.structures import structures
 from mednextseg.adapt.heads.synthetic import synthetic_head
 from mednextseg.adapt.heads.validation import validate
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss
+from mednextseg.adapt.precision import Precision
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, ResumableTraining
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig
@@ -67,7 +68,8 @@ class HeadTrainer(ResumableTraining):
             network.load_state_dict(averaged_weights(start_from))
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.loss = PartialLabelLoss(structures().allowed)
-        super().__init__(folder, network, optimizer, recipe.ema_decay)
+        self._precision = Precision(self.device)
+        super().__init__(folder, network, optimizer, recipe.ema_decay, self._precision.scaler)
         self.forward = trainable(self.network)
 
     def _train(self) -> None:
@@ -92,7 +94,7 @@ class HeadTrainer(ResumableTraining):
             group["lr"] = learning_rate_at(self.step, self.recipe)
         self.network.train()
         image = image[:, None].to(self.device, memory_format=torch.channels_last_3d)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with self._precision.autocast():
             outputs = self.forward(image)
         loss = self.loss([output.float() for output in outputs], codes.to(self.device))
         return self._descend(loss, self.recipe.gradient_limit)

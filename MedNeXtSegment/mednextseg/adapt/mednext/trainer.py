@@ -19,6 +19,7 @@ from mednextseg.adapt.mednext.losses import segmentation_loss
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe, network_config
 from mednextseg.adapt.mednext.sampling import draws_of, hardest
+from mednextseg.adapt.precision import Precision
 from mednextseg.adapt.resumable_training import GRADIENT_NORM_LIMIT, LAST_CHECKPOINT, LOG_FILE, ResumableTraining
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import MedNeXt
@@ -58,7 +59,8 @@ class Trainer(ResumableTraining):
         )
         self.complete_loss = segmentation_loss()
         self.partial_loss = PartialLabelLoss(background_sets(self.num_classes, dataset.absent_sets), loss=recipe.loss)
-        super().__init__(folder, network, optimizer, recipe.ema_decay)
+        self._precision = Precision(self.device)
+        super().__init__(folder, network, optimizer, recipe.ema_decay, self._precision.scaler)
         self._logits = trainable(self.network)
 
     def _train(self) -> None:
@@ -101,8 +103,7 @@ class Trainer(ResumableTraining):
         return self._descend(self._loss(self._outputs(image), codes), GRADIENT_NORM_LIMIT)
 
     def _outputs(self, image: torch.Tensor) -> list[torch.Tensor]:
-        # Not on the CPU, where bfloat16 autocast was measured slower than float32 (docs/developers/decisions.md).
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with self._precision.autocast():
             return [output.float() for output in self._logits(image)]
 
     def _loss(self, outputs: list[torch.Tensor], codes: torch.Tensor) -> torch.Tensor:

@@ -37,24 +37,30 @@ class PairedVolume(LabeledVolume):
     overlap_kji: np.ndarray
 
 
-def pairs_in_folder(
-    folder: str | Path,
-    base: LoadedModel,
-    is_registered: bool = True,
-    device: str = "cpu",
-    cancelled: Callable[[], bool] | None = None,
-) -> list[OwnCase]:
-    """Find pairs; nothing is read. A case runs the base on its known image when it is opened.
+@dataclass(frozen=True)
+class ImagePair:
+    """Two images of one patient, read when they are needed.
+
+    Attributes:
+        read: gives the known image (channels, K, J, I) with its place, then the new one with its place.
+        source: where it lies, for sentences.
+    """
+
+    name: str
+    read: Callable[[], tuple[np.ndarray, Geometry, np.ndarray, Geometry]]
+    source: str = ""
+
+
+def pairs_in_folder(folder: str | Path, channels: int) -> list[ImagePair]:
+    """Find pairs; no image is read.
 
     Args:
         folder: with imagesKnown and imagesNew; the files of a pair have the same name, channels end in _0000, _0001, ...
-        base: the model that knows the one kind of image.
-        is_registered: False registers each pair, rigidly, by its first channels.
-        device, cancelled: of the runs.
+        channels: of each image.
     Raises:
         FileNotFoundError, ValueError: in one sentence, where there are no pairs.
     """
-    folder, channels = Path(folder), len(base.card.channels)
+    folder = Path(folder)
     if missing := [name for name in (KNOWN, NEW) if not (folder / name).is_dir()]:
         raise FileNotFoundError(
             f"{folder} has no folder {listed(missing)}; pairs need {KNOWN} and {NEW}, with files of the same names."
@@ -63,20 +69,36 @@ def pairs_in_folder(
     names = [name for name in new if name in known]
     if not names:
         raise ValueError(f"{folder} has no image of {NEW} with the name of one of {KNOWN}; name the two of a pair alike.")
-    read = partial(_read, base=base, is_registered=is_registered, device=device, cancelled=cancelled)
-    return [OwnCase(name, partial(read, known[name], new[name]), str(new[name][0])) for name in names]
+    return [ImagePair(name, partial(_read, known[name], new[name]), str(new[name][0])) for name in names]
 
 
-def _read(
-    known: Sequence[Path],
-    new: Sequence[Path],
+def _read(known: Sequence[Path], new: Sequence[Path]) -> tuple[np.ndarray, Geometry, np.ndarray, Geometry]:
+    return *read_channels(known), *read_channels(new)
+
+
+def as_cases(
+    pairs: Sequence[ImagePair],
     base: LoadedModel,
-    is_registered: bool,
-    device: str,
-    cancelled: Callable[[], bool] | None,
+    is_registered: bool = True,
+    device: str = "cpu",
+    cancelled: Callable[[], bool] | None = None,
+) -> list[OwnCase]:
+    """Pairs as cases to learn from; one runs the base on its known image when it is opened.
+
+    Args:
+        base: the model that knows the one kind of image.
+        is_registered: False registers each pair, rigidly, by its first channels.
+        device, cancelled: of the runs.
+    """
+    opened = partial(_opened, base=base, is_registered=is_registered, device=device, cancelled=cancelled)
+    return [OwnCase(pair.name, partial(opened, pair), pair.source) for pair in pairs]
+
+
+def _opened(
+    pair: ImagePair, base: LoadedModel, is_registered: bool, device: str, cancelled: Callable[[], bool] | None
 ) -> PairedVolume:
-    volume, geometry = read_channels(new)
-    known_ckji, overlap_kji = on_grid(*read_channels(known), volume, geometry, base, is_registered)
+    known, known_geometry, volume, geometry = pair.read()
+    known_ckji, overlap_kji = on_grid(known, known_geometry, volume, geometry, base, is_registered)
     case = PairedVolume(
         volume, geometry, Segmentation(np.zeros(geometry.shape_kji, np.int16), geometry, ()), known_ckji, overlap_kji
     )
@@ -85,7 +107,7 @@ def _read(
         known_ckji, geometry, base, roi=roi, device=device, cancelled=cancelled, whole=roi is None
     )
     if not labelmap_kji.any():
-        raise ValueError(f"{base.card.id} finds nothing in the image of {KNOWN}, so that there is nothing to learn from it.")
+        raise ValueError(f"{base.card.id} finds nothing in the known image, so that there is nothing to learn from it.")
     found = Segmentation(np.where(overlap_kji, labelmap_kji, 0), geometry, tuple(report.labels))
     return replace(case, segmentation=found)
 

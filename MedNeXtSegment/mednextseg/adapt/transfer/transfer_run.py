@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from torch import nn
 
-from mednextseg.adapt.transfer.pairs import pairs_in_folder
+from mednextseg.adapt.transfer.pairs import ImagePair, as_cases, pairs_in_folder
 from mednextseg.adapt.transfer.transfer_trainer import PairExample, TransferTrainer
 from mednextseg.adapt.tuning.adapt_model import check_base
-from mednextseg.adapt.tuning.adaptation_run import Adaptation, AdaptationRun
-from mednextseg.adapt.tuning.cases import OwnCase
+from mednextseg.adapt.tuning.adaptation import Adaptation
+from mednextseg.adapt.tuning.adaptation_run import AdaptationRun
 from mednextseg.adapt.tuning.examples import region_of_case
 from mednextseg.adapt.tuning.folder import locked
-from mednextseg.adapt.tuning.folds import Fold
+from mednextseg.adapt.tuning.folds import Fold, Folds
 from mednextseg.adapt.tuning.methods.everything import every_parameter
 from mednextseg.adapt.tuning.methods.method import TuningMethod
 from mednextseg.adapt.tuning.options import TuningOptions
@@ -40,7 +41,7 @@ _EXPLANATION = "{}; Dice is the agreement with what the base finds in the known 
 
 def adapt_to_pairs(
     base: LoadedModel,
-    pairs: str | Path,
+    pairs: str | Path | Sequence[ImagePair],
     folder: Path,
     options: TuningOptions | None = None,
     is_registered: bool = True,
@@ -52,7 +53,7 @@ def adapt_to_pairs(
 
     Args:
         base, options, device, report, cancelled: as for `adapt_model`; of the options, method, loss and sampling do not count.
-        pairs: folder with imagesKnown and imagesNew, see `pairs_in_folder`; at least two pairs.
+        pairs: at least two; or a folder with imagesKnown and imagesNew, see `pairs_in_folder`.
         folder: for checkpoints, curves, results and the package; an earlier call there goes on.
         is_registered: False registers each pair first, rigidly.
     Raises:
@@ -60,31 +61,34 @@ def adapt_to_pairs(
         Cancelled: where the caller stopped.
     """
     check_base(base)
+    if isinstance(pairs, str | Path):
+        pairs = pairs_in_folder(pairs, len(base.card.channels))
     with locked(folder) as place:
         progress = TuningProgress(report, cancelled)
-        cases = pairs_in_folder(pairs, base, is_registered, device, progress.cancelled)
+        cases = as_cases(pairs, base, is_registered, device, progress.cancelled)
         return TransferRun(base, cases, place, options or TuningOptions(), device, progress).result()
 
 
 class TransferRun(AdaptationRun):
     """The stages, with pairs for cases."""
 
-    def __init__(
-        self,
-        base: LoadedModel,
-        cases: Sequence[OwnCase],
-        folder: Path,
-        options: TuningOptions,
-        device: str,
-        progress: TuningProgress,
-    ) -> None:
-        super().__init__(base, cases, folder, options, device, progress)
-        self.method = METHOD
-        self.folds = replace(self.folds, explanation=_EXPLANATION.format(self.folds.explanation))
-        self.pairs = {name: self._pair(name) for name in self.volumes}
+    def _chosen_method(self) -> TuningMethod:
+        return METHOD
+
+    def _divided(self) -> Folds:
+        folds = super()._divided()
+        return replace(folds, explanation=_EXPLANATION.format(folds.explanation))
+
+    @cached_property
+    def pairs(self) -> dict[str, PairExample]:
+        """Name -> what a training gets of the pair."""
+        return {name: self._pair(name) for name in self.volumes}
 
     def _check_drawn(self) -> None:
         """What the base does not find, nobody can draw."""
+
+    def _plan_memory(self, trainer: TransferTrainer) -> None:
+        """Nothing is chosen: what two networks need at once was not predicted yet."""
 
     def _pair(self, name: str) -> PairExample:
         case, card = self.volumes[name], self.base.card

@@ -84,12 +84,7 @@ class TransferTrainer(ResumableTraining):
 
     def _train(self) -> None:
         while self.step < self.recipe.max_steps and not self._is_over():
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate_at(self.step, self.recipe)
-            self.network.train()
-            new, known, overlap = self._batch(self.step)
-            self._see(new)
-            loss = self._descend(self._distance(self.network, known, overlap), GRADIENT_NORM_LIMIT)
+            loss = self.learn(self.step)
             self.step += 1
             if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
                 distance, dice = self._looked() if self.watched else (None, None)
@@ -101,6 +96,15 @@ class TransferTrainer(ResumableTraining):
                 }
                 self._record(entry, -1.0 if dice is None else dice - _TIE * distance / (1 + distance))
             self.on_step(self.step, self.recipe.max_steps, loss)
+
+    def learn(self, step: int) -> float:
+        """Learn from the patches of one step; returns the distance of features."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(step, self.recipe)
+        self.network.train()
+        new, known, overlap = self._batch(step)
+        self._see(new)
+        return self._descend(self._distance(self.network, known, overlap), GRADIENT_NORM_LIMIT)
 
     def _distance(self, network: nn.Module, known: Tensor, overlap: Tensor) -> Tensor:
         with torch.no_grad():

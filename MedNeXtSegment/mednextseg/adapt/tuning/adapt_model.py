@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mednextseg.adapt.tuning.adaptation_run import Adaptation, AdaptationRun
+from mednextseg.adapt.tuning.adaptation import Adaptation
+from mednextseg.adapt.tuning.adaptation_run import AdaptationRun
 from mednextseg.adapt.tuning.cases import OwnCase
 from mednextseg.adapt.tuning.folder import locked
 from mednextseg.adapt.tuning.options import TuningOptions

@@ -4,7 +4,6 @@ import copy
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from torch import nn
 from mednextseg.adapt.losses.network_terms import packaged
 from mednextseg.adapt.pretraining.pretrainer import Pretrainer
 from mednextseg.adapt.pretraining.unlabeled import Unlabeled, unlabeled_volumes, voxels_sha256
+from mednextseg.adapt.training_memory import TrainingPlan
+from mednextseg.adapt.tuning.adaptation import Adaptation
 from mednextseg.adapt.tuning.cases import LabeledVolume, OwnCase
 from mednextseg.adapt.tuning.displacement import doubts
 from mednextseg.adapt.tuning.examples import make_example
@@ -23,6 +24,7 @@ from mednextseg.adapt.tuning.gate import GateOutcome, gate_table, judge
 from mednextseg.adapt.tuning.label_plan import LabelPlan, plan_labels
 from mednextseg.adapt.tuning.measure import Measured, measured
 from mednextseg.adapt.tuning.methods import method_named
+from mednextseg.adapt.tuning.methods.method import TuningMethod
 from mednextseg.adapt.tuning.options import DEFAULT_MINUTES, TuningOptions
 from mednextseg.adapt.tuning.packaging import Taught, free_version, write_adapted
 from mednextseg.adapt.tuning.progress import TuningProgress
@@ -33,45 +35,12 @@ from mednextseg.evaluate.case import CaseResult
 from mednextseg.files import write_text
 from mednextseg.json_values import listed
 from mednextseg.models.loaded_model import LoadedModel, load_model
-from mednextseg.models.model_card import CARD_FILE, ModelCard, read_card
+from mednextseg.models.model_card import CARD_FILE, read_card
 from mednextseg.models.new_head import head_tensors, with_classes
 from mednextseg.models.package_tensors import package_tensors
 from mednextseg.models.weights import network_from_state_dict
 
-_BEFORE, _PRETRAINING = "before", "pretraining"
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """What came out.
-
-    Attributes:
-        package: folder of the new model.
-        card: of it.
-        gate: whether it may take the base's place, and the table.
-        explanation: how the figures came about.
-        steps: of each training.
-        notes: sentences on labels and cases.
-    """
-
-    package: Path
-    card: ModelCard
-    gate: GateOutcome
-    explanation: str
-    steps: int
-    notes: tuple[str, ...]
-
-    def to_dict(self) -> dict:
-        """JSON-ready values."""
-        return {
-            "package": str(self.package),
-            "model": self.card.id,
-            "version": self.card.version,
-            "steps": self.steps,
-            "explanation": self.explanation,
-            "notes": list(self.notes),
-            **self.gate.to_dict(),
-        }
+_BEFORE, _PRETRAINING, _MEMORY_FILE = "before", "pretraining", "memory.txt"
 
 
 class AdaptationRun:
@@ -90,8 +59,9 @@ class AdaptationRun:
         self.names = [case.name for case in cases]
         if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
             raise ValueError(f"two cases have the name {listed(twice)}; rename one of them.")
-        self.method = method_named(options.method)
-        self.folds: Folds = fold_cases(self.names, options.held_out)
+        self._memory: TrainingPlan | None = None  # of the first training; all are alike
+        self.method = self._chosen_method()
+        self.folds: Folds = self._divided()
         self.volumes: dict[str, LabeledVolume] = {}
         for case in cases:
             progress.stage(f"reading {case.name}")
@@ -115,10 +85,18 @@ class AdaptationRun:
         remembered = self._remembered(load_model(package))
         gate = judge(results, after, self.labels.new_names, self.options.tolerated_loss, questions, remembered)
         card = write_adapted(network, base, self.labels, self._taught(self.folds.final, gate), package)
-        found = Adaptation(package, card, gate, self.folds.explanation, self.steps, self.labels.notes)
+        kept = self.folder / _MEMORY_FILE
+        memory = kept.read_text(encoding="utf-8").strip() if kept.is_file() else ""
+        found = Adaptation(package, card, gate, self.folds.explanation, self.steps, self.labels.notes, memory)
         write_text(self.folder / REPORT_FILE, json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
-        write_text(self.folder / TABLE_FILE, f"{gate.verdict}\n\n{gate_table(gate)}\n\n{self.folds.explanation}\n")
+        write_text(self.folder / TABLE_FILE, f"{gate.verdict}\n\n{gate_table(gate)}\n\n{self.folds.explanation}\n{memory}\n")
         return found
+
+    def _chosen_method(self) -> TuningMethod:
+        return method_named(self.options.method)
+
+    def _divided(self) -> Folds:
+        return fold_cases(self.names, self.options.held_out)
 
     def _check_copies(self) -> None:
         seen: dict[str, str] = {}
@@ -223,7 +201,7 @@ class AdaptationRun:
         return trainer.result
 
     def _trainer(self, network: nn.Module, fold: Fold, folder: Path, steps: int) -> TuningTrainer:
-        return TuningTrainer(
+        trainer = TuningTrainer(
             network,
             self.method,
             [self.examples[name] for name in fold.training],
@@ -233,6 +211,9 @@ class AdaptationRun:
             self.device,
             self.progress.step,
         )
+        if self._memory is not None:
+            trainer.compute_as(self._memory)
+        return trainer
 
     def _trained(self, name: str, fold: Fold) -> tuple[nn.Module, LoadedModel]:
         """The network of one training, and the base with the card it is packaged with.
@@ -242,8 +223,16 @@ class AdaptationRun:
         folder = self.folder / (self._part_name(0) if name == "result" and self.folds.final_is_measured else name)
         trainer = self._trainer(copy.deepcopy(self._start), fold, folder, self.steps)
         self.progress.training(name)
+        self._plan_memory(trainer)
         trainer.run()
         return packaged(trainer.result), self.base
+
+    def _plan_memory(self, trainer: TuningTrainer) -> None:
+        """Say how the steps of a training that is not over are computed, and keep that for the report."""
+        if self._memory is None and trainer.step < self.steps:
+            self._memory = trainer.memory
+            write_text(self.folder / _MEMORY_FILE, self._memory.sentence + "\n")
+            self.progress.stage(self._memory.sentence)
 
     def _measured_fold(self, number: int, fold: Fold) -> list[CaseResult]:
         """Results of the held-out cases by a training without them; what it made is deleted once they are there."""

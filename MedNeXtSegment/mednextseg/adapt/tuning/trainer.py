@@ -1,10 +1,13 @@
 """Training on a few prepared cases: the same seed gives the same weights, stopped and resumed or not."""
 
 import copy
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +19,9 @@ from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.mednext.sampling import draws_of, hardest
 from mednextseg.adapt.mednext.trainer import learning_rate_at
+from mednextseg.adapt.precision import Precision
 from mednextseg.adapt.resumable_training import GRADIENT_NORM_LIMIT, LAST_CHECKPOINT, ResumableTraining
+from mednextseg.adapt.training_memory import Grid, TrainingPlan, plan_training
 from mednextseg.adapt.tuning.examples import Example
 from mednextseg.adapt.tuning.methods.method import TuningMethod
 from mednextseg.kernels import accelerate, trainable
@@ -67,7 +72,8 @@ class TuningTrainer(ResumableTraining):
             parameter.requires_grad_(name in trained or is_for_training(name))
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, eps=recipe.adam_eps)
-        super().__init__(folder, network, optimizer, recipe.ema_decay)
+        self._precision = Precision(self.device)
+        super().__init__(folder, network, optimizer, recipe.ema_decay, self._precision.scaler)
         self._logits = trainable(self.network)
         self._transforms = training_transforms(recipe, network.config.num_classes)
 
@@ -79,7 +85,7 @@ class TuningTrainer(ResumableTraining):
     def _train(self) -> None:
         losses: list[float] = []
         while self.step < self.recipe.max_steps:
-            loss = self._optimize(*self._batch(self.step))
+            loss = self.learn(self.step)
             losses.append(loss)
             self.step += 1
             is_last = self.step == self.recipe.max_steps
@@ -91,6 +97,25 @@ class TuningTrainer(ResumableTraining):
             elif self.step % self.recipe.save_every == 0:
                 self._save(LAST_CHECKPOINT)
             self.on_step(self.step, self.recipe.max_steps, loss)
+
+    @cached_property
+    def memory(self) -> TrainingPlan:
+        """How steps are computed so that they fit into what is free before the first of them.
+
+        Raises:
+            RuntimeError: where nothing fits.
+        """
+        self.network.train()
+        return plan_training(self.network, self._loss_of_grid, self.recipe.patch_size_kji, self.recipe.batch_size)
+
+    def compute_as(self, plan: TrainingPlan) -> None:
+        """Compute steps as was planned for another training of such a network, instead of planning anew."""
+        plan.economy.set_up(self.network)
+        self.memory = plan
+
+    def learn(self, step: int) -> float:
+        """Learn from the patches of one step; returns the loss."""
+        return self._optimize(*self._batch(step))
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Augmented patches (N, C, K, J, I) and codes (N, K, J, I) that are drawn for one step."""
@@ -115,11 +140,19 @@ class TuningTrainer(ResumableTraining):
             self.network.eval()
             kept = hardest(lambda n: self._loss(image[n : n + 1], codes[n : n + 1]), len(image), self.recipe.batch_size)
             image, codes = image[kept], codes[kept]
+        parts = len(image) if self.memory.economy.is_split else 1
         self.network.train()
-        return self._descend(self._loss(image, codes), GRADIENT_NORM_LIMIT)
+        losses = (self._loss(*part) / parts for part in zip(image.chunk(parts), codes.chunk(parts), strict=True))
+        return self._descend_by_parts(losses, GRADIENT_NORM_LIMIT)
+
+    def _loss_of_grid(self, grid: Grid) -> Tensor:
+        """Of one patch without an image, to see what it takes; every class occurs."""
+        image = torch.zeros(1, self.examples[0].image_ckji.shape[0], *grid, device=self.device)
+        codes = torch.arange(math.prod(grid), device=self.device).reshape(1, *grid) % self.network.config.num_classes
+        return self._loss(image.contiguous(memory_format=torch.channels_last_3d), codes)
 
     def _loss(self, image: Tensor, codes: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with self._precision.autocast():
             logits = self._logits(image)
         loss = self.loss([logits.float()], codes)
         return loss + extra_loss(self.network, logits.float(), codes) if self.network.training else loss
@@ -157,7 +190,15 @@ def patch_dice(
     return float(np.mean(scores)) if scores else None
 
 
-def seconds_per_step(make: Callable[[nn.Module, Path], TuningTrainer], network: nn.Module) -> float:
+class Learner(Protocol):
+    """A trainer, as far as it is timed."""
+
+    def learn(self, step: int) -> float:
+        """Learn from what one step draws; returns the loss."""
+        ...
+
+
+def seconds_per_step(make: Callable[[nn.Module, Path], Learner], network: nn.Module) -> float:
     """How long a step takes on this machine, by a few steps of a training that is thrown away.
 
     Args:
@@ -169,6 +210,6 @@ def seconds_per_step(make: Callable[[nn.Module, Path], TuningTrainer], network: 
         seconds = []
         for step in range(_TIMED_STEPS):
             started = time.monotonic()
-            trainer._optimize(*trainer._batch(step))
+            trainer.learn(step)
             seconds.append(time.monotonic() - started)
     return float(np.median(seconds[1:]))  # the first one also sets things up

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 from mednextseg.cases.channels import stacked_channels
 from mednextseg.machine import lower_priority
 from mednextseg.worker.operations import Context, Operation, required
-from mednextseg.worker.operations.scene_cases import array_names, channels_and_segments, joined
+from mednextseg.worker.operations.scene_cases import (
+    array_names,
+    channels_and_segments,
+    channels_of_pair,
+    joined,
+    pair_array_names,
+)
 from mednextseg.worker.operations.segment import opened_model
 from mednextseg.worker.parameter_forms import check_form
 
 if TYPE_CHECKING:
+    from mednextseg.adapt.transfer.pairs import ImagePair
     from mednextseg.adapt.tuning.cases import CaseFolder, OwnCase
     from mednextseg.adapt.tuning.progress import TuningState
 
@@ -28,16 +35,19 @@ def adapt(parameters: dict, context: Context) -> dict:
             one of these or several: "dataset", a folder of cases; "collected", ids of collected ones; "cases", each with "name", "images"
             [4x4 voxel-to-RAS matrix of each channel] and "segments" [{"name", "ijk_to_ras" or null for an empty one}]; the arrays of case n
             are the parameters "image_N_CHANNEL" and "segment_N_SEGMENT" (masks, each of its own box). Or "pairs", a folder of pairs of
-            images without labels, "registered" or not. Optional: "device", the fields of TuningOptions by their names; "shots", numbers
-            of cases, and "methods", for curves in place of one model.
+            images without labels, or "image_pairs", each with "name", "known" and "new" [matrix of each channel] and the arrays
+            "known_N_CHANNEL" and "new_N_CHANNEL"; "registered" or not. Optional: "device", the fields of TuningOptions by their names;
+            "shots", numbers of cases, and "methods", for curves in place of one model.
         context: of the request; a cancel saves what was learned so far.
     Returns:
         The fields of Adaptation.to_dict, and "table", the gate's table as text; of curves those of DrawnCurves.to_dict.
     """
-    check_form("cases", parameters.get("cases"))
-    described = parameters.get("cases") or []
+    for name in ("cases", "image_pairs"):
+        check_form(name, parameters.get(name))
+    described, paired = parameters.get("cases") or [], parameters.get("image_pairs") or []
     arrays = [name for number, case in enumerate(described) for name in array_names(number, case)]
-    optional = ["cases", *_OPTIONS, "dataset", "collected", "pairs", "registered", "device", "shots", "methods"]
+    arrays += [name for number, pair in enumerate(paired) for name in pair_array_names(number, pair)]
+    optional = ["cases", "image_pairs", *_OPTIONS, "dataset", "collected", "pairs", "registered", "device", "shots", "methods"]
     model_name, folder, *_, dataset, collected, pairs, registered, device, shots, methods = required(
         parameters, ["model", "target", *arrays], optional
     )
@@ -60,8 +70,9 @@ def adapt(parameters: dict, context: Context) -> dict:
     if on_disk.held_out is not None:
         asked.setdefault("held_out", on_disk.held_out)
     how = TuningOptions(**asked), resolve_device(device or "cpu"), lambda state: _forward(state, context), context.cancelled
-    if pairs is not None:
-        outcome = adapt_to_pairs(model, pairs, Path(folder), how[0], registered is not False, *how[1:])
+    if pairs is not None or paired:
+        given = pairs or [_pair(number, pair, parameters, context) for number, pair in enumerate(paired)]
+        outcome = adapt_to_pairs(model, given, Path(folder), how[0], registered is not False, *how[1:])
         return {**outcome.to_dict(), "table": gate_table(outcome.gate)}
     if shots is not None:
         return draw_curves(model, cases, Path(folder), shots, methods or ["head", "all"], *how).to_dict()
@@ -89,6 +100,14 @@ def _case(number: int, case: dict, parameters: dict, context: Context) -> "OwnCa
         return LabeledVolume(volume, geometry, joined(segments, geometry))
 
     return OwnCase(case["name"], read)
+
+
+def _pair(number: int, pair: dict, parameters: dict, context: Context) -> "ImagePair":
+    """A pair whose arrays are in memory."""
+    from mednextseg.adapt.transfer.pairs import ImagePair  # noqa: PLC0415
+
+    known, new = channels_of_pair(number, pair, parameters, context)
+    return ImagePair(pair["name"], lambda: (*stacked_channels(known), *stacked_channels(new)))
 
 
 def _forward(state: "TuningState", context: Context) -> None:

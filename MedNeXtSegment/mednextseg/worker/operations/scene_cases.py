@@ -11,6 +11,7 @@ from mednextseg.worker.operations import Context
 
 Placed = tuple[np.ndarray, Geometry]
 _COLOR = (128, 128, 128)
+PAIR_KINDS = "known", "new"
 
 
 def array_names(number: int, case: dict) -> list[str]:
@@ -20,14 +21,27 @@ def array_names(number: int, case: dict) -> list[str]:
     return [*images, *(f"segment_{number}_{n}" for n in drawn)]
 
 
+def pair_array_names(number: int, pair: dict) -> list[str]:
+    """The parameters that hold the arrays of pair `number`: known_N_CHANNEL and new_N_CHANNEL."""
+    return [f"{kind}_{number}_{channel}" for kind in PAIR_KINDS for channel in range(len(pair[kind]))]
+
+
+def channels_of_pair(number: int, pair: dict, parameters: dict, context: Context) -> tuple[list[Placed], list[Placed]]:
+    """The channels of the known image of pair `number` with their places, and those of the new one."""
+    known, new = (
+        [_placed(f"{kind}_{number}_{channel}", matrix, parameters, context) for channel, matrix in enumerate(pair[kind])]
+        for kind in PAIR_KINDS
+    )
+    return known, new
+
+
 def channels_and_segments(
     number: int, case: dict, parameters: dict, context: Context
 ) -> tuple[list[Placed], list[tuple[str, Placed | None]]]:
     """The arrays of case `number` with their places: of each channel, and of each segment by name, None for an empty one."""
 
     def placed(name: str, matrix: list) -> Placed:
-        array = context.arrays.take(parameters[name])
-        return array, Geometry(array.shape, np.array(matrix, dtype=np.float64))
+        return _placed(name, matrix, parameters, context)
 
     volumes = [placed(f"image_{number}_{channel}", matrix) for channel, matrix in enumerate(case["images"])]
     segments = []
@@ -35,6 +49,11 @@ def channels_and_segments(
         matrix = segment.get("ijk_to_ras")
         segments.append((segment["name"], None if matrix is None else placed(f"segment_{number}_{n}", matrix)))
     return volumes, segments
+
+
+def _placed(name: str, matrix: list, parameters: dict, context: Context) -> Placed:
+    array = context.arrays.take(parameters[name])
+    return array, Geometry(array.shape, np.array(matrix, dtype=np.float64))
 
 
 def joined(segments: list[tuple[str, Placed | None]], geometry: Geometry) -> Segmentation:

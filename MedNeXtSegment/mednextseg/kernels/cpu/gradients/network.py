@@ -1,7 +1,10 @@
 """A whole MedNeXt for training on the processor: its forward pass, from the functions of blocks.py."""
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mednextseg.kernels.cpu.gradients.blocks import block, down_block, pointwise, up_block
 from mednextseg.networks.mednext import LEVELS, MedNeXt, check_input
@@ -36,19 +39,25 @@ class TrainableMedNeXt:
         x = pointwise(x, module.stem.weight.flatten(1), module.stem.bias)
         for level in range(LEVELS):
             skips.append(taps.after(f"enc_block_{level}", self._stage(f"enc_block_{level}", x)))
-            x = down_block(getattr(module, f"down_{level}"), skips[level])
+            x = self._block(down_block, getattr(module, f"down_{level}"), skips[level])
         x = taps.after("bottleneck", self._stage("bottleneck", x))
         coarse, skips = [x], taps.skips(skips)
         for level in reversed(range(LEVELS)):
-            x = up_block(getattr(module, f"up_{level}"), x, skips[level])
+            x = self._block(up_block, getattr(module, f"up_{level}"), x, skips[level])
             x = taps.after(f"dec_block_{level}", self._stage(f"dec_block_{level}", x))
             coarse.append(x)
         return [self._head(level, coarse[LEVELS - level]) for level in range(LEVELS + 1 if module.deep_supervision else 1)]
 
     def _stage(self, name: str, x: Tensor) -> Tensor:
         for part in getattr(self.module, name):
-            x = block(part, x)
+            x = self._block(block, part, x)
         return x
+
+    def _block(self, function: Callable[..., Tensor], part: nn.Module, *inputs: Tensor) -> Tensor:
+        """A function of blocks.py; where the module says so, what it keeps is computed again on the way back."""
+        if self.module.gradient_checkpointing and self.module.training:
+            return checkpoint(function, part, *inputs, use_reentrant=False)
+        return function(part, *inputs)
 
     def _head(self, level: int, x: Tensor) -> Tensor:
         conv = getattr(self.module, f"out_{level}").conv_out
