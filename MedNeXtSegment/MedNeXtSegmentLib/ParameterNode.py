@@ -36,6 +36,10 @@ class MedNeXtSegmentParameterNode:
         adaptCollectedExceptions: ids of collected cases, one a line, that are learned from though of another model, or left out.
         adaptMethod, adaptLoss, adaptSampling, adaptMinutes: what is trained, by which loss, on which patches, and for how long in all.
         adaptFolder: for what comes out; empty for one in the module's home folder.
+        adaptUnlabeled, adaptPretrainingSteps: folder of volumes to pre-train on, empty for none, and for how many steps.
+        adaptPairs: folder of pairs of images without labels; empty for those of the scene, if any.
+        adaptPairCount: number of those, whose nodes Adapt/SceneCases.py knows.
+        adaptRegisterPairs: whether the two images of each pair are registered first.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -72,6 +76,11 @@ class MedNeXtSegmentParameterNode:
     adaptSampling: str = "usual"
     adaptMinutes: Annotated[float, WithinRange(0.01, 10080.0)] = 10.0
     adaptFolder: str = ""
+    adaptUnlabeled: str = ""
+    adaptPretrainingSteps: Annotated[int, WithinRange(1, 1000000)] = 100
+    adaptPairs: str = ""
+    adaptPairCount: Annotated[int, Minimum(0)] = 0
+    adaptRegisterPairs: bool = False
 
 
 def inputVolumesOf(parameterNode: MedNeXtSegmentParameterNode, count: int) -> list:

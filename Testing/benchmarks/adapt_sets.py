@@ -1,54 +1,125 @@
-"""Two data sets to try `mednextseg adapt` on, made of five hippocampus cases that the bundled model was not trained on.
+"""The data sets that `mednextseg adapt` is tried on, of cases that the bundled model was not trained on.
 
-    python Testing/benchmarks/adapt_sets.py --data ../shared/data/hippocampus -o build/adapt
+    python Testing/benchmarks/adapt_sets.py --data ../shared/data/hippocampus --ixi ../shared/data/ixi_brain -o build/adapt
     mednextseg adapt --model hippocampus-mr --dataset build/adapt/inverted -o build/adapt/learned --steps 150 \
         --held-out hippocampus_087,hippocampus_149
     mednextseg adapt --model hippocampus-mr --dataset build/adapt/shifted -o build/adapt/poisoned --method head --steps 2 \
         --held-out hippocampus_087,hippocampus_149
 
 `inverted` has its contrast turned round and its labels under other names: there is something to learn. `shifted` has all labels moved by
-6 and 4 voxels: nobody should want what is learned from it.
+6 and 4 voxels: nobody should want what is learned from it. `many` is as `inverted`, with 20 cases to learn from and four of other
+patients held out; `unlabeled` has the volumes of those 20, and `known` has the 24 cases as they are. `ixi` is the neighborhood of the left
+putamen and pallidum in other people's heads from another scanner: structures that the model does not have. adapt_figures.py measures.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mednextseg.files import write_text
+from mednextseg.geometry import Geometry
 from mednextseg.volume_io import image_of, read_volume, write_image
 
 # Validation cases of five patients.
 CASES = tuple(f"hippocampus_{number}" for number in ("025", "087", "149", "155", "265"))
 SHIFT_KJI = (0, 6, 4)
+# All validation cases but 088 and 150, the other sides of two patients that are held out.
+HELD_OUT = tuple(f"hippocampus_{number}" for number in ("087", "149", "276", "340"))
+LEARNED = tuple(
+    f"hippocampus_{number}"
+    for number in (
+        *("025", "026", "099", "154", "155", "156", "184", "242", "265", "286"),
+        *("295", "296", "327", "328", "329", "330", "351", "352", "367", "368"),
+    )
+)
+NAMES = "hippocampus_head", "hippocampus_tail"
+OWN_NAMES = "Anterior hippocampus", "Posterior hippocampus"
+# Numbers of DLMUSE, and how far around the structures the heads are cut.
+_IXI_LABELS = {"left putamen": 58, "left pallidum": 56}
+_IXI_LEARNED, _IXI_MARGIN_MM = 10, 10.0
 
 
-def write_set(source: Path, folder: Path, names: tuple[str, str], is_inverted: bool, shift_kji: tuple[int, int, int]) -> None:
-    """The cases in nnU-Net's raw layout; `names` are those of the labels 1 and 2."""
-    for kind in ("imagesTr", "labelsTr"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-    for case in CASES:
+def write_set(
+    source: Path,
+    folder: Path,
+    names: tuple[str, str],
+    is_inverted: bool,
+    shift_kji: tuple[int, int, int] = (0, 0, 0),
+    cases: Sequence[str] = CASES,
+    held_out: Sequence[str] = (),
+) -> None:
+    """Hippocampus cases in nnU-Net's raw layout; `names` are those of the labels 1 and 2."""
+    for case in (*cases, *held_out):
         volume_kji, geometry = read_volume(source / "imagesTr" / f"{case}_0000.nii.gz")
         labels_kji, _ = read_volume(source / "labelsTr" / f"{case}.nii.gz")
         volume_kji = volume_kji.astype(np.float32)
         if is_inverted:
             volume_kji = volume_kji.max() - volume_kji
         moved_kji = np.roll(labels_kji, shift_kji, axis=(0, 1, 2)).astype(np.uint8)
-        write_image(image_of(volume_kji, geometry), folder / "imagesTr" / f"{case}_0000.nii.gz")
-        write_image(image_of(moved_kji, geometry), folder / "labelsTr" / f"{case}.nii.gz")
-    table = {"channel_names": {"0": "MR"}, "labels": {"background": 0, names[0]: 1, names[1]: 2}, "file_ending": ".nii.gz"}
+        _write_case(folder, case, volume_kji, moved_kji, geometry)
+    _write_tables(folder, names, cases, held_out)
+
+
+def write_unlabeled(source: Path, folder: Path, cases: Sequence[str]) -> None:
+    """The images of a set that `write_set` made, without labels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for case in cases:
+        name = f"{case}_0000.nii.gz"
+        (folder / name).write_bytes((source / "imagesTr" / name).read_bytes())
+
+
+def write_ixi(source: Path, folder: Path) -> None:
+    """Heads cut around the left putamen and pallidum; the validation cases but the last two are held out."""
+    split = json.loads((source / "split.json").read_text(encoding="utf-8"))
+    learned, held_out = split["train"][:_IXI_LEARNED], split["val"][:4]
+    for case in (*learned, *held_out):
+        volume_kji, geometry = read_volume(source / "images" / f"{case}_0000.nii.gz")
+        numbers_kji, _ = read_volume(source / "labels" / f"{case}.nii.gz")
+        labels_kji = np.zeros(numbers_kji.shape, dtype=np.uint8)
+        for value, number in enumerate(_IXI_LABELS.values(), start=1):
+            labels_kji[numbers_kji == number] = value
+        drawn_kji = np.argwhere(labels_kji)
+        margin_kji = np.ceil(_IXI_MARGIN_MM / np.array(geometry.spacing_kji_mm)).astype(int)
+        low = np.maximum(drawn_kji.min(axis=0) - margin_kji, 0)
+        high = np.minimum(drawn_kji.max(axis=0) + 1 + margin_kji, labels_kji.shape)
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        _write_case(folder, case, volume_kji[box].astype(np.float32), labels_kji[box], geometry.cropped(low, high))
+    _write_tables(folder, tuple(_IXI_LABELS), learned, held_out)
+
+
+def _write_case(folder: Path, case: str, volume_kji: np.ndarray, labels_kji: np.ndarray, geometry: Geometry) -> None:
+    for kind in ("imagesTr", "labelsTr"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    write_image(image_of(volume_kji, geometry), folder / "imagesTr" / f"{case}_0000.nii.gz")
+    write_image(image_of(labels_kji, geometry), folder / "labelsTr" / f"{case}.nii.gz")
+
+
+def _write_tables(folder: Path, names: Sequence[str], cases: Sequence[str], held_out: Sequence[str]) -> None:
+    labels = {"background": 0, **{name: value for value, name in enumerate(names, start=1)}}
+    table = {"channel_names": {"0": "MR"}, "labels": labels, "file_ending": ".nii.gz"}
     write_text(folder / "dataset.json", json.dumps(table, indent=1) + "\n")
+    if held_out:
+        split = [{"train": list(cases), "val": list(held_out)}]
+        write_text(folder / "splits_final.json", json.dumps(split, indent=1) + "\n")
 
 
 def main() -> None:
-    """Write both sets."""
+    """Write the sets."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, type=Path, help="the hippocampus data set, with imagesTr and labelsTr")
+    parser.add_argument("--ixi", type=Path, help="the IXI heads, with images and labels; without them `ixi` is left out")
     parser.add_argument("-o", "--output", required=True, type=Path)
     options = parser.parse_args()
-    write_set(options.data, options.output / "inverted", ("hippocampus_head", "hippocampus_tail"), True, (0, 0, 0))
-    write_set(options.data, options.output / "shifted", ("Anterior hippocampus", "Posterior hippocampus"), False, SHIFT_KJI)
+    write_set(options.data, options.output / "inverted", NAMES, True)
+    write_set(options.data, options.output / "shifted", OWN_NAMES, False, SHIFT_KJI)
+    write_set(options.data, options.output / "many", NAMES, True, cases=LEARNED, held_out=HELD_OUT)
+    write_set(options.data, options.output / "known", OWN_NAMES, False, cases=LEARNED, held_out=HELD_OUT)
+    write_unlabeled(options.output / "many", options.output / "unlabeled", LEARNED)
+    if options.ixi is not None:
+        write_ixi(options.ixi, options.output / "ixi")
 
 
 if __name__ == "__main__":

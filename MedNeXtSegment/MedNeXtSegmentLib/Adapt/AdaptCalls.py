@@ -42,8 +42,9 @@ class AdaptCalls:
             progressCallback: called with the run: progress.phase, progress.fraction, progress.seconds_left.
             finishedCallback: called once with the run, when it is over.
             options: loss, sampling, steps, same, held_out, tolerated_loss, seed, model_id, device, unlabeled (a folder of volumes to
-                pre-train on), pretraining_steps; see TuningOptions in mednextseg.adapt.tuning.options. In place of cases: pairs, a
-                folder of pairs of images without labels, and registered=False where they are to be registered.
+                pre-train on), pretraining_steps; see TuningOptions in mednextseg.adapt.tuning.options. In place of cases: pairs of
+                images without labels, a list of (known volume node, new volume node) or a folder of them, and registered=False where
+                they are to be registered.
         Returns:
             A MedNeXtSegmentLib.Adapt.AdaptRun.AdaptRun: outcome, table, isAccepted, package, error, isFinished, cancel().
         Raises:

@@ -12,6 +12,7 @@ from mednextseg.models.library import find_model
 from mednextseg.models.model_card import ModelCard, read_card
 from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
 from MedNeXtSegmentLib.Adapt.SentCase import sentCase
+from MedNeXtSegmentLib.Adapt.SentPair import sentPairs
 from MedNeXtSegmentLib.Scene.Volumes import channelsOf
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
@@ -50,7 +51,8 @@ class AdaptLogic(WorkerRunLogic):
             cases: (volume node, or a list of one for each channel; segmentation node) of each case; or a folder
                 of cases (docs/adapt.md).
             options: "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device";
-                "shots" and "methods" for curves; "pairs", a folder of pairs without labels, in place of cases, and "registered".
+                "unlabeled", "pretraining_steps"; "shots" and "methods" for curves; in place of cases "pairs" without labels, a folder
+                or (known, new) volume nodes, and "registered".
             folder: of the adaptation; None for one that the same cases find again.
             progressCallback: called with the run after each report.
             finishedCallback: called once, with the run, when it is over.
@@ -59,33 +61,40 @@ class AdaptLogic(WorkerRunLogic):
             ValueError: for nodes or a model that cannot be used, in one sentence; nothing was started.
             RuntimeError: where the disk has no room for a volume.
         """
-        card = read_card(find_model(model))
-        if (options or {}).get("pairs"):
-            if cases or collected:
-                raise ValueError(_("Give pairs of images or cases with labels, not both."))
-            names, sent = [str(options["pairs"])], {}
-        elif isinstance(cases, str | Path):
-            names, sent = [str(cases)], {"dataset": str(cases)}
-        else:
-            if len(cases) + len(collected) < 2:
-                raise ValueError(_("Give two cases at the least, better five: one alone cannot be learned from and tested on."))
-            names, sent = _sentCases(cases, card)
-        if collected:
-            names += [case.full_name for case in collected]
-            sent["collected"] = [case.id for case in collected]
-        place = (
-            Path(folder)
-            if folder is not None
-            else usualFolder(card, names, "curves" if "shots" in (options or {}) else "adapted")
-        )
+        card, asked = read_card(find_model(model)), dict(options or {})
+        pairs = asked.pop("pairs", None)
+        if pairs and (cases or collected):
+            raise ValueError(_("Give pairs of images or cases with labels, not both."))
+        names, sent = _sentPairs(pairs, card) if pairs else _sent(cases, collected, card)
+        kind = "curves" if "shots" in asked else "adapted"
+        place = Path(folder) if folder is not None else usualFolder(card, names, kind)
         run = AdaptRun(self._worker, place, progressCallback, finishedCallback)
-        parameters = {"model": model, "target": str(place), **sent, **(options or {})}
+        parameters = {"model": model, "target": str(place), **sent, **asked}
         self._begin(run, "adapt", parameters, lambda value: self._deliver(run, value))
         return run
 
     def _deliver(self, run: AdaptRun, value: dict) -> None:
         run.outcome = value
         self._end(run)
+
+
+def _sentPairs(pairs: str | Path | Sequence[tuple], card: ModelCard) -> tuple[list[str], dict]:
+    """The names of all pairs, and the parameters that describe them."""
+    return ([str(pairs)], {"pairs": str(pairs)}) if isinstance(pairs, str | Path) else sentPairs(pairs, card)
+
+
+def _sent(cases: Sequence[tuple] | str | Path, collected: Sequence[CollectedCase], card: ModelCard) -> tuple[list[str], dict]:
+    """The names of all cases, collected ones included, and the parameters that describe them."""
+    if isinstance(cases, str | Path):
+        names, sent = [str(cases)], {"dataset": str(cases)}
+    else:
+        if len(cases) + len(collected) < 2:
+            raise ValueError(_("Give two cases at the least, better five: one alone cannot be learned from and tested on."))
+        names, sent = _sentCases(cases, card)
+    if collected:
+        names += [case.full_name for case in collected]
+        sent["collected"] = [case.id for case in collected]
+    return names, sent
 
 
 def _sentCases(cases: Sequence[tuple], card: ModelCard) -> tuple[list[str], dict]:

@@ -18,6 +18,7 @@ from MedNeXtSegmentLib.Adapt.CasesPanel import CasesPanel
 from MedNeXtSegmentLib.Adapt.CollectedPanel import CollectedPanel
 from MedNeXtSegmentLib.Adapt.CollectLogic import CollectLogic
 from MedNeXtSegmentLib.Adapt.CurvesPicture import curvesPixmap
+from MedNeXtSegmentLib.Adapt.MorePanel import MorePanel
 from MedNeXtSegmentLib.Adapt.TrainingChoices import TrainingChoices
 from MedNeXtSegmentLib.Adapt.TrainingFolder import curvesIn, plannedSteps
 from MedNeXtSegmentLib.Adapt.VerdictPanel import VerdictPanel
@@ -61,6 +62,7 @@ class AdaptPanel(NodePanel):
         toolTips = _("Teach the model these cases, and measure it before and after."), _("Stop; Start goes on from there.")
         self.progress = ProgressRow(self.ui.startButton, self.ui.progressBar, *toolTips, self._start, self._onStop)
         self.choices = TrainingChoices(self.ui)
+        self.more = MorePanel(self.ui, self.chooseFolder)
         self.ui.curvesButton.clicked.connect(lambda *_args: self._start(self._asCurves()))
         self.ui.modelSelector.currentIndexChanged.connect(lambda *_args: self._onChosen())
         for button, edit in ((self.ui.datasetButton, self.ui.datasetEdit), (self.ui.folderButton, self.ui.folderEdit)):
@@ -80,6 +82,7 @@ class AdaptPanel(NodePanel):
         self.cases.setParameterNode(parameterNode)
         self.collected.setParameterNode(parameterNode)
         self.choices.setParameterNode(parameterNode)
+        self.more.setParameterNode(parameterNode)
         self.update()
 
     def reloadModels(self) -> None:
@@ -117,11 +120,14 @@ class AdaptPanel(NodePanel):
         self.choices.update()
         self.cases.update(self.card)
         self.collected.update(self.card)
+        self.more.update()
         self._isUpdating = False
         self._showSteps()
         self.progress.setRunning(self.run is not None)
         missing = self._missing()
         self.progress.setReady(missing)
+        if self.more.pairs:
+            missing = missing or _("Methods are compared on cases with labels; pairs of images have none.")
         self.ui.curvesButton.enabled = self.run is None and not missing
         self.ui.curvesButton.setToolTip(missing or _("Which way for how many cases: each is trained for these minutes."))
 
@@ -134,7 +140,9 @@ class AdaptPanel(NodePanel):
 
     def _start(self, more: dict | None = None) -> None:
         parameters = self._parameterNode
-        options = {**self.choices.options(), "minutes": parameters.adaptMinutes, **(more or {})}
+        options = {**self.choices.options(), **self.more.options(), "minutes": parameters.adaptMinutes, **(more or {})}
+        if self.more.pairs:
+            options["pairs"] = self.more.pairs
         if parameters.device.startswith("cuda"):
             options["device"] = parameters.device
         self.verdict.show(None)
@@ -195,6 +203,10 @@ class AdaptPanel(NodePanel):
         if self.card is None:
             return _("Choose a model to start from.")
         checked = self.collected.checked
+        if self.more.pairs:
+            if wanted or checked:
+                return _("Pairs of images are learned in place of cases: remove the pairs in section More, or all cases.")
+            return self.more.missing(len(self.card.channels)) or self._whatIsMissing()
         if isinstance(wanted, list) and len(wanted) + len(checked) < 2:
             return _("Add two cases at the least, better five, or choose a folder of cases.")
         if other := [case.name for case in checked if case.channels != len(self.card.channels)]:
@@ -213,6 +225,8 @@ class AdaptPanel(NodePanel):
             wanted = self._wanted()
             names = [wanted] if isinstance(wanted, str) else [volumeNode.GetName() for volumeNode, _node in wanted]
             names += [case.full_name for case in self.collected.checked]
+            if pairs := self.more.pairs:
+                names = [pairs] if isinstance(pairs, str) else [newNode.GetName() for _known, newNode in pairs]
             steps = plannedSteps(self._folder() or usualFolder(self.card, names))
         unknown = _("steps: known once a few are timed")
         self.ui.stepsLabel.setText(unknown if steps is None else _("{count} steps a training").format(count=steps))

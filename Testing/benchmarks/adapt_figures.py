@@ -1,0 +1,111 @@
+"""What adapting makes of a few cases, for docs/adapt.md: one table a call, on the sets of adapt_sets.py; what is there is not done again.
+
+    python Testing/benchmarks/adapt_figures.py losses --sets build/adapt -o build/adapt/figures
+    python Testing/benchmarks/adapt_figures.py pretraining --sets build/adapt -o build/adapt/figures
+    python Testing/benchmarks/adapt_figures.py settings --sets build/adapt -o build/adapt/figures
+
+`losses`: every loss and every sampling of patches on the same cases, the others as usual. `pretraining`: with it and without, on two, five
+and twenty cases. `settings`: threshold, smallest part, overlap and mirrored views chosen on two, five and ten cases.
+"""
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from mednextseg.adapt.tuning.adapt_model import Adaptation, adapt_model
+from mednextseg.adapt.tuning.cases import cases_in_folder
+from mednextseg.adapt.tuning.options import TuningOptions
+from mednextseg.adapt.tuning.progress import TuningState
+from mednextseg.kernels.allocator import keep_freed_memory
+from mednextseg.models.loaded_model import LoadedModel, load_model
+from mednextseg.models.tuning_choices import LOSSES, SAMPLINGS
+
+MODEL = "hippocampus-mr"
+_PRETRAINING = "pretraining"
+
+
+def losses(base: LoadedModel, sets: Path, output: Path, steps: int) -> None:
+    """Three cases of `inverted`, two others held out."""
+    usual = TuningOptions()
+    for name, wanted in [
+        *((loss, {"loss": loss}) for loss in LOSSES),
+        *((f"sampling-{sampling}", {"sampling": sampling}) for sampling in SAMPLINGS if sampling != usual.sampling),
+    ]:
+        options = TuningOptions(steps=steps, held_out=("hippocampus_087", "hippocampus_149"), **wanted)
+        _print(name, _adapted(base, sets / "inverted", None, output / f"losses-{steps}" / name, options))
+
+
+def pretraining(base: LoadedModel, sets: Path, output: Path, steps: int, pretraining_steps: int, shots: Sequence[int]) -> None:
+    """Cases of `many`; the volumes of all twenty are looked at first, the held-out ones are not."""
+    place, kept = output / f"pretraining-{steps}", output / f"pretraining-{steps}" / f"pretrained-{pretraining_steps}"
+    for count in shots:
+        _print(f"{count} without", _adapted(base, sets / "many", count, place / f"{count}-without", TuningOptions(steps=steps)))
+        options = TuningOptions(steps=steps, unlabeled=str(sets / "unlabeled"), pretraining_steps=pretraining_steps)
+        folder = place / f"{count}-with-{pretraining_steps}"
+        if kept.is_dir() and not folder.is_dir():  # the same volumes, steps and seed: the same weights
+            shutil.copytree(kept, folder / _PRETRAINING)
+        _print(f"{count} with {pretraining_steps}", _adapted(base, sets / "many", count, folder, options))
+        if not kept.is_dir():
+            shutil.copytree(folder / _PRETRAINING, kept)
+
+
+def settings(base: LoadedModel, sets: Path, output: Path, shots: Sequence[int]) -> None:
+    """Cases of `known`, which the model segments well as it is."""
+    for count in shots:
+        options = TuningOptions(method="settings")
+        _print(f"{count}", _adapted(base, sets / "known", count, output / "settings" / f"{count}", options))
+
+
+def _adapted(base: LoadedModel, dataset: Path, count: int | None, folder: Path, options: TuningOptions) -> Adaptation:
+    """The first `count` cases, in the order of their names, are learned from; the split of the set is held out."""
+    found = cases_in_folder(dataset, 1)
+    held_out = options.held_out or found.held_out or ()
+    learned = [case for case in found.cases if case.name not in held_out][:count]
+    kept = [case for case in found.cases if case.name in held_out]
+    asked = TuningOptions(**{**vars(options), "held_out": held_out})
+    return adapt_model(base, [*learned, *kept], folder, asked, report=_Stages().show)
+
+
+class _Stages:
+    """A line for each stage, so that a log shows how far it is."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def show(self, state: TuningState) -> None:
+        """Take one report."""
+        if state.stage != self._last and not state.stage.startswith(("reading", "pre-training: step", "tuning for")):
+            print(f"    {state.stage}", flush=True)
+        self._last = state.stage
+
+
+def _print(name: str, outcome: Adaptation) -> None:
+    labels = ", ".join(
+        f"{row.label} {row.before['dice'].mean:.3f} -> {row.after['dice'].mean:.3f}" for row in outcome.gate.rows
+    )
+    print(f"{name:24s} {labels} | {outcome.gate.verdict}", flush=True)
+
+
+def main() -> None:
+    """Make one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=("losses", "pretraining", "settings"))
+    parser.add_argument("--sets", required=True, type=Path, help="what adapt_sets.py wrote")
+    parser.add_argument("-o", "--output", required=True, type=Path)
+    parser.add_argument("--steps", type=int, default=12, help="of each training")
+    parser.add_argument("--pretrain-steps", type=int, default=100)
+    parser.add_argument("--shots", default="2,5,20", help="numbers of cases, with commas")
+    options = parser.parse_args()
+    keep_freed_memory()
+    base, shots = load_model(MODEL), [int(count) for count in options.shots.split(",")]
+    if options.table == "losses":
+        losses(base, options.sets, options.output, options.steps)
+    elif options.table == "pretraining":
+        pretraining(base, options.sets, options.output, options.steps, options.pretrain_steps, shots)
+    else:
+        settings(base, options.sets, options.output, shots)
+
+
+if __name__ == "__main__":
+    main()
