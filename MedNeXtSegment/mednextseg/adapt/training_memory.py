@@ -1,6 +1,6 @@
 """What a training will need in memory, found before it starts, and how its steps are computed where that is more than there is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -94,7 +94,7 @@ def step_memory(network: nn.Module, loss_of: LossOf, patch_kji: Sequence[int]) -
 def plan_training(
     network: nn.Module, loss_of: LossOf, patch_kji: Sequence[int], batch_size: int, available: int | None = None
 ) -> TrainingPlan:
-    """Choose how to compute steps so that they fit, and set the network to it: as usual where there is room, which is never changed.
+    """Choose how to compute steps so that they fit, and set the network to it: as usual where there is room.
 
     Args:
         network: in training mode, on its device; weights to train require gradients.
@@ -106,18 +106,34 @@ def plan_training(
     """
     free = free_bytes(next(network.parameters()).device) if available is None else available
     moments = _MOMENTS * _FLOAT_BYTES * sum(weights.numel() for weights in network.parameters() if weights.requires_grad)
-    can_recompute = isinstance(network, MedNeXt)
-    ladder = [Economy(), *([Economy(True)] if can_recompute else []), Economy(can_recompute, True)]
-    needed = 0
-    for economy in ladder:
+
+    def needed(economy: Economy) -> int:
         economy.set_up(network)
         patches = 1 if economy.is_split else batch_size
-        needed = moments + step_memory(network, loss_of, patch_kji).bytes_of(patches * prod(patch_kji))
+        return moments + step_memory(network, loss_of, patch_kji).bytes_of(patches * prod(patch_kji))
+
+    return first_that_fits(((economy, needed(economy)) for economy in ladder(network)), free)
+
+
+def ladder(network: nn.Module) -> list[Economy]:
+    """Ever leaner ways to compute steps; the same gradients come first."""
+    if isinstance(network, MedNeXt):
+        return [Economy(), Economy(True), Economy(True, True)]
+    return [Economy(), Economy(is_split=True)]
+
+
+def first_that_fits(ways: Iterable[tuple[Economy, int]], free: int) -> TrainingPlan:
+    """The first of these ways, each with the bytes that it needs, for which so many free bytes are enough.
+
+    Raises:
+        RuntimeError: in one sentence, where none fits.
+    """
+    for economy, needed in ways:
         if needed <= free:
             return TrainingPlan(economy, needed, free)
     raise RuntimeError(
-        f"a training needs about {needed / 1e9:.2f} GB even {ladder[-1].title}, and {free / 1e9:.2f} GB are free; close other "
-        "programs, train less of the network, or start from a smaller model."
+        f"a training needs about {needed / 1e9:.2f} GB even {economy.title}, and {free / 1e9:.2f} GB are free; close other programs, "
+        "train less of the network, or start from a smaller model."
     )
 
 

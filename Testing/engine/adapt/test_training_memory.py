@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.precision import Precision
 from mednextseg.adapt.resumable_training import ResumableTraining
-from mednextseg.adapt.training_memory import Economy, TrainingPlan, plan_training
+from mednextseg.adapt.training_memory import Economy, TrainingPlan, first_that_fits, ladder, plan_training
 from mednextseg.adapt.tuning.examples import Example
 from mednextseg.adapt.tuning.methods import method_named
 from mednextseg.adapt.tuning.trainer import TuningTrainer
@@ -55,21 +57,38 @@ def trainer(folder: Path, plan: TrainingPlan | None = None) -> TuningTrainer:
     return made
 
 
-def plan_within(available: float) -> TrainingPlan:
+def plan_within(available: int) -> TrainingPlan:
     small = network()
     run = trainable(small)
-    return plan_training(small, lambda grid: run(torch.zeros(1, 1, *grid)).square().mean(), PATCH, 2, int(available))
+    plan = plan_training(small, lambda grid: run(torch.zeros(1, 1, *grid)).square().mean(), PATCH, 2, available)
+    assert small.gradient_checkpointing == plan.economy.is_recomputed
+    return plan
 
 
 def test_steps_are_computed_as_usual_where_there_is_room_and_leaner_where_there_is_less() -> None:
-    usual = plan_within(1e12)
+    usual = plan_within(10**12)
     assert usual.economy == Economy() and 1e6 < usual.needed < 1e8 and "as usual" in usual.sentence
     recomputed = plan_within(usual.needed - 1)
     assert recomputed.economy == Economy(is_recomputed=True) and recomputed.needed < usual.needed
-    split = plan_within(recomputed.needed - 1)
-    assert split.economy == Economy(is_recomputed=True, is_split=True) and split.needed < recomputed.needed
-    with pytest.raises(RuntimeError, match=r"needs about .* GB even patch by patch.* and .* GB are free; close other programs"):
-        plan_within(split.needed - 1)
+
+
+@given(free=st.integers(0, 40))
+def test_the_first_way_that_fits_is_taken(free: int) -> None:
+    ways = list(zip((Economy(), Economy(True), Economy(True, True)), (30, 20, 10), strict=True))
+    if free < 10:
+        with pytest.raises(
+            RuntimeError, match=r"needs about .* GB even patch by patch.* and .* GB are free; close other programs"
+        ):
+            first_that_fits(ways, free)
+    else:
+        plan = first_that_fits(ways, free)
+        assert plan.needed == max(needed for _economy, needed in ways if needed <= free)
+        assert plan.economy == {needed: economy for economy, needed in ways}[plan.needed]
+
+
+def test_networks_that_cannot_compute_again_take_one_patch_after_the_other() -> None:
+    assert ladder(nn.Conv3d(1, 1, 1)) == [Economy(), Economy(is_split=True)]
+    assert Economy(is_split=True).title == "patch by patch"
 
 
 def test_blocks_that_are_computed_again_give_the_same_gradients_and_keep_less() -> None:

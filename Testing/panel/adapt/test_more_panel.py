@@ -56,6 +56,8 @@ def test_pairs_of_the_scene_are_kept_and_take_the_place_of_cases(panel, pairs, c
     ]
     assert ui.startButton.enabled and not ui.curvesButton.enabled and "have none" in ui.curvesButton.toolTip
     assert panel.more.options() == {"registered": True}
+    ui.registerPairsCheckBox.setChecked(True)
+    assert panel.more.options() == {"registered": False}
     parameters.adaptUnlabeled = "somewhere"
     assert not ui.startButton.enabled and "Pre-training goes with cases" in ui.startButton.toolTip
     parameters.adaptUnlabeled = ""
@@ -72,14 +74,13 @@ def test_pairs_of_the_scene_are_kept_and_take_the_place_of_cases(panel, pairs, c
 
 
 def test_pairs_of_the_scene_teach_a_model(host, panel, pairs, tmp_path: Path) -> None:
-    add(panel, pairs)
-    panel.ui.registerPairsCheckBox.setChecked(True)
+    add(panel, pairs[:2])
     panel._parameterNode.adaptFolder = str(tmp_path / "run")
     panel.ui.startButton.click()
     host.wait_until(lambda: panel.run is None, TIMEOUT_S)
     assert panel.ui.statusLabel.text.startswith("Done"), panel.ui.statusLabel.text
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert sorted(report["cases"]) == ["New 0", "New 1", "New 2"]
+    assert sorted(report["cases"]) == ["New 0", "New 1"]
     assert "not with what somebody drew" in report["explanation"] and panel.ui.gateTable.item(0, 0).text() == "Ball"
 
 
