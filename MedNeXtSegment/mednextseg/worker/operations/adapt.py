@@ -1,5 +1,6 @@
 """Teaching a model the cases of a scene."""
 
+from itertools import chain, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,7 @@ def adapt(parameters: dict, context: Context) -> dict:
     for name in ("cases", "image_pairs"):
         check_form(name, parameters.get(name))
     described, paired = parameters.get("cases") or [], parameters.get("image_pairs") or []
-    arrays = [name for number, case in enumerate(described) for name in array_names(number, case)]
-    arrays += [name for number, pair in enumerate(paired) for name in pair_array_names(number, pair)]
+    arrays = [*chain(*starmap(array_names, enumerate(described))), *chain(*starmap(pair_array_names, enumerate(paired)))]
     optional = ["cases", "image_pairs", *_OPTIONS, "dataset", "collected", "pairs", "registered", "device", "shots", "methods"]
     model_name, folder, *_, dataset, collected, pairs, registered, device, shots, methods = required(
         parameters, ["model", "target", *arrays], optional
@@ -73,10 +73,10 @@ def adapt(parameters: dict, context: Context) -> dict:
     if pairs is not None or paired:
         given = pairs or [_pair(number, pair, parameters, context) for number, pair in enumerate(paired)]
         outcome = adapt_to_pairs(model, given, Path(folder), how[0], registered is not False, *how[1:])
-        return {**outcome.to_dict(), "table": gate_table(outcome.gate)}
-    if shots is not None:
+    elif shots is not None:
         return draw_curves(model, cases, Path(folder), shots, methods or ["head", "all"], *how).to_dict()
-    outcome = adapt_model(model, cases, Path(folder), *how)
+    else:
+        outcome = adapt_model(model, cases, Path(folder), *how)
     return {**outcome.to_dict(), "table": gate_table(outcome.gate)}
 
 
