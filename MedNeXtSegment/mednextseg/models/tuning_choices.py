@@ -37,7 +37,7 @@ METHODS = _table(
     Choice(
         "head",
         "the last layer only",
-        "The quickest, and forgets little; a new contrast cannot be learned with it, as was measured.",
+        "The quickest, and forgets little; neither a new contrast nor new structures were learned with it where that was measured.",
     ),
     Choice(
         "adapters",
