@@ -9,7 +9,9 @@ import SimpleITK as sitk
 
 from mednextseg.dicom_frames import is_dicom
 from mednextseg.dicom_seg.reading import run_of
+from mednextseg.models.library import sha256_of
 from mednextseg.models.model_card import ModelCard
+from mednextseg.models.policy_facts import KINDS, policy_file
 from mednextseg.segment.prepare.region_check import coarse_card
 from mednextseg.segment.recipe import SegmentRecipe
 
@@ -22,7 +24,7 @@ def run_key(card: ModelCard, recipe: SegmentRecipe, files: Sequence[Path], *more
 
     Args:
         card: of the model, with the hashes of its weights; that of the model that finds its regions counts, too.
-        recipe: of the run.
+        recipe: of the run; with a budget below 1 the window policies of the model count, too.
         files: the images (of folders, the files in them), known by size and time of change: reading them all again would take longer
             than many a run.
         more: what else the run was asked for, as JSON values.
@@ -31,7 +33,9 @@ def run_key(card: ModelCard, recipe: SegmentRecipe, files: Sequence[Path], *more
     stats = [(part.name, part.stat().st_size, part.stat().st_mtime_ns) for part in parts]
     coarse = coarse_card(card)
     cards = [card.to_dict()] if coarse is None else [card.to_dict(), coarse.to_dict()]
-    text = json.dumps([cards, recipe.to_dict(), stats, more], sort_keys=True)
+    policies = [policy_file(card.id, kind) for kind in KINDS] if recipe.budget < 1 else []
+    digests = [sha256_of(file) for file in policies if file.is_file()]
+    text = json.dumps([cards, recipe.to_dict(), digests, stats, more], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

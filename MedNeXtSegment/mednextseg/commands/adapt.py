@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mednextseg.commands import adapt_shots
+from mednextseg.commands import adapt_policy, adapt_shots
 from mednextseg.json_values import listed
 from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS, Choice
 
@@ -62,10 +62,11 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument("--id", help="of the new model (else the base's with -adapted)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     adapt_shots.add_to(parser)
+    adapt_policy.add_to(parser)
     parser.add_argument(
         "--write-priors", type=Path, metavar="FOLDER", help="shape priors of the result as volumes, one a class"
     )
-    parser.add_argument("--install", action="store_true", help="install the new model where the gate accepts it")
+    parser.add_argument("--install", action="store_true", help="install the new model where the gate accepts it, or the policy")
     parser.set_defaults(run=run)
 
 
@@ -108,6 +109,9 @@ def run(options: argparse.Namespace) -> int:
 
     keep_freed_memory()
     base = load_model(options.model)
+    if options.policy is not None:
+        with _Console(options.json) as console:
+            return adapt_policy.train(options, base, resolve_device(options.device), console.show)
     if options.write_priors:
         _check_priors(options, base.card.architecture)
     found = CaseFolder(()) if options.pairs is not None else _cases(options, len(base.card.channels))

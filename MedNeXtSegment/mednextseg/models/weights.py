@@ -42,15 +42,16 @@ def read_safetensors(path: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} is not a whole safetensors file ({error}); install the model again.") from error
 
 
-def write_safetensors(tensors: Mapping[str, Tensor], path: str | Path) -> str:
-    """Write the tensors (contiguous copies where needed); returns the file's SHA-256.
+def write_safetensors(tensors: Mapping[str, Tensor], path: str | Path, header: Mapping[str, str] | None = None) -> str:
+    """Write the tensors (contiguous copies where needed) and what the header is to say; returns the file's SHA-256.
 
     Raises:
         OSError: where the disk is full; an old file of that name is then unchanged.
     """
     with replacing(path) as temporary:
         try:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, str(temporary))
+            whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+            save_file(whole, str(temporary), None if header is None else dict(header))
         except SafetensorError as error:
             raise OSError(
                 f"{path} could not be written ({error}); make room or choose another place; the old file, if any, is unchanged."

@@ -10,6 +10,7 @@ from mednextseg.geometry import Geometry
 from mednextseg.machine import resolve_device
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard
+from mednextseg.segment.bank import opened_bank
 from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.finish.layers import in_each_layer, only
 from mednextseg.segment.finish.way_back import nearest_labels
@@ -24,6 +25,7 @@ from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segment.segment_report import SegmentReport, volumes_ml
 from mednextseg.segment.window_choice import policy_for
+from mednextseg.segment.windows.learned_policy import LearnedPolicy
 from mednextseg.segment.windows.mirrored_views import within_card
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount
 
@@ -99,10 +101,11 @@ def _segmented(
     prepared = volume.prepare(card, previous_kji)
     spacing_kji_mm = prepared.network_geometry.spacing_kji_mm
     policy = policy_for(card, recipe, model.network_config, spacing_kji_mm, wanted, prepared.air_below)
+    others = opened_bank(policy.learned, card) if isinstance(policy, LearnedPolicy) else ()
     sliding = replace(sliding_window_for(card, recipe, report.device), policy=policy)
     report.notes += _notes_on_views(sliding, card)
     windows, seconds = report.windows, report.seconds_by_phase  # of the parts before
-    crop_kji, label_seconds = predict_labels(NetworkRun(prepared, model, recipe, report, reporter), sliding)
+    crop_kji, label_seconds = predict_labels(NetworkRun(prepared, model, recipe, report, reporter, others), sliding)
     reporter.report("clean up", 0.0)
     labelmap_kji = in_each_layer(prepared.restore, _cleaned(crop_kji, prepared, card))
     reporter.report("clean up", 1.0)
@@ -110,6 +113,7 @@ def _segmented(
     own = _seconds_by_phase(reporter, report.windows, label_seconds)
     report.seconds_by_phase = {phase: round(seconds.get(phase, 0.0) + spent, 3) for phase, spent in own.items()}
     report.windows = windows.plus(report.windows)
+    report.window_policy = policy.name
     return labelmap_kji
 
 

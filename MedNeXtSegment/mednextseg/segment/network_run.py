@@ -31,7 +31,7 @@ from mednextseg.segment.windows.memory_plan import (
 )
 from mednextseg.segment.windows.mirrored_views import MirroredView, views_for
 from mednextseg.segment.windows.skip_map import LookedAt
-from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
+from mednextseg.segment.windows.sliding_window import OtherNetwork, SlidingWindow, WindowCount, predict_slabs
 
 _log = logging.getLogger(__name__)
 # Of a network of slices: reading a member of an ensemble again then costs little beside what it computes.
@@ -59,13 +59,14 @@ def sliding_window_for(card: ModelCard, recipe: SegmentRecipe, device: str) -> S
 
 @dataclass(frozen=True)
 class NetworkRun:
-    """What the steps of one run share."""
+    """What the steps of one run share; `others` are the cheaper models of a bank."""
 
     prepared: PreparedVolume
     model: LoadedModel
     recipe: SegmentRecipe
     report: SegmentReport
     reporter: ProgressReporter
+    others: tuple[LoadedModel, ...] = ()
 
 
 def predict_labels(run: NetworkRun, sliding: SlidingWindow) -> tuple[np.ndarray, float]:
@@ -80,6 +81,7 @@ def predict_labels(run: NetworkRun, sliding: SlidingWindow) -> tuple[np.ndarray,
         run.model.num_outputs,
         prepared.network_geometry.shape_kji,
         prepared.source.shape_kji,
+        others=tuple(other.network_config for other in run.others),
     )
     sliding = with_runners_that_fit(sliding, planned)
     ladder = fallbacks(sliding)
@@ -134,7 +136,8 @@ def _reduced(run: NetworkRun, sliding: SlidingWindow) -> tuple[np.ndarray, float
         report.windows,
         lambda f: run.reporter.report("network", f),
         decisions,
-        partial(_multiply_adds, model.network_config),
+        partial(multiply_adds_of, model.network_config),
+        [_other_network(other, sliding.device, run.recipe.precision) for other in run.others],
     )
     slabs = on_resampled_grid(activated(slabs, card.activation) if is_activated else slabs, prepared)
     label_seconds = 0.0
@@ -147,13 +150,17 @@ def _reduced(run: NetworkRun, sliding: SlidingWindow) -> tuple[np.ndarray, float
     return labelmap_kji, label_seconds
 
 
+def _other_network(model: LoadedModel, device: str, precision: str) -> OtherNetwork:
+    return OtherNetwork(model.network_loaders(device, precision)[0], partial(multiply_adds_of, model.network_config))
+
+
 def threshold_of(card: ModelCard) -> float:
     """Over which a channel's averages make its label where channels do not compete."""
     return 0.5 if card.interpolated == "activations" or card.average == "probabilities" else 0.0
 
 
 @lru_cache(maxsize=64)
-def _multiply_adds(config: NetworkConfig, size_kji: Shape) -> int:
+def multiply_adds_of(config: NetworkConfig, size_kji: Shape) -> int:
     """Of a forward pass over a window of this size; a network of slices takes them one by one."""
 
     def build() -> nn.Module:

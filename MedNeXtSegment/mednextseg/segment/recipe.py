@@ -7,8 +7,9 @@ from mednextseg.json_values import json_list, json_object, listed, number, one_o
 from mednextseg.models.clean_up import ComponentRule, Postprocessing
 from mednextseg.models.model_card import ModelCard
 from mednextseg.models.normalization import Normalization
+from mednextseg.models.policy_facts import KINDS as LEARNED
 
-_WINDOW_POLICIES = ("full", "background", "coarse")
+_WINDOW_POLICIES = ("full", "background", "coarse", *LEARNED)
 _PRECISIONS = ("fp32", "bf16")
 
 
@@ -24,8 +25,9 @@ class SegmentRecipe:
         batch_size: windows at once.
         budget: share of the windows to look at, in [0, 1]; 1 looks at all. Windows where structures are found are looked at all the same.
         window_policy: "full" looks at every window, "background" at those that are not only air, "coarse" at those that a first look and
-            the budget choose; None for "coarse" with a budget below 1, else for "background"
-            where somebody says what air is.
+            the budget choose, "dynamic" and "bank" at those that a trained policy of the model and the budget choose; None with a budget
+            below 1 for the policy that is installed for the model, else "coarse"; with a budget of 1 for "background" where somebody
+            says what air is.
         margin_mm: how far around what the first look found every window is looked at.
         air_below: by channel name, the intensity below which a voxel is air; replaces the card's for the channels named.
         precision: "fp32", or "bf16" where the processor has it (faster, not exact).
@@ -60,7 +62,7 @@ class SegmentRecipe:
             one_of(self.window_policy, "the recipe's window_policy", _WINDOW_POLICIES)
         if not 0 <= number(self.budget, "the recipe's budget") <= 1:
             raise ValueError(f"the recipe's budget must be a share from 0 to 1, got {self.budget}.")
-        if self.budget < 1 and self.window_policy not in (None, "coarse"):
+        if self.budget < 1 and self.window_policy in ("full", "background"):
             raise ValueError(
                 f'the recipe\'s window_policy "{self.window_policy}" has no use for a budget below 1; take "coarse", or leave it out.'
             )

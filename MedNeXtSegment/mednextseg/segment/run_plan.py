@@ -7,6 +7,7 @@ from functools import partial
 from mednextseg.geometry import Geometry
 from mednextseg.machine import resolve_device
 from mednextseg.models.loaded_model import LoadedModel, load_model
+from mednextseg.models.policy_facts import KINDS
 from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.prepare.preprocess import network_grid
 from mednextseg.segment.prepare.region_check import finds_own_region
@@ -87,8 +88,9 @@ def _plan_of_one(
     card = model.card
     sliding = sliding_window_for(card, recipe, resolve_device(device))
     grid = network_grid(geometry, card, roi)
+    choice = recipe.window_policy if recipe.window_policy in ("coarse", *KINDS) else None
     policies = [
-        policy_for(card, replace(recipe, budget=budget, window_policy=None), model.network_config, grid.spacing_kji_mm)
+        policy_for(card, replace(recipe, budget=budget, window_policy=choice), model.network_config, grid.spacing_kji_mm)
         for budget in (recipe.budget, 0.0, 1.0)
     ]
     sliding = replace(sliding, policy=policies[0])

@@ -23,6 +23,7 @@ class SegmentReport:
         seconds_by_phase: the wait, part by part: "prepare" (check, resample, normalize), "network", "sum" (weigh and average windows),
             "labels" (resample and reduce class values), "clean up"; the command line adds "read" and "write".
         windows: counted cost.
+        window_policy: which policy chose them; of several networks, the last one's.
         memory: predicted bytes.
         labels: what the labelmap holds, by number.
         volumes_ml: by label name.
@@ -40,6 +41,7 @@ class SegmentReport:
     processor: str = field(default_factory=processor_name)
     seconds_by_phase: dict[str, float] = field(default_factory=dict)
     windows: WindowCount = field(default_factory=WindowCount)
+    window_policy: str = ""
     memory: MemoryPlan | None = None
     labels: list[Label] = field(default_factory=list)
     volumes_ml: dict[str, float] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from mednextseg.segment.prepare.preprocess import prepare
 from mednextseg.segment.roi import RegionOfInterest
 
 # What `prepare` reads of a card.
-_FIELDS = (
+PREPARED_BY = (
     "channels", "orientation", "reorient_only", "axis_order_kji", "spacing_kji_mm", "patch_size_kji", "slice_by_slice", "crop_to_nonzero",
     "normalize_first", "normalization_region", "anisotropy_threshold", "clip_resampled", "preparation",
 )  # fmt: skip
@@ -31,7 +31,7 @@ class PreparedOnce:
 
     def prepare(self, card: ModelCard, previous_kji: np.ndarray | None = None) -> PreparedVolume:
         """As `preprocess.prepare`; what the card before wanted alike is not made again, and nobody may change it."""
-        fields = [name for name in _FIELDS if self._roi is not None or name not in _ONLY_WITH_REGION]
+        fields = [name for name in PREPARED_BY if self._roi is not None or name not in _ONLY_WITH_REGION]
         wanted = tuple(getattr(card, name) for name in fields)
         if self._prepared is None or previous_kji is not None or wanted != self._wanted:
             self._prepared = None  # its memory is needed

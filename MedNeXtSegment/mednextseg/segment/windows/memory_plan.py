@@ -52,6 +52,7 @@ def plan_memory(
     network_shape_kji: tuple,
     source_shape_kji: tuple,
     sliding: SlidingWindow,
+    others: Sequence[NetworkConfig] = (),
 ) -> MemoryPlan:
     """Predict the peak of a run of this sliding window.
 
@@ -60,6 +61,7 @@ def plan_memory(
         num_outputs: channels of the network's output.
         network_shape_kji, source_shape_kji: grids of the network and of the input volume.
         sliding: the sliding window.
+        others: networks that stay loaded beside it, for windows of their own.
     """
     grid = sliding.grid(network_shape_kji)
     padded = grid.shape_kji
@@ -74,10 +76,12 @@ def plan_memory(
     at_once = calls_at_once(padded, sliding)
     waiting = 1 if at_once > 1 else 0  # a finished window that is being added up while all runners are at work
     outputs = _FLOAT_BYTES * num_outputs * prod(sliding.patch_kji) * sliding.batch_size * (copies * at_once + waiting)
+    weights = sum(map(weight_bytes, (config, *others)))
+    activations = max(activation_bytes(network, sliding) for network in (config, *others))
     return MemoryPlan(
         image=config.in_channels * (_SOURCE_VOXEL_BYTES * source_voxels + _FLOAT_BYTES * network_voxels),
         sums=depth * plane_bytes + _FLOAT_BYTES * ring * plane + _PORTIONS_AT_ONCE * portion,
-        network=activation_bytes(config, sliding) * at_once + outputs + int(_WEIGHT_COPIES * weight_bytes(config)),
+        network=activations * at_once + outputs + int(_WEIGHT_COPIES * weights),
         labels=2 * source_voxels,
     )
 

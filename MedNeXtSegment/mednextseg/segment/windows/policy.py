@@ -1,6 +1,6 @@
 """Which windows of a volume the network looks at: a policy plans them in steps, and decides on each of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, Protocol
@@ -20,7 +20,14 @@ class Crop:
     size_kji: Shape
 
 
-Decision = Literal["skip", "full"] | Crop
+@dataclass(frozen=True)
+class Other:
+    """The whole window, but by another network than the run's own: its place among those that the policy brings."""
+
+    number: int
+
+
+Decision = Literal["skip", "full"] | Crop | Other
 Decided = tuple[Window, Decision]
 
 
@@ -82,8 +89,12 @@ class FullPolicy:
     def name(self) -> str:
         return "full" if self.air is None else "background"
 
-    def plan(self, grid: WindowGrid, image_ckji: np.ndarray, rows_at_once: int, members: int) -> "_RowPlan":
-        return _RowPlan(self.air, grid, image_ckji, None if members == 1 else rows_at_once)
+    def plan(self, grid: WindowGrid, image_ckji: np.ndarray, rows_at_once: int, members: int) -> "RowPlan":
+        def decide(window: Window) -> Decision:
+            is_air = self.air is not None and self.air.holds(image_ckji, window, grid.patch_kji)
+            return "skip" if is_air else "full"
+
+        return RowPlan(decide, grid, None if members == 1 else rows_at_once)
 
     def fewest(self, grid: WindowGrid) -> int:
         return grid.count
@@ -93,12 +104,11 @@ class FullPolicy:
 
 
 @dataclass(frozen=True)
-class _RowPlan:
+class RowPlan:
     """Everything is decided before anything is seen: one step for all windows, or one for each `rows_at_once` planes of starts."""
 
-    air: AirRule | None
+    decide: Callable[[Window], Decision]
     grid: WindowGrid
-    image_ckji: np.ndarray
     rows_at_once: int | None
 
     def steps(self) -> Iterator[Step]:
@@ -107,11 +117,6 @@ class _RowPlan:
         for _, row in rows:
             decided = [(window, self.decide(window)) for window in row]
             yield Step(decided, decided[-1][0].start_kji[0] + 1)
-
-    def decide(self, window: Window) -> Decision:
-        """Air is skipped where there is a rule for it."""
-        is_air = self.air is not None and self.air.holds(self.image_ckji, window, self.grid.patch_kji)
-        return "skip" if is_air else "full"
 
     def saw(self, window: Window, values: Tensor) -> None:
         """Nothing depends on it."""

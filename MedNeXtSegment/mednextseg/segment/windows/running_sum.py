@@ -41,7 +41,7 @@ def centered_gaussian_weights(patch_kji: tuple[int, int, int]) -> Tensor:
     return weights.clamp_min(max(float(weights.min()), 1e-3))
 
 
-_WEIGHTS = {"gaussian": gaussian_weights, "gaussian_centered": centered_gaussian_weights, "constant": torch.ones}
+WINDOW_WEIGHTS = {"gaussian": gaussian_weights, "gaussian_centered": centered_gaussian_weights, "constant": torch.ones}
 
 
 class RunningSum:
@@ -76,7 +76,7 @@ class RunningSum:
             self._file.truncate(self._depth * self._plane_bytes)
         self._weights = torch.zeros(self._depth, *shape_kji[1:], device=self._device)
         self._start = 0
-        self._window_weights = _WEIGHTS[weights](patch_kji).to(self._device)
+        self._window_weights = WINDOW_WEIGHTS[weights](patch_kji).to(self._device)
 
     def __enter__(self) -> "RunningSum":
         return self

@@ -8,7 +8,7 @@ import numpy as np
 from mednextseg.geometry import Geometry
 from mednextseg.segment.prepare.prepared_volume import PreparedVolume
 from mednextseg.segment.windows.layout import Shape
-from mednextseg.segment.windows.policy import Crop, Decided
+from mednextseg.segment.windows.policy import Crop, Decided, Other
 
 # While maps are put together: what lies outside a map was never looked at.
 _NEVER, _LESS, _ALWAYS = 0, 1, 2
@@ -36,7 +36,7 @@ class LookedAt:
         looked, skipped = np.zeros(padded, dtype=bool), np.zeros(padded, dtype=bool)
         for window, decision in self.decisions:
             box = window.slices(self.patch_kji)
-            if decision == "full":
+            if decision == "full" or isinstance(decision, Other):
                 looked[box] = True
                 continue
             inside = np.zeros(self.patch_kji, dtype=bool)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mednextseg.segment.windows.layout import Shape, WindowGrid
 from mednextseg.segment.windows.mirrored_views import MirroredView
-from mednextseg.segment.windows.policy import Crop, Decided, FullPolicy, WindowPolicy
+from mednextseg.segment.windows.policy import Crop, Decided, Decision, FullPolicy, Other, WindowPolicy
 from mednextseg.segment.windows.runners import WindowRunners
 from mednextseg.segment.windows.running_sum import RunningSum
 
@@ -74,12 +74,14 @@ class SlidingWindow:
 class WindowCount:
     """What a run cost, filled in while it goes: windows by decision, forward passes of the network, and the seconds they took.
 
+    `other` windows were looked at in full, but by a cheaper network than the run's own.
     `multiply_adds` are counted from shapes and not measured; they are 0 where nobody says what a pass costs.
     """
 
     full: int = 0
     crop: int = 0
     skip: int = 0
+    other: int = 0
     forward_passes: int = 0
     multiply_adds: int = 0
     network_seconds: float = 0.0
@@ -87,6 +89,14 @@ class WindowCount:
     def plus(self, other: "WindowCount") -> "WindowCount":
         """Both together."""
         return WindowCount(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class OtherNetwork:
+    """One that looks at single windows in place of the run's own: its loader, and the multiply-adds of a forward pass of a size."""
+
+    load: Callable[[], Network]
+    multiply_adds_of: Callable[[Shape], int]
 
 
 def predict_slabs(
@@ -98,6 +108,7 @@ def predict_slabs(
     report: Callable[[float], None] = lambda fraction: None,
     decisions: list[Decided] | None = None,
     multiply_adds_of: Callable[[Shape], int] = lambda size_kji: 0,
+    others: Sequence[OtherNetwork] = (),
 ) -> Iterator[tuple[int, Tensor]]:
     """Run the networks over a volume.
 
@@ -110,6 +121,7 @@ def predict_slabs(
         report: called between windows with the done fraction; may raise to stop.
         decisions: receives every window, on the padded grid, with what was decided on it.
         multiply_adds_of: those of a forward pass of this size.
+        others: the networks of the decisions `Other`; there is one network then.
     Yields:
         (k, values): averaged logits or probabilities, float32 (num_outputs, planes, J, I) on the CPU, for the planes from k on, in order.
     """
@@ -119,15 +131,17 @@ def predict_slabs(
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
     done, total = 0, grid.count * members
     runners = WindowRunners(sliding.runners, lambda: report(done / total))
+    costs_of = [other.multiply_adds_of for other in others] + [multiply_adds_of]
     with _sums(num_outputs, grid, sliding) as sums, runners:
+        loaded = [_timed(other.load, count) for other in others]
         for step in plan.steps():
             if decisions is not None:
                 decisions += step.decided
             batches = _batches(step.decided, sliding)
             done += members * (len(step.decided) - sum(map(len, batches)))
             for load_network in networks:
-                network = _timed(load_network, count)
-                values = _predicted(padded_ckji, batches, network, sliding, runners)
+                by_number = [*loaded, _timed(load_network, count)]
+                values = _predicted(padded_ckji, batches, by_number, sliding, runners)
                 finished_k = _untouched_from(batches, step.next_k, members)
                 for batch, averages, k in zip(batches, values, finished_k, strict=True):
                     yield from _within(sums.finish_before(k), offset_kji[0], image_ckji.shape[1], inside)
@@ -135,7 +149,7 @@ def predict_slabs(
                         sums.add(window.start_kji, average, _part(decision, sliding.patch_kji).offset_kji)
                         plan.saw(window, average)
                     done += len(batch)
-                _add_cost(count, step.decided, batches, sliding, multiply_adds_of)
+                _add_cost(count, step.decided, batches, sliding, costs_of)
         count.network_seconds += runners.seconds_waited
         report(1.0)
         yield from _within(sums.finish_before(grid.shape_kji[0]), offset_kji[0], image_ckji.shape[1], inside)
@@ -174,17 +188,25 @@ def _within(
             yield first - k_offset, values[:, first - k : last - k, inside[0], inside[1]]
 
 
-def _part(decision: str | Crop, patch_kji: Shape) -> Crop:
+def _part(decision: Decision, patch_kji: Shape) -> Crop:
     """What is looked at of a window that is not skipped."""
     return decision if isinstance(decision, Crop) else Crop((0, 0, 0), patch_kji)
 
 
+def _network_number(decision: Decision) -> int:
+    """Which network looks, counting the others first; the run's own is the last."""
+    return decision.number if isinstance(decision, Other) else -1
+
+
 def _batches(decided: Sequence[Decided], sliding: SlidingWindow) -> list[list[Decided]]:
-    """What is not skipped, in batches of one size; a batch lies within a row, because whole rows leave the sums."""
-    wanted = [(window, decision) for window, decision in decided if decision != "skip"]
-    alike = groupby(
-        wanted, lambda pair: (pair[0].start_kji[0] // sliding.slices_at_once, _part(pair[1], sliding.patch_kji).size_kji)
-    )
+    """What is not skipped, in batches of one size and network; a batch lies within a row, because whole rows leave the sums."""
+
+    def kind(pair: Decided) -> tuple:
+        window, decision = pair
+        row = window.start_kji[0] // sliding.slices_at_once
+        return row, _part(decision, sliding.patch_kji).size_kji, _network_number(decision)
+
+    alike = groupby((pair for pair in decided if pair[1] != "skip"), kind)
     batches = []
     for _, group in alike:
         row = list(group)
@@ -204,25 +226,30 @@ def _add_cost(
     decided: Sequence[Decided],
     batches: Sequence[Sequence[Decided]],
     sliding: SlidingWindow,
-    multiply_adds_of: Callable[[Shape], int],
+    costs_of: Sequence[Callable[[Shape], int]],
 ) -> None:
     for _, decision in decided:
-        name = "crop" if isinstance(decision, Crop) else decision
+        name = "crop" if isinstance(decision, Crop) else "other" if isinstance(decision, Other) else decision
         setattr(count, name, getattr(count, name) + 1)
     count.forward_passes += len(batches) * len(sliding.views)
-    sizes = [_part(decision, sliding.patch_kji).size_kji for batch in batches for _, decision in batch]
-    count.multiply_adds += len(sliding.views) * sum(map(multiply_adds_of, sizes))
+    for batch in batches:
+        for _, decision in batch:
+            cost = costs_of[_network_number(decision)](_part(decision, sliding.patch_kji).size_kji)
+            count.multiply_adds += len(sliding.views) * cost
 
 
 def _predicted(
     padded_ckji: np.ndarray,
     batches: Sequence[Sequence[Decided]],
-    network: Network,
+    networks: Sequence[Network],
     sliding: SlidingWindow,
     runners: WindowRunners,
 ) -> Iterator[Tensor]:
-    """The values of each batch, averaged over the views."""
-    jobs = [partial(_values_of, padded_ckji, *pair, network, sliding) for pair in product(batches, sliding.views)]
+    """The values of each batch, averaged over the views; `networks` by `_network_number`."""
+    jobs = [
+        partial(_values_of, padded_ckji, batch, view, networks[_network_number(batch[0][1])], sliding)
+        for batch, view in product(batches, sliding.views)
+    ]
     return _averages(runners.in_order(jobs), len(sliding.views))
 
 

@@ -1,0 +1,42 @@
+"""What a decision network gets to know of a window: its pooled intensities, and where in the volume it lies."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d
+
+from mednextseg.segment.windows.layout import WindowGrid
+
+# Cells along each axis of a window over which intensities are pooled.
+_CELLS = 4
+_POOLINGS = 3
+
+
+def feature_count(channels: int, patch_kji: Sequence[int]) -> int:
+    """How many numbers describe a window."""
+    return channels * _POOLINGS * prod(_cells(patch_kji)) + 3
+
+
+def window_features(image_ckji: np.ndarray, grid: WindowGrid) -> Tensor:
+    """(windows, features) float32, in the order of the grid: mean, spread and maximum of each cell, and the middle of the window.
+
+    Args:
+        image_ckji: what the network looks at, padded.
+        grid: of the windows.
+    """
+    cells, rows = _cells(grid.patch_kji), []
+    for window in grid.windows:
+        box = torch.from_numpy(np.ascontiguousarray(image_ckji[(slice(None), *window.slices(grid.patch_kji))]))
+        mean = adaptive_avg_pool3d(box, cells)
+        spread = (adaptive_avg_pool3d(box * box, cells) - mean * mean).clamp_min(0).sqrt()
+        sides = zip(window.start_kji, grid.patch_kji, grid.shape_kji, strict=True)
+        middle = torch.tensor([(start + patch / 2) / n for start, patch, n in sides])
+        rows.append(torch.cat([mean.flatten(), spread.flatten(), adaptive_max_pool3d(box, cells).flatten(), middle]))
+    return torch.stack(rows)
+
+
+def _cells(patch_kji: Sequence[int]) -> tuple[int, ...]:
+    return tuple(min(_CELLS, n) for n in patch_kji)
