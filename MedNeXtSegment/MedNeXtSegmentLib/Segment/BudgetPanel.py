@@ -35,9 +35,7 @@ class BudgetPanel:
         isChoice = plan is None or plan["first_look_passes"] < plan["every_window_passes"]
         self._ui.budgetSlider.enabled = isChoice
         self._ui.budgetSlider.toolTip = (
-            _(
-                "How many windows are looked at. Everything is looked at once; around what is found, every window is looked at in any case."
-            )
+            _meaningOf("coarse" if plan is None else plan["window_policy"])
             if isChoice
             else _("So few windows cover this volume that none can be left out.")
         )
@@ -48,10 +46,21 @@ class BudgetPanel:
         windows = run.report["windows"] if run is not None and run.skipMap_kji is not None else None
         self._ui.skippedLabel.setVisible(windows is not None)
         if windows is not None:
-            lookedAt = windows["full"] + windows["crop"]
+            lookedAt = windows["full"] + windows["crop"] + windows["other"]
             text = _("{count} of {total} windows looked at; {link}show what was skipped{end}.")
             total = lookedAt + windows["skip"]
             self._ui.skippedLabel.setText(text.format(count=lookedAt, total=total, link='<a href="skipped">', end="</a>"))
+
+
+def _meaningOf(policy: str) -> str:
+    """What a smaller budget means, by the policy that chooses the windows."""
+    if policy == "dynamic":
+        return _("How many windows are looked at. A policy that was trained for this model skips or crops the others.")
+    if policy == "bank":
+        return _("How many windows this model looks at. The others are left to cheaper models with the same labels.")
+    return _(
+        "How many windows are looked at. Everything is looked at once; around what is found, every window is looked at in any case."
+    )
 
 
 def _timeText(plan: dict, secondsAPass: float | None, isChoice: bool) -> str:

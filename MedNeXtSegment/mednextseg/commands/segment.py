@@ -18,6 +18,7 @@ from mednextseg.commands.review import print_review, review_of
 from mednextseg.errors import sentence_of
 from mednextseg.files import make_folder
 from mednextseg.json_values import listed, whole_number
+from mednextseg.models.policy_facts import KINDS
 
 if TYPE_CHECKING:
     from mednextseg.commands.case_output import CaseOutput
@@ -51,6 +52,11 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
         "--budget",
         type=float,
         help="share of the windows to look at, from 0 to 1; windows near what a first look finds are looked at in any case",
+    )
+    parser.add_argument(
+        "--policy",
+        choices=("coarse", *KINDS),
+        help="who chooses them: a first look, or a policy that was trained for the model and installed (by default that one, if any)",
     )
     parser.add_argument("--skip-map", type=Path, metavar="FILE", help="write what was not looked at, or less often, as labels")
     parser.add_argument(
@@ -221,6 +227,8 @@ def _recipe(options: argparse.Namespace) -> "SegmentRecipe":
     recipe = SegmentRecipe.from_json(options.recipe) if options.recipe else SegmentRecipe()
     if options.budget is not None:
         recipe = replace(recipe, budget=options.budget)
+    if options.policy is not None:
+        recipe = replace(recipe, window_policy=options.policy)
     return replace(recipe, tta=True) if options.tta else recipe
 
 
@@ -252,7 +260,9 @@ def _print_summary(output: Path, report: dict, totals: dict) -> None:
         print(f"{row.name:30s} {row.volume_ml:10.2f} ml{asymmetry}")
     print_review(report.get("review", []))
     seconds, windows = sum(report["seconds_by_phase"].values()), report["windows"]
+    looked_at = windows["full"] + windows["crop"] + windows["other"]
     if windows["skip"] or windows["crop"]:
-        looked_at = windows["full"] + windows["crop"]
         print(f"{looked_at} of {looked_at + windows['skip']} windows looked at ({windows['crop']} of them in part).")
+    if windows["other"]:
+        print(f"{windows['other']} of {looked_at} windows looked at by a cheaper model of the bank.")
     print(f"{output} written in {seconds:.1f} s on {report['device']}.")

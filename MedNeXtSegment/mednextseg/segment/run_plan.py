@@ -31,6 +31,7 @@ class RunPlan:
         available_bytes: what this machine has left now.
         device: where the run would take place.
         coarse_model: id of the model that finds the regions first; empty for none.
+        window_policy: which policy chooses the windows below a budget of 1.
     """
 
     forward_passes: int
@@ -40,6 +41,7 @@ class RunPlan:
     available_bytes: int
     device: str
     coarse_model: str = ""
+    window_policy: str = "coarse"
 
 
 def plan_run(
@@ -84,7 +86,8 @@ def _plan_of_one(
     if model.card.parts:
         plans = [_plan_of_one(geometry, part, roi, recipe, device) for part in model.parts]
         passes = [sum(getattr(plan, name) for plan in plans) for name in _PASSES]
-        return RunPlan(*passes, max(plan.memory_bytes for plan in plans), available_bytes(), plans[-1].device)
+        memory_bytes, last = max(plan.memory_bytes for plan in plans), plans[-1]
+        return RunPlan(*passes, memory_bytes, available_bytes(), last.device, window_policy=last.window_policy)
     card = model.card
     sliding = sliding_window_for(card, recipe, resolve_device(device))
     grid = network_grid(geometry, card, roi)
@@ -100,4 +103,4 @@ def _plan_of_one(
     memory = planned(with_runners_that_fit(sliding, planned))
     passes_a_window = networks * len(sliding.views)
     passes = [policy.fewest(windows) * passes_a_window for policy in policies]
-    return RunPlan(*passes, memory.total, available_bytes(), sliding.device)
+    return RunPlan(*passes, memory.total, available_bytes(), sliding.device, window_policy=policies[1].name)

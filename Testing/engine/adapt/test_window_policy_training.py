@@ -96,6 +96,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("policies")
     for name, network in (("steps", step_network((50,))), ("small", tiny_mednext(num_classes=2))):
         write_package(home / "models" / name, network, ("ball",), channels=CHANNEL, patch_size_kji=list(PATCH))
+    (home / "volumes" / "imagesTr").mkdir(parents=True)
     for seed in range(8):
         write_image(image_of(noisy_ball(seed), GRID), home / "volumes" / "imagesTr" / f"v{seed}.nii.gz")
     (home / "volumes" / "splits_final.json").write_text('[{"train": [], "val": ["v7"]}]', encoding="utf-8")

@@ -63,7 +63,7 @@ def plan_segment(parameters: dict, context: Context) -> dict:
         context: of the request.
     Returns:
         The fields of RunPlan: "forward_passes", "first_look_passes", "every_window_passes", "memory_bytes", "available_bytes",
-        "device", "coarse_model".
+        "device", "coarse_model", "window_policy".
     """
     names = ["panel", "shape_kji", "ijk_to_ras", "model"]
     values = required(parameters, names, ["roi", "recipe", "device", "whole"])
