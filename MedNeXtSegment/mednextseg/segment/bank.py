@@ -19,7 +19,9 @@ def opened_bank(learned: LearnedWindows, best: ModelCard) -> tuple[LoadedModel, 
     Raises:
         ValueError: where one of them is not installed with these weights, or does not fit the best one.
     """
-    others = []
+    others: list[LoadedModel] = []
+    if not learned.facts.others:
+        return ()
     for wanted in learned.facts.others:
         folder = installed_base(wanted)
         if folder is None:
