@@ -79,9 +79,8 @@ def train_policy(
         others: cheaper models with the same labels.
         volumes: by name, the file of each channel.
         minutes: after which no further volume is looked at; two are in any case.
-        seed: of the decision network's first weights.
+        seed: of the decision network's first weights; device: of the models.
         epsilon: what an answer may be worse in Dice than the best one and still be good enough.
-        device: of the models.
         show: receives how far it is; may raise to stop.
     Raises:
         ValueError: in one sentence, for models or volumes that cannot be used.
@@ -89,14 +88,7 @@ def train_policy(
     others, crop_kji = _checked(best, others)
     if len(volumes) < 2:
         raise ValueError(f"a window policy is trained on at least two volumes, got {len(volumes)}; give more.")
-    started, pairs = time.monotonic(), {}
-    for number, (name, files) in enumerate(volumes.items()):
-        spent = time.monotonic() - started
-        if number >= 2 and spent > 60 * minutes:
-            break
-        done = max(number / len(volumes), min(spent / (60 * minutes), 1.0))
-        show(TuningState(f"looking at {name}", number, len(volumes), done))
-        pairs[name] = _pairs_of(best, others, crop_kji, name, files, device)
+    pairs = _looked_at(best, others, crop_kji, volumes, minutes, device, show)
     show(TuningState("training the decision network", fraction=1.0))
     judged = [name for number, name in enumerate(pairs) if number % _JUDGED == _JUDGED - 1] or [list(pairs)[-1]]
     learned = WindowPairs.joined([part for name, part in pairs.items() if name not in judged])
@@ -120,6 +112,27 @@ def train_policy(
         tuple(judged),
         tuple(_judged(seen, choose, costs, budget) for budget in BUDGETS),
     )
+
+
+def _looked_at(
+    best: LoadedModel,
+    others: tuple[LoadedModel, ...],
+    crop_kji: Shape | None,
+    volumes: dict[str, Sequence[Path]],
+    minutes: float,
+    device: str,
+    show: Callable[[TuningState], None],
+) -> dict[str, WindowPairs]:
+    """Pairs of as many volumes as the minutes allow, two at the least."""
+    started, pairs = time.monotonic(), {}
+    for number, (name, files) in enumerate(volumes.items()):
+        spent = time.monotonic() - started
+        if number >= 2 and spent > 60 * minutes:
+            break
+        done = max(number / len(volumes), min(spent / (60 * minutes), 1.0))
+        show(TuningState(f"looking at {name}", number, len(volumes), done))
+        pairs[name] = _pairs_of(best, others, crop_kji, name, files, device)
+    return pairs
 
 
 def _checked(best: LoadedModel, others: Sequence[LoadedModel]) -> tuple[tuple[LoadedModel, ...], Shape | None]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mednextseg.segment.windows.layout import Shape, WindowGrid
 from mednextseg.segment.windows.mirrored_views import MirroredView
-from mednextseg.segment.windows.policy import Crop, Decided, Decision, FullPolicy, Other, WindowPolicy
+from mednextseg.segment.windows.policy import Crop, Decided, Decision, FullPolicy, Other, WindowPlan, WindowPolicy
 from mednextseg.segment.windows.runners import WindowRunners
 from mednextseg.segment.windows.running_sum import RunningSum
 
@@ -130,9 +130,8 @@ def predict_slabs(
     plan = sliding.policy.plan(grid, padded_ckji, sliding.slices_at_once, members)
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
     done, total = 0, grid.count * members
-    runners = WindowRunners(sliding.runners, lambda: report(done / total))
-    costs_of = [other.multiply_adds_of for other in others] + [multiply_adds_of]
-    with _sums(num_outputs, grid, sliding) as sums, runners:
+    costs_of = [*(other.multiply_adds_of for other in others), multiply_adds_of]
+    with _sums(num_outputs, grid, sliding) as sums, WindowRunners(sliding.runners, lambda: report(done / total)) as runners:
         loaded = [_timed(other.load, count) for other in others]
         for step in plan.steps():
             if decisions is not None:
@@ -142,12 +141,9 @@ def predict_slabs(
             for load_network in networks:
                 by_number = [*loaded, _timed(load_network, count)]
                 values = _predicted(padded_ckji, batches, by_number, sliding, runners)
-                finished_k = _untouched_from(batches, step.next_k, members)
-                for batch, averages, k in zip(batches, values, finished_k, strict=True):
+                for batch, averages, k in zip(batches, values, _untouched_from(batches, step.next_k, members), strict=True):
                     yield from _within(sums.finish_before(k), offset_kji[0], image_ckji.shape[1], inside)
-                    for (window, decision), average in zip(batch, averages, strict=True):
-                        sums.add(window.start_kji, average, _part(decision, sliding.patch_kji).offset_kji)
-                        plan.saw(window, average)
+                    _add_values(sums, plan, batch, averages, sliding.patch_kji)
                     done += len(batch)
                 _add_cost(count, step.decided, batches, sliding, costs_of)
         count.network_seconds += runners.seconds_waited
@@ -219,6 +215,12 @@ def _untouched_from(batches: Sequence[Sequence[Decided]], next_k: int, members: 
     firsts = [min(window.start_kji[0] for window, _ in batch) for batch in batches]
     later = list(accumulate([next_k, *reversed(firsts)], min))[:0:-1]
     return later if members == 1 else [min(later, default=0)] * len(batches)
+
+
+def _add_values(sums: RunningSum, plan: WindowPlan, batch: Sequence[Decided], averages: Tensor, patch_kji: Shape) -> None:
+    for (window, decision), average in zip(batch, averages, strict=True):
+        sums.add(window.start_kji, average, _part(decision, patch_kji).offset_kji)
+        plan.saw(window, average)
 
 
 def _add_cost(
