@@ -4,17 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mednextseg.refine.prompter import Cancel, Prompter
-from mednextseg.refine.propagation import Encode, Kept, PropagatedSlice, propagate, propagate_between
+from mednextseg.refine.object_walk import Look, ObjectWalk
+from mednextseg.refine.prompter import Cancel
+from mednextseg.refine.propagation import Kept, PropagatedSlice
 from mednextseg.refine.slices.slice_plane import SlicePlane
 from mednextseg.refine.undo_states import ActiveSlice
 
-_MOST_SLICES = 10_000  # the volume ends before
-
 
 def whole_object(
-    prompter: Prompter,
-    encode: Encode,
+    look: Look,
     active: ActiveSlice,
     kept: Kept,
     is_inside: Callable[[SlicePlane], bool],
@@ -23,32 +21,40 @@ def whole_object(
     """What is filled in around the slice worked on; slices that it does not reach, beyond the next corrected ones, stay as they are.
 
     Args:
-        prompter, encode, kept, is_inside, cancel: as in `propagate`.
-        active: the slice worked on, with those corrected before it and those filled in so far.
+        look, cancel: as in ObjectWalk.
+        active: the slice worked on, with those corrected before it and those filled in so far; one of them not empty.
+        kept, is_inside: as in `propagate`.
     Returns:
         All slices filled in now, along the normal; why it ended ahead and back, empty where a corrected slice lies there.
     """
-    places = {id(item): float(active.plane.distance_mm(item.plane.origin_ras)) for item in active.corrected}
-    found: list[PropagatedSlice] = []
+    known = {0: active.probability, **{_step(active, item.plane): item.probability for item in active.corrected}}
+    walk = ObjectWalk(look, active.plane, known, cancel)
+    found: dict[int, np.ndarray] = {}
     ended, limits = [], []
-    for direction in (1, -1):
-        beyond = [item for item in active.corrected if direction * places[id(item)] > 0]
-        neighbor = min(beyond, key=lambda item: abs(places[id(item)]), default=None)
-        limits.append(np.inf if neighbor is None else abs(places[id(neighbor)]))
+    for way in (1, -1):
+        neighbor = min((abs(step) for step in known if way * step > 0), default=None)
+        limits.append(np.inf if neighbor is None else neighbor)
         if neighbor is not None:
-            here, there = ((item.plane, item.probability) for item in (active, neighbor))
-            found += propagate_between(prompter, encode, here, there, cancel)
+            found.update(walk.between(0, way * neighbor))
             ended.append("")
         elif (active.probability > 0.5).any():
-            start = (prompter, encode, active.plane, active.probability, _MOST_SLICES, direction)
-            propagation = propagate(*start, kept, cancel=cancel, is_inside=is_inside)
-            found += propagation.slices
-            ended.append(propagation.ended)
+            slices, why = walk.beyond(0, way, is_inside)
+            found.update(slices)
+            ended.append(why)
         else:
             ended.append("the slice is empty")
+    planes = {step: walk.plane_at(step) for step in found}
+    filled = {
+        step: PropagatedSlice(planes[step], probability, float("nan"))
+        for step, probability in found.items()
+        if kept(planes[step]) is None
+    }
     for item in active.propagated:
-        place = float(active.plane.distance_mm(item.plane.origin_ras))
-        if abs(place) > limits[0 if place > 0 else 1]:
-            found.append(item)
-    found.sort(key=lambda item: float(active.plane.distance_mm(item.plane.origin_ras)))
-    return tuple(found), (ended[0], ended[1])
+        step = _step(active, item.plane)
+        if abs(step) > limits[0 if step > 0 else 1]:
+            filled[step] = item
+    return tuple(filled[step] for step in sorted(filled)), (ended[0], ended[1])
+
+
+def _step(active: ActiveSlice, plane: SlicePlane) -> int:
+    return round(float(active.plane.distance_mm(plane.origin_ras)) / active.plane.thickness_mm)

@@ -5,7 +5,7 @@ import pytest
 
 from mednextseg.refine import Prompts, load_prompter
 from mednextseg.refine.prompter import scaled_to_display
-from mednextseg.refine.prompters.random_walker import random_walk
+from mednextseg.refine.random_walk import random_walk
 
 
 def _scene(shape=(120, 150)):

@@ -27,8 +27,9 @@ from mednextseg.refine.prompters.prompt_channels import prompt_channels
 from mednextseg.refine.prompts import Prompts
 
 _MARGIN = 3.0  # side of the view over the longer side of what the prompts enclose; less hides what a small mask has missed
-_LEAST_SIDE_PX = 40.0  # magnifying less than this shows the network nothing but interpolation
+_LEAST_SIDE_PX = 20.0  # of the slice in a view: there are objects of 30 pixels in all, and less shows nothing but interpolation
 _STROKE_STEP_PX = 12.0  # of the view; a scribble is seen as clicks so far apart
+_LEAST_STROKE_PX = 4.0  # a shorter scribble does not say how large the object is
 _LOOK_AGAIN_BELOW = 0.6  # a first answer that fits into this share of the whole slice is redone on a closer view
 
 
@@ -152,7 +153,7 @@ def _around_scribbles(prompts: Prompts) -> np.ndarray | None:
         return None
     points = np.concatenate(lines)
     box = np.concatenate([points.min(axis=0), points.max(axis=0) + 1])
-    return box if _MARGIN * (box[2:] - box[:2]).max() > _LEAST_SIDE_PX else None
+    return box if (box[2:] - box[:2]).max() >= _LEAST_STROKE_PX else None
 
 
 def _focus(prompts: Prompts) -> np.ndarray | None:

@@ -1,7 +1,6 @@
 """The random walker of Grady (TPAMI 2006) as a prompter without weights, and the baseline every network has to beat.
 
-Clicks are seeds; a random walk from each pixel that avoids strong edges ends at an object seed with the wanted probability. An
-earlier mask enters as Grady's weak prior (CVPR 2005). It is good at correcting and weak at a first click or a lone box.
+Clicks are seeds, an earlier mask is a weak prior. It is good at correcting and weak at a first click or a lone box.
 """
 
 from dataclasses import dataclass
@@ -9,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
-from scipy.sparse import coo_matrix, diags
-from scipy.sparse.linalg import LinearOperator, cg
 
 from mednextseg.refine.prompter import (
     Cancel,
@@ -25,12 +22,11 @@ from mednextseg.refine.prompter import (
 )
 from mednextseg.refine.prompters.network_view import NetworkView, view_around, whole_slice
 from mednextseg.refine.prompts import Prompts
+from mednextseg.refine.random_walk import random_walk
 from mednextseg.refine.strokes import Stroke
 
 _SIZE_PX, _LEAST_SIZE_PX = 128, 32
-_BETA = 600.0  # edge weight exp(-beta * difference^2) for intensities in [0, 1]
 _SIGMA_PX = 0.7
-_EDGE_FLOOR = 1e-5
 _SEED_RADIUS_PX = 1.5
 _BORDER_FREE_PX = 12.0  # border pixels are background seeds except this near to an object click
 # Weight of the earlier mask against the unit weight of a flat edge: with clicks, which make room for themselves, and without,
@@ -87,54 +83,6 @@ class RandomWalkerPrompter:
         weight = None if prior is None else _prior_weight(view, prompts)
         probability = random_walk(image, foreground, background, prior, weight)
         return Result(obey_prompts(view.put_back(probability, shape), prompts), state=start)
-
-
-def random_walk(
-    image_rc: np.ndarray,
-    foreground_rc: np.ndarray,
-    background_rc: np.ndarray,
-    prior_rc: np.ndarray | None = None,
-    prior_weight_rc: np.ndarray | None = None,
-) -> np.ndarray:
-    """Probability that a random walker from each pixel first reaches a foreground seed.
-
-    Solves (L + W) x = W p on the pixels without a seed, L the Laplacian of the 4-connected grid with weights
-    exp(-beta * difference^2) and W the weights of the prior p, by conjugate gradients with Jacobi's preconditioner.
-
-    Args:
-        image_rc: (H, W) float in [0, 1].
-        foreground_rc, background_rc: (H, W) bool.
-        prior_rc, prior_weight_rc: (H, W) float, a weak opinion and its weight.
-    Returns:
-        (H, W) float32 in [0, 1].
-    """
-    laplacian = _laplacian(image_rc)
-    seeded = (foreground_rc | background_rc).ravel()
-    known = foreground_rc.ravel()[seeded].astype(float)
-    free = np.flatnonzero(~seeded)
-    rows = laplacian[free]
-    system, right = rows[:, free], -rows[:, np.flatnonzero(seeded)] @ known
-    if prior_rc is not None and prior_weight_rc is not None:
-        weight = prior_weight_rc.ravel()[free]
-        system, right = system + diags(weight), right + weight * prior_rc.ravel()[free]
-    inverse_diagonal = 1.0 / system.diagonal()
-    jacobi = LinearOperator(system.shape, matvec=lambda x: inverse_diagonal * x.ravel(), dtype=float)
-    start = np.full(len(free), 0.0) if prior_rc is None else prior_rc.ravel()[free].astype(float)
-    solution, _ = cg(system, right, x0=start, rtol=1e-3, maxiter=400, M=jacobi)
-    result = np.zeros(image_rc.size, np.float32)
-    result[seeded], result[free] = known, np.clip(solution, 0.0, 1.0)
-    return result.reshape(image_rc.shape)
-
-
-def _laplacian(image_rc: np.ndarray):
-    index = np.arange(image_rc.size).reshape(image_rc.shape)
-    starts = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
-    ends = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
-    flat = image_rc.ravel()
-    weights = np.exp(-_BETA * (flat[starts] - flat[ends]) ** 2) + _EDGE_FLOOR
-    both = np.concatenate([starts, ends]), np.concatenate([ends, starts])
-    adjacency = coo_matrix((np.concatenate([weights, weights]), both), shape=(index.size, index.size)).tocsr()
-    return (diags(np.asarray(adjacency.sum(axis=1)).ravel()) - adjacency).tocsr()
 
 
 def _seeds(view: NetworkView, prompts: Prompts, prior: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -31,6 +31,12 @@ class EncodedSlices:
         """The slice on a plane, encoded as it is displayed now."""
         return self._cache.get_or_make((key_of(plane), self.display_range), lambda: self._encode(plane))
 
+    def seen(self, plane: SlicePlane) -> np.ndarray:
+        """(H, W) intensities on a plane, on one scale for all planes: as they are displayed, or as they are."""
+        image = sample_slice(self._volume_kji, self._geometry, plane, outside=self._darkest)
+        image = np.where(np.isfinite(image), image, np.float32(self._darkest))
+        return image if self.display_range is None else np.clip(image, *self.display_range)
+
     def prefetch(self, plane: SlicePlane, reach: int = 2) -> bool:
         """Encode one slice near a plane that is not encoded yet, nearest first; for idle moments.
 
