@@ -38,6 +38,10 @@ class ObjectWalk:
         plane: of step 0; step n is the plane n slices along its normal.
         known: {step: (H, W) probability}, one of them not empty.
         cancel: asked before each walk.
+
+    Attributes:
+        length_mm: the longest side of the object on a known slice.
+        reach: so many slices beyond a known one are walked at once.
     """
 
     def __init__(self, look: Look, plane: SlicePlane, known: dict[int, np.ndarray], cancel: Cancel | None = None) -> None:
@@ -46,10 +50,15 @@ class ObjectWalk:
         images = np.stack([look(self.plane_at(step)) for step in full])
         self._appearance = Appearance(images, np.stack(list(full.values())))
         self.length_mm = max(_longest_side_mm(mask, plane.spacing_rc_mm) for mask in full.values())
+        self.reach = max(int(np.ceil(_REACH * self.length_mm / plane.thickness_mm)), 2)
 
     def plane_at(self, step: int) -> SlicePlane:
         """Of a step."""
         return self._plane if step == 0 else self._plane.shifted(step * self._plane.thickness_mm)
+
+    def looks_log_odds(self, step: int) -> np.ndarray:
+        """(H, W) how much the intensities of a slice speak for the object."""
+        return self._appearance.log_odds(self._look(self.plane_at(step)), _LOOK_SMOOTHING_PX)
 
     def between(self, first: int, last: int) -> dict[int, np.ndarray]:
         """{step: (H, W) float32 probability} of all slices between two known ones."""
@@ -70,18 +79,17 @@ class ObjectWalk:
         """
         found: dict[int, np.ndarray] = {}
         start, mask = first, self._known[first]
-        reach = max(int(np.ceil(_REACH * self.length_mm / self._plane.thickness_mm)), 2)
         while True:
             steps = [start]
-            while len(steps) <= reach and is_inside(self.plane_at(steps[-1] + way)):
+            while len(steps) <= self.reach and is_inside(self.plane_at(steps[-1] + way)):
                 steps.append(steps[-1] + way)
             if len(steps) < 2:
                 return found, "the volume ends"
-            is_open = len(steps) <= reach
+            is_open = len(steps) <= self.reach
             walked = self._walked(steps, mask, None, is_open)
             areas = [int((part > 0.5).sum()) for part in walked]
             count = areas.index(0) if 0 in areas else len(areas)
-            far = int(_LONG_AFTER * reach)
+            far = int(_LONG_AFTER * self.reach)
             is_long = not is_open and count > far and far > 0 and areas[far] >= _LONG_AREA * areas[0]
             count = far + 1 if is_long else count
             found.update(zip(steps[1:count], walked[1:count], strict=True))

@@ -176,9 +176,14 @@ def _weighed(probability_rc: np.ndarray, log_odds_rc: np.ndarray, before_rc: np.
     with np.errstate(divide="ignore"):
         own = np.clip(np.log(probability_rc) - np.log1p(-probability_rc), -_SUREST_LOG_ODDS, _SUREST_LOG_ODDS)
     weighed = (1 / (1 + np.exp(-own - _INTENSITY_WEIGHT * log_odds_rc))).astype(np.float32)
-    pieces, _count = ndimage.label(weighed > 0.5)
+    return without_apart(weighed, before_rc)
+
+
+def without_apart(probability_rc: np.ndarray, before_rc: np.ndarray) -> np.ndarray:
+    """A (H, W) probability without the pieces that do not touch a (H, W) bool mask, that of the slice before."""
+    pieces, _count = ndimage.label(probability_rc > 0.5)
     connected = np.isin(pieces, np.unique(pieces[before_rc]))
-    return np.where(connected | (pieces == 0), weighed, np.float32(0.0))
+    return np.where(connected | (pieces == 0), probability_rc, np.float32(0.0))
 
 
 def _mask_to_carry(mask_rc: np.ndarray) -> np.ndarray:

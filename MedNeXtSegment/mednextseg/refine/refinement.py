@@ -79,7 +79,8 @@ class Refinement(PromptedSlices):
         if not any((item.probability > 0.5).any() for item in (active, *active.corrected)):
             raise ValueError("there is nothing to carry on: the slice's mask is empty; segment it first.")
         kept, is_inside = partial(made_by_hand, self._hand), partial(cuts, self.volume_geometry)
-        slices, ended = whole_object(self._slices.seen, active, kept, is_inside, cancel)
+        seeing = (self.prompter, self._slices.on, self._slices.seen)
+        slices, ended = whole_object(*seeing, active, kept, is_inside, cancel)
         self._show(replace(active, propagated=slices, is_whole=True))
         self.journal.record("whole_object")
         return ended

@@ -5,13 +5,19 @@ from collections.abc import Callable
 import numpy as np
 
 from mednextseg.refine.object_walk import Look, ObjectWalk
-from mednextseg.refine.prompter import Cancel
-from mednextseg.refine.propagation import Kept, PropagatedSlice
+from mednextseg.refine.prompter import Cancel, PromptCancelledError, Prompter
+from mednextseg.refine.prompts import Prompts
+from mednextseg.refine.propagation import Encode, Kept, PropagatedSlice, widened_box, without_apart
 from mednextseg.refine.slices.slice_plane import SlicePlane
 from mednextseg.refine.undo_states import ActiveSlice
 
+_SUREST_NETWORK, _SUREST_WALK = 6.0, 5.0  # log odds at most, of the network and of the walk
+_LEAST_NETWORK_PX = 200  # of smaller objects the network sees too little to follow them: the walk alone is better
+
 
 def whole_object(
+    prompter: Prompter,
+    encode: Encode,
     look: Look,
     active: ActiveSlice,
     kept: Kept,
@@ -21,6 +27,7 @@ def whole_object(
     """What is filled in around the slice worked on; slices that it does not reach, beyond the next corrected ones, stay as they are.
 
     Args:
+        prompter, encode: what turns prompts into a mask, and a plane into an embedding.
         look, cancel: as in ObjectWalk.
         active: the slice worked on, with those corrected before it and those filled in so far; one of them not empty.
         kept, is_inside: as in `propagate`.
@@ -39,6 +46,10 @@ def whole_object(
             ended.append("")
         elif (active.probability > 0.5).any():
             slices, why = walk.beyond(0, way, is_inside)
+            if np.count_nonzero(active.probability > 0.5) >= _LEAST_NETWORK_PX:
+                slices = _drawn_by_network(prompter, encode, walk, way, active.probability, slices, is_inside, cancel)
+                is_open = bool(slices) and not is_inside(walk.plane_at(way * (len(slices) + 1)))
+                why = "the volume ends" if is_open else "the object ends"
             found.update(slices)
             ended.append(why)
         else:
@@ -54,6 +65,35 @@ def whole_object(
         if abs(step) > limits[0 if step > 0 else 1]:
             filled[step] = item
     return tuple(filled[step] for step in sorted(filled)), (ended[0], ended[1])
+
+
+def _drawn_by_network(
+    prompter: Prompter, encode: Encode, walk: ObjectWalk, way: int, mask_rc: np.ndarray, walked, is_inside, cancel
+) -> dict[int, np.ndarray]:
+    """{step: (H, W) float32 probability} beyond step 0: what the network makes of the mask before, together with the walk and the looks.
+
+    Where the walk has ended, within its reach, the network goes on only as far as it is surer than that.
+    """
+    found: dict[int, np.ndarray] = {}
+    previous, step = np.asarray(mask_rc, np.float32), way
+    while (abs(step) <= walk.reach or step in walked) and is_inside(walk.plane_at(step)):
+        if cancel is not None and cancel():
+            raise PromptCancelledError("the whole object was cancelled.")
+        prompts = Prompts(box=widened_box(previous > 0.5), mask=previous)
+        own = prompter.predict(encode(walk.plane_at(step)), prompts, None, cancel).probability
+        expected = walked.get(step, np.zeros_like(own))
+        odds = _log_odds(own, _SUREST_NETWORK) + _log_odds(expected, _SUREST_WALK) + walk.looks_log_odds(step)
+        previous = without_apart((1 / (1 + np.exp(-odds))).astype(np.float32), previous > 0.5)
+        if not (previous > 0.5).any():
+            break
+        found[step] = previous
+        step += way
+    return found
+
+
+def _log_odds(probability_rc: np.ndarray, most: float) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(probability_rc) - np.log1p(-probability_rc), -most, most)
 
 
 def _step(active: ActiveSlice, plane: SlicePlane) -> int:
