@@ -45,11 +45,7 @@ def whole_object(
             found.update(walk.between(0, way * neighbor))
             ended.append("")
         elif (active.probability > 0.5).any():
-            slices, why = walk.beyond(0, way, is_inside)
-            if np.count_nonzero(active.probability > 0.5) >= _LEAST_NETWORK_PX:
-                slices = _drawn_by_network(prompter, encode, walk, way, active.probability, slices, is_inside, cancel)
-                is_open = bool(slices) and not is_inside(walk.plane_at(way * (len(slices) + 1)))
-                why = "the volume ends" if is_open else "the object ends"
+            slices, why = _beyond(prompter, encode, walk, way, active.probability, is_inside, cancel)
             found.update(slices)
             ended.append(why)
         else:
@@ -65,6 +61,16 @@ def whole_object(
         if abs(step) > limits[0 if step > 0 else 1]:
             filled[step] = item
     return tuple(filled[step] for step in sorted(filled)), (ended[0], ended[1])
+
+
+def _beyond(prompter: Prompter, encode: Encode, walk: ObjectWalk, way: int, mask_rc: np.ndarray, is_inside, cancel):
+    """{step: (H, W) float32 probability} beyond step 0, and why it ended."""
+    slices, why = walk.beyond(0, way, is_inside)
+    if np.count_nonzero(mask_rc > 0.5) < _LEAST_NETWORK_PX:
+        return slices, why
+    slices = _drawn_by_network(prompter, encode, walk, way, mask_rc, slices, is_inside, cancel)
+    has_more = is_inside(walk.plane_at(way * (len(slices) + 1)))
+    return slices, "the object ends" if has_more or not slices else "the volume ends"
 
 
 def _drawn_by_network(
