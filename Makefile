@@ -63,6 +63,7 @@ PICTURE := PYTHONPATH=MedNeXtSegment:Testing/host:Testing/engine $(BIN)/python -
 pictures: setup
 	$(PICTURE)panel $(SCREENSHOTS)
 	$(PICTURE)refine $(SCREENSHOTS)/refine.png
+	$(PICTURE)whole_object $(SCREENSHOTS)/refine-whole-object.png
 	$(PICTURE)evaluate $(MEDNEXTSEG_SHARED)/data/hippocampus hippocampus_286 $(SCREENSHOTS)
 	$(PICTURE)models $(SCREENSHOTS)
 	$(PICTURE)adapt $(SCREENSHOTS)
