@@ -18,18 +18,18 @@ __all__ += ["representation", "show_view", "worker"]
 
 
 @pytest.fixture(scope="session")
-def _empty_home(tmp_path_factory: pytest.TempPathFactory):
+def empty_home(tmp_path_factory: pytest.TempPathFactory):
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
-def home(_empty_home):
+def home(empty_home):
     """Where the models of a file's tests are installed: nowhere, unless the file has a fixture of this name of its own."""
-    return _empty_home
+    return empty_home
 
 
 @pytest.fixture(scope="session")
-def _workers():
+def workers():
     """Real worker processes, by the folder of their models: files that install none share one, which takes seconds to start."""
     clients = {}
     yield clients
@@ -38,7 +38,7 @@ def _workers():
 
 
 @pytest.fixture(scope="module")
-def worker(host, home, _workers):
+def worker(host, home, workers):
     """One real worker process for all tests of a file; it outlives the panels."""
     from mednextseg.machine import HOME_VARIABLE
     from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
@@ -49,9 +49,9 @@ def worker(host, home, _workers):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(HOME_VARIABLE, str(home))
-        if home not in _workers:
-            _workers[home] = LastingWorker(environment={**os.environ, "OMP_NUM_THREADS": "1"})
-        yield _workers[home]
+        if home not in workers:
+            workers[home] = LastingWorker(environment={**os.environ, "OMP_NUM_THREADS": "1"})
+        yield workers[home]
 
 
 @pytest.fixture
