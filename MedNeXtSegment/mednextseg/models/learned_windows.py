@@ -8,6 +8,7 @@ from safetensors import safe_open
 
 from mednextseg.files import make_folder
 from mednextseg.json_values import json_object
+from mednextseg.models.library import bundled_models_folder
 from mednextseg.models.model_card import ModelCard
 from mednextseg.models.policy_facts import KINDS, PolicyFacts, policy_file
 from mednextseg.models.weights import load_strictly, read_safetensors, write_safetensors
@@ -57,12 +58,15 @@ def install_policy(policy: LearnedWindows) -> Path:
 
 
 def installed_policy(card: ModelCard, kind: str | None = None) -> LearnedWindows | None:
-    """The policy that was trained for exactly these weights and windows: of a kind, or the first there is; None where there is none."""
+    """The policy that was trained for exactly these weights and windows, of a kind, or the first there is; None where there is none.
+
+    One that was installed here is taken before the one that came with a bundled model.
+    """
     for name in KINDS if kind is None else (kind,):
-        path = policy_file(card.id, name)
-        if path.is_file():
-            policy = read_policy(path)
-            made_for = policy.facts.model.weights_sha256, policy.facts.patch_kji
-            if made_for == (card.weights_sha256, tuple(card.patch_size_kji)):
-                return policy
+        for path in (policy_file(card.id, name), bundled_models_folder() / card.id / f"{name}.safetensors"):
+            if path.is_file():
+                policy = read_policy(path)
+                made_for = policy.facts.model.weights_sha256, policy.facts.patch_kji
+                if made_for == (card.weights_sha256, tuple(card.patch_size_kji)):
+                    return policy
     return None

@@ -16,8 +16,10 @@ from two_balls import CHANNEL
 from mednextseg import load_model, segment
 from mednextseg.geometry import Geometry
 from mednextseg.models.base_model import BaseModel
-from mednextseg.models.learned_windows import LearnedWindows, install_policy, read_policy, write_policy
+from mednextseg.models.learned_windows import LearnedWindows, install_policy, installed_policy, read_policy, write_policy
+from mednextseg.models.library import bundled_models_folder
 from mednextseg.models.loaded_model import LoadedModel
+from mednextseg.models.model_card import read_card
 from mednextseg.models.policy_facts import PolicyFacts, policy_file
 from mednextseg.networks.window_decision import WindowDecision
 from mednextseg.segment.network_run import multiply_adds_of
@@ -214,6 +216,21 @@ def test_a_run_takes_the_installed_policy_and_says_so(home: Path) -> None:
     )
     plans = [plan_run(GRID, model, None, SegmentRecipe(budget=budget), "cpu") for budget in (0.0, 0.5, 1.0)]
     assert [plan.forward_passes for plan in plans] == [-(-plain.windows.full // n) for n in (10, 2, 1)]
+
+
+def test_the_policy_that_came_with_a_bundled_model_is_for_its_weights(home: Path) -> None:
+    card = read_card(bundled_models_folder() / "head-neck-ct")
+    learned = installed_policy(card)
+    assert (
+        learned is not None
+        and learned.facts.kind == "dynamic"
+        and all(case.startswith("train_") for case in learned.facts.cases)
+    )
+    own = replace(learned, facts=replace(learned.facts, cases=("mine",)))
+    install_policy(own)
+    assert installed_policy(card).facts.cases == ("mine",), "one's own is taken first"
+    install_policy(replace(own, facts=replace(own.facts, model=BaseModel(card.id, "9", ("0" * 64,)))))
+    assert installed_policy(card).facts == learned.facts, "never one of other weights"
 
 
 def test_a_bank_gives_windows_to_the_cheaper_model(home: Path) -> None:
