@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mednextseg.commands import adapt_policy, adapt_shots
-from mednextseg.json_values import listed
+from mednextseg.commands.option_conflicts import refuse_beside
 from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS, Choice
 
 if TYPE_CHECKING:
@@ -160,14 +160,7 @@ def _from_pairs(
     """Without labels; what is said of labels and curves is refused."""
     from mednextseg.adapt.transfer.transfer_run import adapt_to_pairs  # noqa: PLC0415
 
-    given = {
-        "--dataset": options.dataset,
-        "--collected": options.collected,
-        "--shots": options.shots,
-        "--pretrain": options.pretrain,
-    }
-    if wrong := [name for name, value in given.items() if value is not None]:
-        raise ValueError(f"--pairs teaches a model without labels, and cannot be combined with {listed(wrong)}; leave one out.")
+    refuse_beside("--pairs teaches a model without labels", options, ("dataset", "collected", "shots", "pretrain"))
     return adapt_to_pairs(base, options.pairs, options.output, wanted, not options.register, device, show)
 
 

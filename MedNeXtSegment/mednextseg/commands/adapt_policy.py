@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mednextseg.commands.option_conflicts import refuse_beside
 from mednextseg.json_values import listed
 from mednextseg.models.policy_facts import KINDS
 
@@ -78,14 +79,7 @@ def _volumes(options: argparse.Namespace, best: "LoadedModel") -> dict[str, list
     from mednextseg.cases.folders import image_files  # noqa: PLC0415
     from mednextseg.cases.splits import read_split  # noqa: PLC0415
 
-    given = {
-        "--pairs": options.pairs,
-        "--shots": options.shots,
-        "--pretrain": options.pretrain,
-        "--collected": options.collected,
-    }
-    if wrong := [name for name, value in given.items() if value is not None]:
-        raise ValueError(f"--policy learns from volumes alone, and cannot be combined with {listed(wrong)}; leave one out.")
+    refuse_beside("--policy learns from volumes alone", options, ("pairs", "shots", "pretrain", "collected"))
     folder = options.dataset
     if folder is None or not folder.is_dir():
         raise ValueError("--policy needs --dataset, a folder with volumes or with imagesTr.")

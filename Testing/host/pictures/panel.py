@@ -25,13 +25,8 @@ def templatePath() -> Path:
     return Path(folder) / "datasets" / "data" / "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 
 
-def main() -> None:
-    """Write panel-inputs.png, panel-running.png and panel-results.png."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    folder.mkdir(parents=True, exist_ok=True)
-    host = slicerhost.start(qt=True)
+def panelWithTemplate(host) -> tuple:
+    """(volume node, module widget, window, slice views): the T1 template in the scene, and the panel entered beside the views."""
     import slicer
 
     volume = slicer.util.loadVolume(str(templatePath()))
@@ -39,6 +34,17 @@ def main() -> None:
     widget = host.load_module(MODULE).widgetRepresentation()
     window, views = windowWithViews(widget)
     widget.enter()
+    return volume, widget, window, views
+
+
+def main() -> None:
+    """Write panel-inputs.png, panel-running.png and panel-results.png."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    host = slicerhost.start(qt=True)
+    volume, widget, window, views = panelWithTemplate(host)
     panel = widget.self().panel.segment
     chooseInputs(panel, volume)
     for view in views:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import slicerhost
-from pictures.panel import MODULE, TIMEOUT_S, chooseInputs, save, templatePath, windowWithViews
+from pictures.panel import TIMEOUT_S, chooseInputs, panelWithTemplate, save
 
 FIELD_OF_VIEW_MM = 75
 # On the right posterior hippocampus of the MNI152 head, one point for each view (RAS mm), and beside it on the axial slice.
@@ -29,17 +29,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     host = slicerhost.start(qt=True)
-    import slicer
 
     from MedNeXtSegmentLib.Refine import RefineLogic
 
     if options.prompter:
         RefineLogic.defaultPrompter = lambda: options.prompter
-    volume = slicer.util.loadVolume(str(templatePath()))
-    volume.SetName("MNI152 T1")
-    widget = host.load_module(MODULE).widgetRepresentation()
-    window, views = windowWithViews(widget)
-    widget.enter()
+    volume, widget, window, views = panelWithTemplate(host)
     module = widget.self().panel
     host.wait_until(lambda: widget.self().logic.worker.hello is not None, TIMEOUT_S)
     segmentation = applyTheModel(host, module.segment, volume)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import slicerhost
-from pictures.panel import MODULE, TIMEOUT_S, save, templatePath, windowWithViews
+from pictures.panel import TIMEOUT_S, panelWithTemplate, save
 from pictures.refine import wait
 
 FIELD_OF_VIEW_MM = 100
@@ -29,11 +29,7 @@ def main() -> None:
     host = slicerhost.start(qt=True)
     import slicer
 
-    volume = slicer.util.loadVolume(str(templatePath()))
-    volume.SetName("MNI152 T1")
-    widget = host.load_module(MODULE).widgetRepresentation()
-    window, views = windowWithViews(widget)
-    widget.enter()
+    volume, widget, window, views = panelWithTemplate(host)
     module = widget.self().panel
     host.wait_until(lambda: widget.self().logic.worker.hello is not None, TIMEOUT_S)
     segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "MNI152 T1 segmentation")
