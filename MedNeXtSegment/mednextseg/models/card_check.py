@@ -136,11 +136,26 @@ def _check_labels(card: "ModelCard", source: str) -> None:
             raise ValueError(f"{source}: the total {shown(total)} must add up labels of the model, got {shown(parts)}.")
         if total in names:
             raise ValueError(f"{source}: the total {shown(total)} has the name of a label.")
+    if card.exchanged_sides:
+        _check_sides(card, names, source)
     if card.labels_overlap:
         _check_overlapping(card, source)
     cleaned = {name for rule in card.component_rules for name in rule.labels} | set(card.postprocessing)
     if unknown := cleaned - names:
         raise ValueError(f"{source} cleans up {listed(sorted(unknown))}, which is none of its labels.")
+
+
+def _check_sides(card: "ModelCard", names: set[str], source: str) -> None:
+    sides = [text(name, f"{source}: a label of exchanged_sides") for pair in card.exchanged_sides for name in pair]
+    if any(len(pair) != 2 for pair in card.exchanged_sides) or len(set(sides)) != len(sides) or not names.issuperset(sides):
+        raise ValueError(
+            f"{source}: exchanged_sides must pair labels of the model, each once, got {shown(card.exchanged_sides)}."
+        )
+    if card.orientation is None or card.orientation[0] not in "RL":
+        raise ValueError(
+            f'{source}: exchanged_sides needs an orientation whose first axis runs from side to side (such as "LPS"), '
+            f"got {shown(card.orientation)}."
+        )
 
 
 def _check_overlapping(card: "ModelCard", source: str) -> None:

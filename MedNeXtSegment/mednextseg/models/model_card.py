@@ -75,6 +75,7 @@ class ModelCard:
         window_weights: in the average: "gaussian", "gaussian_centered" (MONAI) or "constant".
         interpolated: what is brought back to the volume's grid: "values" as averaged, "activations" (of them), or "labels", the nearest.
         mirror_axes_kji: axes along which mirrored inputs may be averaged (TTA); tta: whether they are where no recipe asks for it.
+        exchanged_sides: pairs of labels that change places where an input is mirrored along I, which then runs from side to side.
         component_rules: clean-up of several labels together, in this order, before that of single ones.
         postprocessing: clean-up by label name.
         totals: name -> labels whose volumes are added up in tables, such as the whole brain.
@@ -125,6 +126,7 @@ class ModelCard:
     interpolated: str = "values"
     mirror_axes_kji: tuple[int, ...] = ()
     tta: bool = False
+    exchanged_sides: tuple[tuple[str, str], ...] = ()
     component_rules: tuple[ComponentRule, ...] = ()
     postprocessing: dict[str, Postprocessing] = field(default_factory=dict)
     totals: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -209,6 +211,8 @@ def card_from_dict(raw: dict, source: str = "the model card") -> ModelCard:
         values["postprocessing"] = {
             name: Postprocessing(**json_object(p, f"clean-up of {name}")) for name, p in cleaned.items()
         }
+        pairs = json_list(raw.get("exchanged_sides", ()), "exchanged_sides")
+        values["exchanged_sides"] = tuple(tuple(json_list(pair, "a pair of exchanged_sides")) for pair in pairs)
         totals = json_object(raw.get("totals", {}), "totals")
         values["totals"] = {name: tuple(json_list(parts, f"the total {name}")) for name, parts in totals.items()}
         if raw.get("region_from") is not None:

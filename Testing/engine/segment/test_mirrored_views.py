@@ -12,6 +12,7 @@ from tiny_models import tiny_mednext
 
 from mednextseg import segment
 from mednextseg.geometry import Geometry
+from mednextseg.labels.label import Label
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.recipe import SegmentRecipe
@@ -64,6 +65,27 @@ def test_an_equivariant_network_gains_and_loses_nothing(average: str) -> None:
     alone = averaged(image, Blur(), 2, average=average)
     assert (averaged(image, Blur(), 2, average=average, views=views) - alone).abs().max() < 1e-6
     assert (averaged(image, torch.nn.Identity(), 1, views=views) - torch.from_numpy(image)).abs().max() < 1e-6
+
+
+class Sides(torch.nn.Module):
+    """Background, left and right, by where a voxel lies along I: mirrored, it takes one side for the other."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left = torch.linspace(1, 0, x.shape[-1])
+        return torch.cat([x.square(), x * left, x * left.flip(0)], dim=1)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_sides_change_back_in_a_mirrored_view(tiny_model: LoadedModel, activation: str) -> None:
+    names = ["left", "right"] if activation == "softmax" else ["middle", "left", "right"]
+    labels = tuple(Label(value, name, (value, 0, 0)) for value, name in enumerate(names, start=1))
+    card = replace(tiny_model.card, labels=labels, activation=activation, mirror_axes_kji=(0, 2), orientation="LPS")
+    image = np.random.default_rng(0).normal(size=(1, 16, 16, 16)).astype(np.float32)
+    alone = averaged(image, Sides(), 3)
+    assert not torch.allclose(averaged(image, Sides(), 3, views=views_for(card, None)), alone, atol=0.1)
+    sided = replace(card, exchanged_sides=(("left", "right"),))
+    assert torch.allclose(averaged(image, Sides(), 3, views=views_for(sided, None)), alone, atol=1e-5)
+    assert torch.allclose(averaged(image, Sides(), 3, views=views_for(sided, ["mirror_i"])), alone, atol=1e-5)
 
 
 def test_a_real_network_is_averaged_over_its_turned_copies() -> None:

@@ -11,6 +11,7 @@ from mednextseg.models.importers.naming import label_fields
 from mednextseg.models.model_card import ModelCard
 
 _FLUID = ("ventricle", "fluid")
+_LEFT = "left "
 
 
 def package_heads(training_folder: Path, recipe: HeadRecipe, package: Path) -> ModelCard:
@@ -38,6 +39,12 @@ def _determined_by_training(recipe: HeadRecipe) -> dict:
         "spacing_kji_mm": (recipe.spacing_mm,) * 3,
         "patch_size_kji": recipe.patch_size_kji,
         "orientation": ORIENTATION,
+        "mirror_axes_kji": (2,),
+        "exchanged_sides": [(name, _right(name)) for name in names if name.startswith(_LEFT)],
         "weights_license": "as the training data",
         "minimum_engine_version": mednextseg.__version__,
     }
+
+
+def _right(name: str) -> str:
+    return f"right {name.removeprefix(_LEFT)}"

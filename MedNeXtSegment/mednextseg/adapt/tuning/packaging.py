@@ -17,6 +17,7 @@ from mednextseg.models.library import installed_versions
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.package_tensors import installed_base
+from mednextseg.models.sides import mirroring_with
 from mednextseg.models.tensor_names import own_tensors
 from mednextseg.models.weights import write_safetensors
 
@@ -98,6 +99,7 @@ def _fields(network: nn.Module, base: LoadedModel, plan: LabelPlan, taught: Taug
         "component_rules": [rule for rule in raw["component_rules"] if names.issuperset(rule["labels"])],
         "postprocessing": {name: rule for name, rule in raw["postprocessing"].items() if name in names},
         "totals": {name: parts for name, parts in raw["totals"].items() if names.issuperset(parts)},
+        **mirroring_with(card, names),
         "metrics": _metrics(taught),
         "training_data": [
             *({"name": f"{source}: {entry.get('name', 'its training data')}"} for entry in raw["training_data"]),

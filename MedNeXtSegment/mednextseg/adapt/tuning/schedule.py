@@ -4,6 +4,7 @@ from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.tuning.methods.method import TuningMethod
 from mednextseg.adapt.tuning.options import TuningOptions
 from mednextseg.models.model_card import ModelCard
+from mednextseg.models.sides import axes_without_sides
 
 _BATCH_SIZE = 2
 _CURVE_POINTS, _SAVES, _LEAST_APART = 20, 10, 5
@@ -15,7 +16,7 @@ def schedule(card: ModelCard, method: TuningMethod, options: TuningOptions, step
         id=card.id,
         title=card.title,
         patch_size_kji=tuple(card.patch_size_kji),
-        mirror_axes_kji=tuple(card.mirror_axes_kji),
+        mirror_axes_kji=axes_without_sides(card),
         loss=options.loss,
         sampling=options.sampling,
         batch_size=_BATCH_SIZE,

@@ -24,6 +24,7 @@ from mednextseg.models.clean_up import Postprocessing
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard
 from mednextseg.models.new_head import head_tensors
+from mednextseg.models.sides import mirroring_with
 from mednextseg.networks.plug_ins.plug_in import PREFIX
 from mednextseg.segment.finish.clean_labels import clean_labels
 from mednextseg.segment.network_run import sliding_window_for
@@ -45,8 +46,8 @@ class TunedRun(AdaptationRun):
     def _trained(self, name: str, fold: Fold) -> tuple[nn.Module, LoadedModel]:
         """The base's network with its threshold, and the base with the card's other settings."""
         self.progress.training(name)
-        values = _Values(self._start, self.base.card, [self.examples[case] for case in fold.training], self.device)
         card = self._card_of_labels()
+        values = _Values(self._start, card, [self.examples[case] for case in fold.training], self.device)
         grids = {
             "threshold": _THRESHOLDS if _background_biases(self._start) else (_NEUTRAL,),
             "smallest_mm3": _SMALLEST_MM3,
@@ -70,7 +71,8 @@ class TunedRun(AdaptationRun):
         names = {label.name for label in self.labels.labels}
         labels = tuple(replace(label, value=number) for number, label in enumerate(self.labels.labels, start=1))
         rules = tuple(rule for rule in self.base.card.component_rules if names.issuperset(rule.labels))
-        return replace(self.base.card, labels=labels, component_rules=rules)
+        sides = mirroring_with(self.base.card, names)
+        return replace(self.base.card, labels=labels, component_rules=rules, **sides)
 
 
 class _Values:
