@@ -82,7 +82,9 @@ def _train_click_net(options: argparse.Namespace) -> str:
 
     recipe = ClickNetRecipe.from_json(options.recipe)
     if options.package_only:
-        return package_click_net(options.output / BEST_CHECKPOINT, recipe, options.output / PACKAGE_FOLDER).id
+        return package_click_net(
+            options.output / BEST_CHECKPOINT, recipe, options.output / PACKAGE_FOLDER, options.start_from
+        ).id
     with _StepBar(recipe.max_steps, options.json) as show:
         return train_click_net(options.dataset, recipe, options.output, options.device, show, options.start_from).id
 

@@ -9,10 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-CHANNELS = ("image", "positive", "negative", "box", "previous", "box_edge", "box_round")
+CHANNELS = ("image", "positive", "negative", "box", "previous")
 STRIDE = 16  # both sides of an input must be divisible by it
 _GROUPS = 8
-_FIRST_CHANNELS = 5  # of models whose card does not say how many they take
 
 
 class ResidualBlock(nn.Module):
@@ -39,18 +38,11 @@ class ClickNet(nn.Module):
     Args:
         widths: channels at 1/2, 1/4, 1/8 and 1/16 of the input's resolution; multiples of 8.
         deepest_blocks: residual blocks at 1/16, where a block sees 64 more input pixels.
-        input_channels: the first so many of CHANNELS; 5 for a model from before the two last ones.
     """
 
-    def __init__(
-        self,
-        widths: tuple[int, int, int, int] = (32, 64, 128, 256),
-        deepest_blocks: int = 2,
-        input_channels: int = len(CHANNELS),
-    ) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 128, 256), deepest_blocks: int = 2) -> None:
         super().__init__()
-        self.input_channels = input_channels
-        self.stem = nn.Conv2d(input_channels, widths[0], 6, stride=2, padding=2)
+        self.stem = nn.Conv2d(len(CHANNELS), widths[0], 6, stride=2, padding=2)
         blocks = [1, 1, 1, deepest_blocks]
         inputs = (widths[0], *widths[:-1])
         self.encoder = nn.ModuleList(
@@ -70,7 +62,7 @@ class ClickNet(nn.Module):
         """One prompt round.
 
         Args:
-            channels: (N, input_channels, H, W) float, in the order of CHANNELS, H and W divisible by 16. What they hold is
+            channels: (N, 5, H, W) float, in the order of CHANNELS, H and W divisible by 16. What they hold is
                 said by refine/prompters/prompt_channels.py; the previous mask is 0 everywhere where there is none.
         Returns:
             logits (N, 1, H, W), and the quality logit (N, 1): after a sigmoid, the Dice that the network expects of its
@@ -92,8 +84,6 @@ class ClickNet(nn.Module):
         return F.pixel_shuffle(head, 2), quality
 
 
-def build_click_net(
-    widths: tuple[int, int, int, int] = (32, 64, 128, 256), deepest_blocks: int = 2, input_channels: int = _FIRST_CHANNELS
-) -> ClickNet:
+def build_click_net(widths: tuple[int, int, int, int] = (32, 64, 128, 256), deepest_blocks: int = 2) -> ClickNet:
     """ClickNet with random weights; the arguments are those of the model card's `architecture`."""
-    return ClickNet(tuple(widths), deepest_blocks, input_channels)
+    return ClickNet(tuple(widths), deepest_blocks)

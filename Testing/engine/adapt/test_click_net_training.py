@@ -25,6 +25,8 @@ from mednextseg.adapt.click_net.training import package_click_net
 from mednextseg.adapt.click_net.validation import validation_views
 from mednextseg.adapt.click_net.views import ViewSampler
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE
+from mednextseg.models.weights import read_safetensors, write_safetensors
+from mednextseg.networks.click_net import build_click_net
 from mednextseg.refine import Prompts, load_prompter
 
 _RECIPE = Path(__file__).parents[3] / "MedNeXtSegment" / "Resources" / "Models" / "clicknet" / "training_recipe.json"
@@ -180,7 +182,7 @@ def test_every_kind_of_start_shows_what_it_says(cache, recipe):
         session = SessionPool(sampler, 1, {start: 1.0}, 0.5, 4, generator).sessions[0]
         channels = session.channels(2.0)
         shown[start] = [bool(channels[n].any()) for n in range(1, 5)]
-        assert channels.shape == (7, 32, 32) and channels[0].min() >= -1 and channels[0].max() <= 1
+        assert channels.shape == (5, 32, 32) and channels[0].min() >= -1 and channels[0].max() <= 1
     assert shown["box"] == [False, False, True, False]
     assert shown["click"] == [True, False, False, False]
     assert shown["box_and_click"][0] and shown["box_and_click"][2]
@@ -246,6 +248,26 @@ def test_a_stage_changes_the_views_where_it_begins_and_the_package_knows(cache, 
     assert sides == [32, 32, 48]
     card = package_click_net(tmp_path / "best.pt", staged, tmp_path / "package")
     assert card.extra["prompts"]["view_size_px"] == 48
+
+
+def test_a_package_keeps_the_share_of_its_first_weights_that_the_recipe_says(cache, data_folder, recipe, tmp_path):
+    first = build_click_net(recipe.widths, recipe.deepest_blocks).state_dict()
+    write_safetensors(first, tmp_path / "first.safetensors")
+    short = replace(recipe, max_steps=1, validate_every=1, learning_rate=0.05, warmup_steps=0, ema_decay=0.5)
+    views = validation_views(short, data_folder)[:1]  # of a validation list
+    ClickNetTrainer(short, cache, views, tmp_path, start_from=tmp_path / "first.safetensors").run()
+    packaged = {}
+    for share in (0.0, 0.25, 1.0):
+        kept = replace(short, kept_of_start=share)
+        package_click_net(tmp_path / LAST_CHECKPOINT, kept, tmp_path / f"{share}", tmp_path / "first.safetensors")
+        packaged[share] = read_safetensors(tmp_path / f"{share}" / "weights.safetensors")["head.weight"].float()
+    assert (packaged[0.0] - first["head.weight"]).abs().max() > 0.01
+    assert torch.allclose(packaged[1.0], first["head.weight"], atol=1e-3)
+    assert torch.allclose(packaged[0.25], 0.75 * packaged[0.0] + 0.25 * packaged[1.0], atol=2e-3)
+    with pytest.raises(ValueError, match="--start-from"):
+        package_click_net(tmp_path / LAST_CHECKPOINT, kept, tmp_path / "package")
+    with pytest.raises(ValueError, match="kept_of_start"):
+        replace(recipe, kept_of_start=1.5)
 
 
 def _side(trainer):

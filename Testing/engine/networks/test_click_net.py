@@ -9,7 +9,7 @@ from mednextseg.networks.click_net import CHANNELS, STRIDE, build_click_net
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return build_click_net(input_channels=len(CHANNELS)).eval()
+    return build_click_net().eval()
 
 
 def test_the_default_network_has_at_most_five_million_parameters(network):
@@ -38,7 +38,7 @@ def test_every_channel_changes_the_answer(network):
 def test_a_shift_by_the_stride_shifts_the_answer():
     # Group normalization sees the whole slice, so the borders are given by a wide frame of zeros.
     torch.manual_seed(0)
-    network = build_click_net((8, 8, 8, 8), 1, len(CHANNELS)).double().eval()
+    network = build_click_net((8, 8, 8, 8), 1).double().eval()
     x = torch.zeros(1, len(CHANNELS), 320, 320, dtype=torch.float64)
     x[..., 144:176, 144:176] = torch.rand(1, len(CHANNELS), 32, 32)
     with torch.inference_mode():
@@ -49,7 +49,7 @@ def test_a_shift_by_the_stride_shifts_the_answer():
 
 def test_gradients_reach_every_parameter():
     torch.manual_seed(0)
-    network = build_click_net((8, 16, 16, 16), 1, len(CHANNELS))
+    network = build_click_net((8, 16, 16, 16), 1)
     logits, quality = network(torch.randn(2, len(CHANNELS), 32, 32))
     (logits.square().mean() + quality.square().mean()).backward()
     # The first convolutions of a block wait for its last norm, whose weight starts at zero, to leave zero.

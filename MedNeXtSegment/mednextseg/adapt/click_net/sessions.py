@@ -30,7 +30,7 @@ class Session:
     rounds: int = 0
 
     def channels(self, disk_radius_px: float) -> np.ndarray:
-        """(7, S, S) float32 input of the network."""
+        """(5, S, S) float32 input of the network."""
         points = np.array([point[:2] for point in self.points_rc], float).reshape(-1, 2)
         labels = np.array([point[2] for point in self.points_rc], int)
         return prompt_channels(self.view.image_rc, points, labels, self.box_rc, self.previous_rc, disk_radius_px)

@@ -16,7 +16,7 @@ from mednextseg.adapt.click_net.validation import ValidationView, validate
 from mednextseg.adapt.click_net.views import ViewSampler
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, ResumableTraining
 from mednextseg.models.weights import load_strictly, read_safetensors
-from mednextseg.networks.click_net import CHANNELS, ClickNet, build_click_net
+from mednextseg.networks.click_net import build_click_net
 
 _GRADIENT_NORM_LIMIT = 5.0
 _CLICK_WEIGHT = 10.0  # of a pixel under a click in the cross-entropy, so that clicks are obeyed
@@ -53,9 +53,9 @@ class ClickNetTrainer(ResumableTraining):
         torch.manual_seed(recipe.seed)
         self.recipe, self.validation, self.on_step = recipe, validation, on_step
         self.device = torch.device(device)
-        network = build_click_net(recipe.widths, recipe.deepest_blocks, len(CHANNELS))
+        network = build_click_net(recipe.widths, recipe.deepest_blocks)
         if start_from is not None:
-            take_weights(network, start_from)
+            load_strictly(network, read_safetensors(start_from))
         network = network.to(self.device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         super().__init__(folder, network, optimizer, recipe.ema_decay)
@@ -114,19 +114,6 @@ class ClickNetTrainer(ResumableTraining):
             **scores,
         }
         self._record(entry, scores["val"]["mean"])
-
-
-def take_weights(network: ClickNet, weights: Path) -> None:
-    """Load an earlier ClickNet of the same widths; what it does not take as input has no influence at first.
-
-    Raises:
-        ValueError: where the weights are not those of such a network.
-    """
-    tensors = read_safetensors(weights)
-    if "stem.weight" in tensors:
-        missing = network.input_channels - tensors["stem.weight"].shape[1]
-        tensors["stem.weight"] = F.pad(tensors["stem.weight"], (0, 0, 0, 0, 0, max(missing, 0)))
-    load_strictly(network, tensors)
 
 
 def click_loss(logits: torch.Tensor, truth: torch.Tensor, obeyed: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import mednextseg
 from mednextseg.adapt.click_net.cache import build_cache
@@ -13,7 +14,7 @@ from mednextseg.adapt.click_net.validation import validation_views
 from mednextseg.adapt.click_net.views import BOX_MARGINS
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
-from mednextseg.models.weights import write_safetensors
+from mednextseg.models.weights import read_safetensors, write_safetensors
 
 CACHE_FOLDER, PACKAGE_FOLDER = "cache", "package"
 
@@ -35,44 +36,43 @@ def train_click_net(
         device: a torch device name.
         on_step: called with (step, max_steps, loss).
         start_from: weights.safetensors of an earlier ClickNet that a new run starts with.
+    Raises:
+        ValueError: where the recipe keeps a share of what it starts from, and no weights to start from are given.
     """
     folder = Path(folder)
+    _check_start(recipe, start_from)
     build_cache(recipe, data_folder, folder / CACHE_FOLDER)
     views = validation_views(recipe.at(recipe.max_steps), data_folder)
     ClickNetTrainer(recipe, folder / CACHE_FOLDER, views, folder, device, on_step, start_from).run()
-    return package_click_net(folder / BEST_CHECKPOINT, recipe, folder / PACKAGE_FOLDER)
+    return package_click_net(folder / BEST_CHECKPOINT, recipe, folder / PACKAGE_FOLDER, start_from)
 
 
-def package_click_net(checkpoint: Path, recipe: ClickNetRecipe, package: Path, metrics: tuple[dict, ...] = ()) -> ModelCard:
+def package_click_net(checkpoint: Path, recipe: ClickNetRecipe, package: Path, start_from: Path | None = None) -> ModelCard:
     """Write card.json, weights.safetensors and LICENSE.
 
     Args:
         checkpoint: of a ClickNetTrainer.
         recipe: it was trained by; the section "card" may give further fields of the card.
         package: folder to write.
-        metrics: as measured, for the card.
+        start_from: the weights that the training started with, where the recipe keeps a share of them.
     Raises:
+        ValueError: as `train_click_net`.
         FileNotFoundError: where the training has not reached its first validation yet.
     """
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"{checkpoint} does not exist; let the training reach its first validation.")
+    _check_start(recipe, start_from)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    prefix = "module."
-    tensors = {name[len(prefix) :]: tensor for name, tensor in state["averaged"].items() if name.startswith(prefix)}
     package = Path(package)
     package.mkdir(parents=True, exist_ok=True)
-    digest = write_safetensors(tensors, package / WEIGHTS_FILE)
+    digest = write_safetensors(_packaged_weights(state["averaged"], recipe, start_from), package / WEIGHTS_FILE)
     raw = {
         "id": recipe.id,
         "version": recipe.extra.get("version", "0.1.0"),
         "title": recipe.title,
         "task": "refine",
         "family": "clicknet",
-        "architecture": {
-            "widths": list(recipe.widths),
-            "deepest_blocks": recipe.deepest_blocks,
-            "input_channels": tensors["stem.weight"].shape[1],
-        },
+        "architecture": {"widths": list(recipe.widths), "deepest_blocks": recipe.deepest_blocks},
         "channels": [{"name": "slice", "modality": "any", "normalization": {"scheme": "minmax"}}],
         "labels": [],
         "prompts": {
@@ -83,7 +83,6 @@ def package_click_net(checkpoint: Path, recipe: ClickNetRecipe, package: Path, m
         },
         "training_steps": state["step"],
         "training_data": [{"name": source.name, "licence": source.license} for source in recipe.training],
-        "metrics": list(metrics),
         "weights_license": "CC-BY-SA-4.0",
         "minimum_engine_version": mednextseg.__version__,
         **recipe.extra.get("card", {}),
@@ -93,3 +92,21 @@ def package_click_net(checkpoint: Path, recipe: ClickNetRecipe, package: Path, m
     write_card(card, package)
     (package / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
     return card
+
+
+def _packaged_weights(averaged: dict[str, Tensor], recipe: ClickNetRecipe, start_from: Path | None) -> dict[str, Tensor]:
+    """In half precision: the file is half as large, and the network computes in single precision all the same."""
+    prefix = "module."
+    tensors = {name[len(prefix) :]: tensor for name, tensor in averaged.items() if name.startswith(prefix)}
+    if recipe.kept_of_start:
+        first = read_safetensors(start_from)
+        tensors = {name: torch.lerp(tensor, first[name].to(tensor), recipe.kept_of_start) for name, tensor in tensors.items()}
+    return {name: tensor.half() for name, tensor in tensors.items()}
+
+
+def _check_start(recipe: ClickNetRecipe, start_from: Path | None) -> None:
+    if recipe.kept_of_start and start_from is None:
+        raise ValueError(
+            f"the recipe keeps {recipe.kept_of_start:g} of the weights that it starts from, and none are given; "
+            "name them with --start-from."
+        )

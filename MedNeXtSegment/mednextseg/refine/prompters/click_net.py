@@ -26,9 +26,9 @@ from mednextseg.refine.prompters.network_view import NetworkView, view_around, w
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
 from mednextseg.refine.prompts import Prompts
 
-_MARGIN = 3.0  # side of the view over the longer side of what the prompts enclose; less hides what a small mask has missed
+_MARGIN = 2.4  # side of the view over the longer side of what the prompts enclose; less hides what a small mask has missed
 _LEAST_SIDE_PX = 20.0  # of the slice in a view: there are objects of 30 pixels in all, and less shows nothing but interpolation
-_STROKE_STEP_PX = 12.0  # of the view; a scribble is seen as clicks so far apart
+_STROKE_STEP_PX = 18.0  # of the view; a scribble is seen as clicks so far apart
 _LEAST_STROKE_PX = 4.0  # a shorter scribble does not say how large the object is
 _LOOK_AGAIN_BELOW = 0.6  # a first answer that fits into this share of the whole slice is redone on a closer view
 
@@ -129,9 +129,7 @@ class ClickNetPrompter:
         points, labels = _dots(prompts, _STROKE_STEP_PX / view.scale)
         points = view.points_to_view(points)
         channels = prompt_channels(view.cut(embedding.image_rc), points, labels, box, previous, self.disk_radius_px)
-        inputs = torch.from_numpy(channels[: self.network.input_channels])[None].to(
-            self.device, memory_format=torch.channels_last
-        )
+        inputs = torch.from_numpy(channels)[None].to(self.device, memory_format=torch.channels_last)
         with torch.inference_mode():
             logits, quality = self.network(inputs)
             probability = torch.sigmoid(logits.float())[0, 0].cpu().numpy()

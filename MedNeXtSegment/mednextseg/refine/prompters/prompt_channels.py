@@ -11,7 +11,7 @@ def prompt_channels(
     previous_rc: np.ndarray | None,
     disk_radius_px: float,
 ) -> np.ndarray:
-    """The channels image, positive, negative, box, previous, box_edge, box_round.
+    """The channels image, positive, negative, box, previous.
 
     Args:
         image_rc: (H, W) intensities in [0, 1].
@@ -21,31 +21,19 @@ def prompt_channels(
         previous_rc: (H, W) probability of the last result, or None.
         disk_radius_px: radius of the binary disk of a click.
     Returns:
-        (7, H, W) float32; the image scaled to [-1, 1]; disks, box and previous in [0, 1]. box_edge is the distance to the
-        nearest side in halves of the box's length along that axis, 1 in the middle, 0 on the side, down to -1 outside;
-        box_round is 0 on the inscribed ellipse and rises to 1 in the middle likewise. Both are 0 without a box.
+        (5, H, W) float32; the image scaled to [-1, 1]; disks, box and previous in [0, 1].
     """
     rows, cols = image_rc.shape
-    channels = np.zeros((7, rows, cols), np.float32)
+    channels = np.zeros((5, rows, cols), np.float32)
     channels[0] = image_rc * 2.0 - 1.0
     for (row, col), label in zip(points_rc, labels, strict=True):
         _draw_disk(channels[1 if label else 2], float(row), float(col), disk_radius_px)
     if box_rc is not None:
         r0, c0, r1, c1 = (int(np.ceil(edge - 0.5)) for edge in box_rc)
         channels[3, max(r0, 0) : max(r1, 0), max(c0, 0) : max(c1, 0)] = 1.0
-        channels[5:] = _box_distances(box_rc, (rows, cols))
     if previous_rc is not None:
         channels[4] = previous_rc
     return channels
-
-
-def _box_distances(box_rc: tuple[float, float, float, float], shape_rc: tuple[int, int]) -> np.ndarray:
-    """(2, H, W): how far from the sides and from the inscribed ellipse of a box."""
-    r0, c0, r1, c1 = box_rc
-    row = np.abs(np.arange(shape_rc[0]) + 0.5 - (r0 + r1) / 2)[:, None] / max((r1 - r0) / 2, 0.5)
-    col = np.abs(np.arange(shape_rc[1]) + 0.5 - (c0 + c1) / 2)[None, :] / max((c1 - c0) / 2, 0.5)
-    distances = np.stack([1.0 - np.maximum(row, col), 1.0 - row**2 - col**2])
-    return np.clip(distances, -1.0, 1.0, out=distances)
 
 
 def _draw_disk(channel_rc: np.ndarray, row: float, col: float, radius_px: float) -> None:
