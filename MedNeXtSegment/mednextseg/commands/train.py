@@ -62,17 +62,20 @@ def _train_mednext(options: argparse.Namespace) -> str:
 
 
 def _train_heads(options: argparse.Namespace) -> str:
-    from mednextseg.adapt.heads.data import load_heads  # noqa: PLC0415
+    from mednextseg.adapt.heads.data import load_heads, training_heads  # noqa: PLC0415
     from mednextseg.adapt.heads.packaging import package_heads  # noqa: PLC0415
     from mednextseg.adapt.heads.recipe import HeadRecipe  # noqa: PLC0415
     from mednextseg.adapt.heads.trainer import HeadTrainer  # noqa: PLC0415
 
     recipe = HeadRecipe.from_json(options.recipe)
-    if not options.package_only:
-        heads = load_heads(options.dataset, recipe)
+    if options.package_only:
+        heads = training_heads(options.dataset, recipe)
+    else:
+        everything = load_heads(options.dataset, recipe)
         with _StepBar(recipe.max_steps, options.json) as show:
-            HeadTrainer(recipe, heads, options.output, options.start_from, options.device, show).run()
-    return package_heads(options.output, recipe, options.output / PACKAGE_FOLDER).id
+            HeadTrainer(recipe, everything, options.output, options.start_from, options.device, show).run()
+        heads = everything.real
+    return package_heads(options.output, recipe, heads, options.output / PACKAGE_FOLDER).id
 
 
 def _train_click_net(options: argparse.Namespace) -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Generator, Tensor
 
 from mednextseg.adapt.heads.acquisition import acquired, blurred
+from mednextseg.adapt.heads.calibration import calibration_of
 from mednextseg.adapt.heads.data import Heads
 from mednextseg.adapt.heads.packaging import package_heads
 from mednextseg.adapt.heads.real import LabeledHead, augmented_head, plain_head
@@ -16,7 +18,7 @@ from mednextseg.adapt.heads.recipe import HeadRecipe
 from mednextseg.adapt.heads.sampling import PatchGrid, deformed_offsets, middle_of, nearest
 from mednextseg.adapt.heads.structures import structures
 from mednextseg.adapt.heads.synthetic import LabelMap, random_contrast, synthetic_head
-from mednextseg.adapt.heads.trainer import HeadTrainer
+from mednextseg.adapt.heads.trainer import HeadTrainer, averaged_weights
 from mednextseg.adapt.heads.validation import alike_classes, dice_of_groups, dice_of_structures
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 
@@ -231,5 +233,9 @@ def test_training_resumes_validates_and_packages(tmp_path: Path) -> None:
     entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [2, 4]
     assert "left thalamus" in entries[-1]["real"]
-    card = package_heads(tmp_path / "run", recipe, tmp_path / "package")
+    card = package_heads(tmp_path / "run", recipe, [head], tmp_path / "package")
     assert len(card.labels) == 32 and card.spacing_kji_mm == (4.0, 4.0, 4.0)
+    assert len(card.exchanged_sides) == 14 and ("left thalamus", "right thalamus") in card.exchanged_sides
+    stage.network.load_state_dict(averaged_weights(tmp_path / "run" / "best.pt"))
+    bias = load_file(tmp_path / "package" / "weights.safetensors")["out_0.conv_out.bias"]
+    torch.testing.assert_close(bias, stage.network.out_0.conv_out.bias + calibration_of(stage.network, [head], recipe.grid))

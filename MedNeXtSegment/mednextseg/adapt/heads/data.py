@@ -44,11 +44,17 @@ def load_heads(folder: Path, recipe: HeadRecipe) -> Heads:
     maps = [label_map(path) for path in paths]
     first_validation = len(maps) - recipe.validation_maps
     return Heads(
-        real=[_real_head(folder / recipe.real_heads, name) for name in split.training],
+        real=training_heads(folder, recipe),
         real_validation={name: _real_head(folder / recipe.real_heads, name) for name in split.validation},
         maps=maps[:first_validation],
         maps_validation=maps[first_validation:],
     )
+
+
+def training_heads(folder: Path, recipe: HeadRecipe) -> list[LabeledHead]:
+    """The real heads that a recipe trains on; errors as of `load_heads`."""
+    split = read_split(folder / recipe.real_heads / "split.json")
+    return [_real_head(folder / recipe.real_heads, name) for name in split.training]
 
 
 def _real_head(folder: Path, name: str) -> LabeledHead:

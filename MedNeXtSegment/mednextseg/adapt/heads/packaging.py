@@ -1,12 +1,17 @@
 """A finished training on heads -> a model package."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import mednextseg
+from mednextseg.adapt.heads.calibration import calibration_of
 from mednextseg.adapt.heads.data import ORIENTATION
+from mednextseg.adapt.heads.real import LabeledHead
 from mednextseg.adapt.heads.recipe import HeadRecipe
 from mednextseg.adapt.heads.structures import structures
+from mednextseg.adapt.heads.trainer import averaged_weights, network_of
 from mednextseg.adapt.mednext.packaging import write_package
+from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
 from mednextseg.models.importers.naming import label_fields
 from mednextseg.models.model_card import ModelCard
 
@@ -14,14 +19,22 @@ _FLUID = ("ventricle", "fluid")
 _LEFT = "left "
 
 
-def package_heads(training_folder: Path, recipe: HeadRecipe, package: Path) -> ModelCard:
+def package_heads(training_folder: Path, recipe: HeadRecipe, heads: Sequence[LabeledHead], package: Path) -> ModelCard:
     """Write a model package from a training folder; the recipe's `card` section may give any field of the card.
 
+    Args:
+        heads: those of the training, on which the logits of the structures are balanced (calibration.py).
     Raises:
         FileNotFoundError: where the training has not reached its first validation yet.
         ValueError: where the card that results is not valid.
     """
-    return write_package(training_folder, _determined_by_training(recipe), recipe.extra.get("card", {}), package)
+    checkpoint = Path(training_folder) / BEST_CHECKPOINT
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{training_folder} has no {BEST_CHECKPOINT}; let the training reach its first validation.")
+    network = network_of(recipe)
+    network.load_state_dict(averaged_weights(checkpoint))
+    biases = calibration_of(network, heads, recipe.grid)
+    return write_package(training_folder, _determined_by_training(recipe), recipe.extra.get("card", {}), package, biases)
 
 
 def _determined_by_training(recipe: HeadRecipe) -> dict:

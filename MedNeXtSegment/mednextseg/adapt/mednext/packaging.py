@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import mednextseg
 from mednextseg.adapt.losses.network_terms import is_for_training
@@ -13,6 +14,7 @@ from mednextseg.models.importers.naming import label_fields
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors
 
+_OUTPUT_BIAS = "out_0.conv_out.bias"
 _HEADS_FOR_TRAINING_ONLY = ("out_1.", "out_2.", "out_3.", "out_4.")
 
 
@@ -29,11 +31,14 @@ def package_training(training_folder: Path, recipe: MedNeXtRecipe, dataset: Labe
     return write_package(training_folder, _determined_by_training(recipe, dataset), recipe.extra.get("card", {}), package)
 
 
-def write_package(training_folder: Path, determined: dict, overrides: dict, package: Path) -> ModelCard:
+def write_package(
+    training_folder: Path, determined: dict, overrides: dict, package: Path, output_bias: Tensor | None = None
+) -> ModelCard:
     """Weights, card and license of the best checkpoint of a training.
 
     Args:
         determined: fields of the card that the training determines. overrides: those that the recipe gives.
+        output_bias: (classes,), added to the bias of the last layer.
     Raises:
         FileNotFoundError: where the training has not reached its first validation yet.
         ValueError: where the card that results is not valid.
@@ -49,6 +54,8 @@ def write_package(training_folder: Path, determined: dict, overrides: dict, pack
         for name, tensor in tensors.items()
         if not (name.startswith(_HEADS_FOR_TRAINING_ONLY) or is_for_training(name))
     }
+    if output_bias is not None:
+        tensors[_OUTPUT_BIAS] = tensors[_OUTPUT_BIAS] + output_bias
     package = Path(package)
     package.mkdir(parents=True, exist_ok=True)
     digest = write_safetensors(tensors, package / WEIGHTS_FILE)
