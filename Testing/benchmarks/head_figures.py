@@ -32,6 +32,7 @@ from mednextseg.files import write_text
 from mednextseg.kernels.allocator import keep_freed_memory
 from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.segment.prepare.resampling import resample_affine
+from mednextseg.segment.recipe import SegmentRecipe
 
 _RESAMPLES, _SEED = 2000, 0
 # MeshNet's words, where they are not ours.
@@ -59,12 +60,14 @@ def joined_structures() -> dict[str, list[int]]:
     return found
 
 
-def results_of(heads: Iterator[LabeledHead], model: LoadedModel, peer: MeshNet | None) -> Iterator[HeadResult]:
+def results_of(
+    heads: Iterator[LabeledHead], model: LoadedModel, recipe: SegmentRecipe, peer: MeshNet | None
+) -> Iterator[HeadResult]:
     """Run both networks over each head."""
     groups = list(joined_structures().values())
     for head in heads:
         start = time.perf_counter()
-        labelmap, report = segment(head.volume_kji, head.geometry, model)
+        labelmap, report = segment(head.volume_kji, head.geometry, model, recipe=recipe)
         seconds = time.perf_counter() - start
         classes = np.zeros(int(labelmap.max()) + 1, dtype=np.int64)
         for label in report.labels:
@@ -140,13 +143,15 @@ def main() -> None:
     )
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--meshnet", type=Path, help="folder of brainchop's network, to compare with")
+    parser.add_argument("--mirrored", action="store_true", help="average each window and its mirror image")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     keep_freed_memory()
     model, peer = load_model(options.model), None if options.meshnet is None else MeshNet(options.meshnet)
-    rows = []
+    recipe, rows = SegmentRecipe(tta=options.mirrored), []
     for name in options.sets:
-        for kind, results in groupby(results_of(SETS[name](options.data), model, peer), key=lambda result: result.kind):
+        found = results_of(SETS[name](options.data), model, recipe, peer)
+        for kind, results in groupby(found, key=lambda result: result.kind):
             of_kind = list(results)
             print_kind(kind, of_kind)
             rows += metrics_of(kind, of_kind)
