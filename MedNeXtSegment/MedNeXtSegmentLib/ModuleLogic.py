@@ -25,14 +25,15 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls, AdaptCalls)
         engine: the worker, or the engine of one's own.
         history: undo and redo of what the module did.
         autoSegment, refine: the SegmentLogic and the RefineLogic.
-        evaluation, review, library, collection: the EvaluateLogic, the ReviewLogic, the ModelsLogic and the CollectLogic; None without a
-            worker, which they ask.
+        evaluation, review, library, collection, priors: the EvaluateLogic, the ReviewLogic, the ModelsLogic, the CollectLogic and the
+            PriorsLogic; None without a worker, which they ask.
         workerListeners: objects that are told of the worker's hello (onWorkerReady) and log lines (onWorkerLog).
     """
 
     def __init__(self, engine=None):
         ScriptedLoadableModuleLogic.__init__(self)
         from MedNeXtSegmentLib.Adapt.CollectLogic import CollectLogic
+        from MedNeXtSegmentLib.Adapt.PriorsLogic import PriorsLogic
         from MedNeXtSegmentLib.Evaluate.EvaluateLogic import EvaluateLogic
         from MedNeXtSegmentLib.Models.ModelsLogic import ModelsLogic
         from MedNeXtSegmentLib.Refine.RefineLogic import RefineLogic
@@ -46,10 +47,11 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls, AdaptCalls)
         self.history = EditHistory()
         self.autoSegment = SegmentLogic(self.engine, self.history)
         self.refine = RefineLogic(self.worker, self.history)
-        self.evaluation = self.review = self.library = self.collection = self._adaptation = None
+        self.evaluation = self.review = self.library = self.collection = self.priors = self._adaptation = None
         if self.worker is not None:
             self.evaluation, self.review = EvaluateLogic(self.worker), ReviewLogic(self.worker)
             self.library, self.collection = ModelsLogic(self.worker), CollectLogic(self.worker)
+            self.priors = PriorsLogic(self.worker)
 
     def _newWorker(self, isMain: bool = True):
         from MedNeXtSegmentLib import Settings
@@ -90,7 +92,7 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls, AdaptCalls)
         self.autoSegment.close()
         self.refine.close()
         if self.worker is not None:
-            for logic in (self.evaluation, self.review, self.library, self.collection):
+            for logic in (self.evaluation, self.review, self.library, self.collection, self.priors):
                 logic.close()
             self.worker.stop()
         if self._adaptation is not None:

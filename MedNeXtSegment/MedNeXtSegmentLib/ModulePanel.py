@@ -60,8 +60,8 @@ class ModulePanel:
             self.review = ReviewPanel(self.evaluate.ui, logic.review, *chosen, self.setup.whatIsMissing, self._refineAt)
             adaptWidget = slicer.util.loadUI(resourcePath("UI/Adapt.ui"))
             self.tabs.addTab(adaptWidget, _("Adapt"))
-            collected = logic.collection, logic.library.importModel, self._onAdaptedInstalled
-            self.adapt = AdaptPanel(adaptWidget, lambda: logic.adaptation, logic.models, *collected, self.setup.whatIsMissing)
+            more = logic.collection, logic.priors, logic.library.importModel, self._onAdaptedInstalled
+            self.adapt = AdaptPanel(adaptWidget, lambda: logic.adaptation, logic.models, *more, self.setup.whatIsMissing)
             modelsWidget = slicer.util.loadUI(resourcePath("UI/Models.ui"))
             self.tabs.addTab(modelsWidget, _("Models"))
             self.models = ModelsPanel(modelsWidget, logic.library, self._onLibraryChanged)

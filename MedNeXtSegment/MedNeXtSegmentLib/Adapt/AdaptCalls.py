@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 
 class AdaptCalls:
-    """A part of MedNeXtSegmentLogic, whose attributes `adaptation`, `collection` and `refine` it uses."""
+    """A part of MedNeXtSegmentLogic, whose attributes `adaptation`, `priors`, `collection` and `refine` it uses."""
 
     def adapt(
         self,
@@ -90,6 +90,27 @@ class AdaptCalls:
         wanted = {**options, "shots": list(shots), "methods": list(methods), "steps": steps}
         logic = self._withWorker(self.adaptation)
         run = logic.adapt(model, cases, wanted, folder, progressCallback, finishedCallback, collected)
+        if waitForCompletion:
+            logic.wait(run)
+        return run
+
+    def showShapePriors(self, model: str, waitForCompletion: bool = True, finishedCallback: Callable | None = None):
+        """Show what a model learned of where its structures lie in a window: a volume for each class, around the origin.
+
+        >>> run = logic.adapt("hippocampus-mr", cases, method="shape-priors", minutes=20)
+        >>> logic.showShapePriors(run.package).volumes
+
+        Args:
+            model: id of an installed model, or the folder of one.
+            waitForCompletion: return only when the volumes are in the scene; the event loop keeps running.
+            finishedCallback: called once with the run, when it is over.
+        Returns:
+            A MedNeXtSegmentLib.Adapt.PriorsLogic.PriorsRun: volumes (the background's first), error, isFinished.
+        Raises:
+            RunFailure: (a RuntimeError) where it was waited for and failed, as for a model without shape priors.
+        """
+        logic = self._withWorker(self.priors)
+        run = logic.show(model, finishedCallback)
         if waitForCompletion:
             logic.wait(run)
         return run

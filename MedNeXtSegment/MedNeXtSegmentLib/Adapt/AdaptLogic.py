@@ -4,16 +4,21 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.cases.collected import CollectedCase
 from mednextseg.machine import home_folder
 from mednextseg.models.library import find_model
 from mednextseg.models.model_card import ModelCard, read_card
+from mednextseg.worker import protocol
 from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
+from MedNeXtSegmentLib.Adapt.PairRegistration import PairRegistration
 from MedNeXtSegmentLib.Adapt.SentCase import sentCase
 from MedNeXtSegmentLib.Adapt.SentPair import sentPairs
+from MedNeXtSegmentLib.Scene.RigidRegistration import canRegister
 from MedNeXtSegmentLib.Scene.Volumes import channelsOf
+from MedNeXtSegmentLib.Worker.RunFailure import RunFailure, runCancelled
 from MedNeXtSegmentLib.Worker.WorkerRunLogic import WorkerRunLogic
 
 
@@ -52,7 +57,7 @@ class AdaptLogic(WorkerRunLogic):
                 of cases (docs/adapt.md).
             options: "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device";
                 "unlabeled", "pretraining_steps"; "shots" and "methods" for curves; in place of cases "pairs" without labels, a folder
-                or (known, new) volume nodes, and "registered".
+                or (known, new) volume nodes, and "registered"; where that is False, Slicer's BRAINSFit registers nodes if it is there.
             folder: of the adaptation; None for one that the same cases find again.
             progressCallback: called with the run after each report.
             finishedCallback: called once, with the run, when it is over.
@@ -70,8 +75,35 @@ class AdaptLogic(WorkerRunLogic):
         place = Path(folder) if folder is not None else usualFolder(card, names, kind)
         run = AdaptRun(self._worker, place, progressCallback, finishedCallback)
         parameters = {"model": model, "target": str(place), **sent, **asked}
-        self._begin(run, "adapt", parameters, lambda value: self._deliver(run, value))
+        if asked.get("registered") is False and "image_pairs" in sent and canRegister():
+            self._registerFirst(run, pairs, {**parameters, "registered": True})
+        else:
+            self._begin(run, "adapt", parameters, lambda value: self._deliver(run, value))
         return run
+
+    def wait(self, run: AdaptRun) -> None:
+        while run.registration is not None:  # the worker knows nothing of it yet
+            slicer.app.processEvents()
+        super().wait(run)
+
+    def _registerFirst(self, run: AdaptRun, pairs: Sequence[tuple], parameters: dict) -> None:
+        """Begin once Slicer has registered the images of each pair; the worker then gets the known ones where they lie on the new ones."""
+
+        def onRegistered(movements: list | str) -> None:
+            run.registration = None
+            if run.isCancelRequested or isinstance(movements, str):
+                self._end(run, runCancelled() if run.isCancelRequested else RunFailure(protocol.INVALID_INPUT, movements))
+                return
+            for pair, movement in zip(parameters["image_pairs"], movements, strict=True):
+                pair["known"] = [(movement @ matrix).tolist() for matrix in pair["known"]]
+            try:
+                self._ask(run, "adapt", parameters, lambda value: self._deliver(run, value))
+            except (ValueError, RuntimeError) as error:
+                self._end(run, RunFailure(protocol.INVALID_INPUT, str(error)))
+
+        self.runs.append(run)
+        run.registration = PairRegistration(pairs, run, onRegistered)
+        run.registration.start()
 
     def _deliver(self, run: AdaptRun, value: dict) -> None:
         run.outcome = value

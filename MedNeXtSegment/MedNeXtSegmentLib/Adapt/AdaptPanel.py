@@ -19,6 +19,7 @@ from MedNeXtSegmentLib.Adapt.CollectedPanel import CollectedPanel
 from MedNeXtSegmentLib.Adapt.CollectLogic import CollectLogic
 from MedNeXtSegmentLib.Adapt.CurvesPicture import curvesPixmap
 from MedNeXtSegmentLib.Adapt.MorePanel import MorePanel
+from MedNeXtSegmentLib.Adapt.PriorsLogic import PriorsLogic
 from MedNeXtSegmentLib.Adapt.TrainingChoices import TrainingChoices
 from MedNeXtSegmentLib.Adapt.TrainingFolder import curvesIn, plannedSteps
 from MedNeXtSegmentLib.Adapt.VerdictPanel import VerdictPanel
@@ -36,7 +37,7 @@ class AdaptPanel(NodePanel):
         logic: gives the AdaptLogic; asked when it is needed, since it has a worker of its own.
         models: gives the cards of the installed models.
         collection: lists and removes collected cases.
-        install, onInstalled: see VerdictPanel.
+        priors, install, onInstalled: see VerdictPanel.
         whatIsMissing: says in one sentence why this computer cannot compute; empty where it can.
     """
 
@@ -46,6 +47,7 @@ class AdaptPanel(NodePanel):
         logic: Callable[[], AdaptLogic],
         models: Callable[[], list[ModelCard]],
         collection: CollectLogic,
+        priors: PriorsLogic,
         install: Callable,
         onInstalled: Callable[[str], None],
         whatIsMissing: Callable[[], str],
@@ -58,7 +60,7 @@ class AdaptPanel(NodePanel):
         self._started, self._isUpdating = 0.0, False
         self.cases = CasesPanel(self.ui)
         self.collected = CollectedPanel(self.ui, collection.cases, collection.remove, self._showStatus)
-        self.verdict = VerdictPanel(self.ui, install, onInstalled, self._showStatus)
+        self.verdict = VerdictPanel(self.ui, priors, install, onInstalled, self._showStatus)
         toolTips = _("Teach the model these cases, and measure it before and after."), _("Stop; Start goes on from there.")
         self.progress = ProgressRow(self.ui.startButton, self.ui.progressBar, *toolTips, self._start, self._onStop)
         self.choices = TrainingChoices(self.ui)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from MedNeXtSegmentLib.Worker.RunFailure import RunFailure
 from MedNeXtSegmentLib.Worker.WorkerRun import WorkerRun
 
 
@@ -13,6 +14,7 @@ class AdaptRun(WorkerRun):
         folder: of the adaptation; another one of the same cases there goes on where this one stopped.
         outcome: fields of mednextseg.adapt.tuning.adapt_model.Adaptation, and "table" as text; of curves those of DrawnCurves in
             adapt/tuning/shots/drawn_curves.py; None before the end.
+        registration: the PairRegistration that comes before the training, as long as it runs; else None.
         progress, fraction, error, isFinished: see WorkerRun; `progress.phase` has the step and its loss.
     """
 
@@ -26,6 +28,20 @@ class AdaptRun(WorkerRun):
         super().__init__(worker, (), onProgress, onFinished)
         self.folder = folder
         self.outcome: dict | None = None
+        self.registration = None
+
+    def cancel(self) -> None:
+        """Ask for the run to be stopped; what was learned is saved first."""
+        super().cancel()
+        if self.registration is not None:
+            self.registration.cancel()
+
+    def finish(self, error: RunFailure | None = None) -> None:
+        """End the run, and what is registered for it."""
+        if self.registration is not None:
+            self.registration.stop()
+            self.registration = None
+        super().finish(error)
 
     @property
     def isAccepted(self) -> bool:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 import qt
 from slicer.i18n import tr as _
 
+from mednextseg.models.adaptable import has_shape_priors
+from mednextseg.models.model_card import read_card
 from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
+from MedNeXtSegmentLib.Adapt.PriorsLogic import PriorsLogic, PriorsRun
 from MedNeXtSegmentLib.Widgets.Tables import asChoice, fitHeight
 
 _HEIGHT_PX = 220
@@ -17,19 +20,34 @@ class VerdictPanel:
 
     Args:
         ui: widgets of Adapt.ui.
+        priors: shows the shape priors of a model that has some.
         install: as ModelsLogic.importModel.
         onInstalled: called with the id of the new model, empty for a candidate: that one does not take the base's place.
         showStatus: shows one sentence.
     """
 
-    def __init__(self, ui, install: Callable, onInstalled: Callable[[str], None], showStatus: Callable[[str], None]) -> None:
-        self._ui, self._install, self._onInstalled, self._showStatus = ui, install, onInstalled, showStatus
+    def __init__(
+        self,
+        ui,
+        priors: PriorsLogic,
+        install: Callable,
+        onInstalled: Callable[[str], None],
+        showStatus: Callable[[str], None],
+    ) -> None:
+        self._ui, self._priors, self._install, self._onInstalled, self._showStatus = (
+            ui,
+            priors,
+            install,
+            onInstalled,
+            showStatus,
+        )
         self._run: AdaptRun | None = None
         self._isAsked = False
         headers = [_("Label"), _("Dice\nbefore"), _("after"), _("change\n(95 % interval)"), _("Surface\nDice"), _("HD95\n[mm]")]
         asChoice(ui.gateTable, headers, _HEIGHT_PX)
         ui.gateTable.setSelectionMode(qt.QAbstractItemView.NoSelection)
         ui.installButton.clicked.connect(lambda *_args: self._onInstall())
+        ui.priorsButton.clicked.connect(lambda *_args: self._onPriors())
         self.show(None)
 
     def show(self, run: AdaptRun | None) -> None:
@@ -43,6 +61,7 @@ class VerdictPanel:
         self._ui.gateTable.resizeRowsToContents()
         fitHeight(self._ui.gateTable, _HEIGHT_PX)
         self._ui.verdictLabel.setText("" if run is None else verdictText(run.outcome))
+        self._ui.priorsButton.setVisible(run is not None and has_shape_priors(read_card(run.package)))
         self._updateButton()
 
     def _fill(self, number: int, row: dict) -> None:
@@ -69,6 +88,20 @@ class VerdictPanel:
         except (ValueError, RuntimeError) as error:
             self._showStatus(str(error))
             self._updateButton()
+
+    def _onPriors(self) -> None:
+        """Show them; the button waits until they are there."""
+        self._ui.priorsButton.enabled = False
+        try:
+            self._priors.show(self._run.package, self._onPriorsShown)
+        except (ValueError, RuntimeError) as error:
+            self._showStatus(str(error))
+            self._ui.priorsButton.enabled = True
+
+    def _onPriorsShown(self, run: PriorsRun) -> None:
+        self._ui.priorsButton.enabled = True
+        shown = _("{count} volumes were added to the scene: where the model expects each class in its window.")
+        self._showStatus(shown.format(count=len(run.volumes)) if run.error is None else str(run.error))
 
     def _onFinished(self, installing) -> None:
         self._updateButton()

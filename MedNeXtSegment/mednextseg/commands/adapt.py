@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mednextseg.commands import adapt_policy, adapt_shots
 from mednextseg.commands.option_conflicts import refuse_beside
+from mednextseg.models.adaptable import has_shape_priors
 from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS, Choice
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mednextseg.adapt.tuning.options import TuningOptions
     from mednextseg.adapt.tuning.progress import TuningState
     from mednextseg.models.loaded_model import LoadedModel
+    from mednextseg.models.model_card import ModelCard
 
 
 def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -113,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
         with _Console(options.json) as console:
             return adapt_policy.train(options, base, resolve_device(options.device), console.show)
     if options.write_priors:
-        _check_priors(options, base.card.architecture)
+        _check_priors(options, base.card)
     found = CaseFolder(()) if options.pairs is not None else _cases(options, len(base.card.channels))
     held_out = None if options.held_out is None else tuple(name.strip() for name in options.held_out.split(","))
     wanted = TuningOptions(
@@ -178,12 +180,11 @@ def _cases(options: argparse.Namespace, channels: int) -> "CaseFolder":
     return CaseFolder((*found.cases, *collected_to_learn(channels, names)), found.held_out)
 
 
-def _check_priors(options: argparse.Namespace, architecture: Mapping[str, object]) -> None:
+def _check_priors(options: argparse.Namespace, card: "ModelCard") -> None:
     """Before anything is trained: only a model with shape priors has some to write."""
     if options.shots:
         raise ValueError("--write-priors writes those of one model, and --shots makes many; leave one of the two out.")
-    has_some = any(dict(plug_in).get("kind") == "shape_priors" for plug_in in architecture.get("plug_ins", ()))
-    if options.method != "shape-priors" and not has_some:
+    if options.method != "shape-priors" and not has_shape_priors(card):
         raise ValueError(f"--write-priors needs --method shape-priors, got {options.method}, which learns none.")
 
 

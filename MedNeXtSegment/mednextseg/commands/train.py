@@ -5,12 +5,17 @@ The same command resumes a training that was stopped.
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mednextseg.files import make_folder
+from mednextseg.files import make_folder, write_text
 
-PACKAGE_FOLDER = "package"
+if TYPE_CHECKING:
+    from mednextseg.adapt.planned_training import PlannedTraining
+
+PACKAGE_FOLDER, MEMORY_FILE = "package", "memory.txt"
 
 
 def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -57,7 +62,9 @@ def _train_mednext(options: argparse.Namespace) -> str:
     recipe, dataset = MedNeXtRecipe.from_json(options.recipe), open_dataset(options.dataset)
     if not options.package_only:
         with _StepBar(recipe.max_steps, options.json) as show:
-            Trainer(recipe, dataset, options.output, options.device, on_step=show).run()
+            trainer = Trainer(recipe, dataset, options.output, options.device, on_step=show)
+            _plan_memory(trainer, recipe.max_steps, options)
+            trainer.run()
     return package_training(options.output, recipe, dataset, options.output / PACKAGE_FOLDER).id
 
 
@@ -73,7 +80,9 @@ def _train_heads(options: argparse.Namespace) -> str:
     else:
         everything = load_heads(options.dataset, recipe)
         with _StepBar(recipe.max_steps, options.json) as show:
-            HeadTrainer(recipe, everything, options.output, options.start_from, options.device, show).run()
+            trainer = HeadTrainer(recipe, everything, options.output, options.start_from, options.device, show)
+            _plan_memory(trainer, recipe.max_steps, options)
+            trainer.run()
         heads = everything.real
     return package_heads(options.output, recipe, heads, options.output / PACKAGE_FOLDER).id
 
@@ -90,6 +99,14 @@ def _train_click_net(options: argparse.Namespace) -> str:
         ).id
     with _StepBar(recipe.max_steps, options.json) as show:
         return train_click_net(options.dataset, recipe, options.output, options.device, show, options.start_from).id
+
+
+def _plan_memory(trainer: "PlannedTraining", steps: int, options: argparse.Namespace) -> None:
+    """Say how the steps are computed so that they fit into memory, here and in memory.txt; nothing where the training is over."""
+    if trainer.step < steps:
+        write_text(options.output / MEMORY_FILE, trainer.memory.sentence + "\n")
+        if not options.json:
+            print(trainer.memory.sentence, file=sys.stderr)
 
 
 class _StepBar:

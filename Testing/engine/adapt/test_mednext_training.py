@@ -15,6 +15,7 @@ from mednextseg.adapt.mednext.dataset import load_case, open_dataset
 from mednextseg.adapt.mednext.packaging import package_training
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.mednext.trainer import Trainer, learning_rate_at
+from mednextseg.adapt.training_memory import Economy, TrainingPlan
 from mednextseg.geometry import Geometry
 from mednextseg.models.library import bundled_models_folder
 from mednextseg.networks import mednext
@@ -94,6 +95,18 @@ def test_a_stopped_training_goes_on_where_it_stopped(dataset_folder: Path, tmp_p
     assert steps == [9, 10, 11, 12]
     entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [6, 12] and set(entries[0]["dice"]) == {"ball"}
+
+
+def test_a_training_within_little_memory_takes_one_patch_after_the_other(dataset_folder: Path, tmp_path: Path) -> None:
+    recipe, ends = replace(RECIPE, max_steps=1, warmup_steps=1), []
+    for economy in (Economy(), Economy(is_recomputed=True), Economy(True, True)):
+        trainer = Trainer(recipe, open_dataset(dataset_folder), tmp_path / economy.title)
+        assert trainer.memory.economy == Economy() and trainer.memory.needed > 1e6  # there is room
+        trainer.compute_as(TrainingPlan(economy, 0, 0))
+        trainer.run()
+        ends.append(torch.cat([tensor.flatten() for tensor in trainer.network.state_dict().values()]))
+    assert torch.allclose(ends[0], ends[1], rtol=1e-5, atol=1e-6)
+    assert 0 < float((ends[0] - ends[2]).abs().max()) <= 4 * recipe.learning_rate  # Dice of each patch instead of both
 
 
 def test_a_killed_training_goes_on_from_its_last_checkpoint(dataset_folder: Path, tmp_path: Path) -> None:

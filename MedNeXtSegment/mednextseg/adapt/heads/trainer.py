@@ -1,5 +1,6 @@
 """Train a MedNeXt on real and synthetic heads: resumable, validated structure by structure, averaged weights kept."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +18,10 @@ from mednextseg.adapt.heads.structures import structures
 from mednextseg.adapt.heads.synthetic import synthetic_head
 from mednextseg.adapt.heads.validation import validate
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss
+from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.precision import Precision
-from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, ResumableTraining
+from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
+from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig
 
@@ -39,7 +42,7 @@ def network_of(recipe: HeadRecipe) -> MedNeXt:
     return MedNeXt(config).to(memory_format=torch.channels_last_3d)
 
 
-class HeadTrainer(ResumableTraining):
+class HeadTrainer(PlannedTraining):
     """One training run in one folder; a second run in the same folder goes on where the first one stopped.
 
     Args:
@@ -92,12 +95,23 @@ class HeadTrainer(ResumableTraining):
         """One step on a batch (N, K, J, I) of images and codes."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.recipe)
-        self.network.train()
         image = image[:, None].to(self.device, memory_format=torch.channels_last_3d)
+        return self._descend_as_planned(self._loss, image, codes.to(self.device), limit=self.recipe.gradient_limit)
+
+    @property
+    def step_patches(self) -> tuple[Grid, int]:
+        return self.recipe.patch_size_kji, self.recipe.batch_size
+
+    def _loss_of_grid(self, grid: Grid) -> Tensor:
+        """Every structure occurs."""
+        image = torch.zeros(1, 1, *grid, device=self.device).contiguous(memory_format=torch.channels_last_3d)
+        codes = torch.arange(math.prod(grid), device=self.device).reshape(1, *grid) % self.network.config.num_classes
+        return self._loss(image, codes)
+
+    def _loss(self, image: Tensor, codes: Tensor) -> Tensor:
         with self._precision.autocast():
             outputs = self.forward(image)
-        loss = self.loss([output.float() for output in outputs], codes.to(self.device))
-        return self._descend(loss, self.recipe.gradient_limit)
+        return self.loss([output.float() for output in outputs], codes)
 
     def _validate(self, training_loss: float, seconds: float) -> None:
         run = accelerate(self.averaged.module, self.device)

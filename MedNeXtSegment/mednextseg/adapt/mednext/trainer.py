@@ -1,5 +1,6 @@
 """Train a MedNeXt from a recipe: resumable, validated by Dice, the best averaged weights kept."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,15 +20,17 @@ from mednextseg.adapt.mednext.losses import segmentation_loss
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe, network_config
 from mednextseg.adapt.mednext.sampling import draws_of, hardest
+from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.precision import Precision
-from mednextseg.adapt.resumable_training import GRADIENT_NORM_LIMIT, LAST_CHECKPOINT, LOG_FILE, ResumableTraining
+from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE
+from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import MedNeXt
 
 CURVE_FILE = "curves.png"
 
 
-class Trainer(ResumableTraining):
+class Trainer(PlannedTraining):
     """One training run in one folder; a second run in the same folder goes on where the first one stopped.
 
     Args:
@@ -95,19 +98,24 @@ class Trainer(ResumableTraining):
         codes = torch.where(label == 0, background[:, None, None, None, None], label)[:, 0].to(self.device)
         if len(image) > self.recipe.batch_size:
             self.network.eval()
-            kept = hardest(
-                lambda n: self._loss(self._outputs(image[n : n + 1]), codes[n : n + 1]), len(image), self.recipe.batch_size
-            )
+            kept = hardest(lambda n: self._loss(image[n : n + 1], codes[n : n + 1]), len(image), self.recipe.batch_size)
             image, codes = image[kept], codes[kept]
-        self.network.train()
-        return self._descend(self._loss(self._outputs(image), codes), GRADIENT_NORM_LIMIT)
+        return self._descend_as_planned(self._loss, image, codes)
 
-    def _outputs(self, image: torch.Tensor) -> list[torch.Tensor]:
-        with self._precision.autocast():
-            return [output.float() for output in self._logits(image)]
+    @property
+    def step_patches(self) -> tuple[Grid, int]:
+        return self.recipe.patch_size_kji, self.recipe.batch_size
 
-    def _loss(self, outputs: list[torch.Tensor], codes: torch.Tensor) -> torch.Tensor:
+    def _loss_of_grid(self, grid: Grid) -> torch.Tensor:
+        """Every class occurs."""
+        image = torch.zeros(1, self.network.config.in_channels, *grid, device=self.device)
+        codes = torch.arange(math.prod(grid), device=self.device).reshape(1, *grid).float() % self.num_classes
+        return self._loss(image.contiguous(memory_format=torch.channels_last_3d), codes)
+
+    def _loss(self, image: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Of codes (N, K, J, I), in which unlabeled voxels are what each case leaves open."""
+        with self._precision.autocast():
+            outputs = [output.float() for output in self._logits(image)]
         is_plain = self.recipe.loss == "dice-ce" and not self.dataset.absent_sets
         loss = self.complete_loss(outputs, codes[:, None]) if is_plain else self.partial_loss(outputs, codes)
         return loss + extra_loss(self.network, outputs[0], codes) if self.network.training else loss

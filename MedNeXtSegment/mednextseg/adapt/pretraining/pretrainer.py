@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from mednextseg.adapt.patches import cut_patch
-from mednextseg.adapt.pretraining.foreground_masking import hidden_voxels
+from mednextseg.adapt.planned_training import PlannedTraining
+from mednextseg.adapt.pretraining.foreground_masking import SHARE, hidden_voxels
 from mednextseg.adapt.pretraining.frequency_heads import FrequencyHeads
 from mednextseg.adapt.pretraining.unlabeled import Unlabeled
-from mednextseg.adapt.resumable_training import GRADIENT_NORM_LIMIT, LAST_CHECKPOINT, ResumableTraining
+from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
+from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import trainable
 from mednextseg.networks.mednext import LEVELS, MedNeXt
 from mednextseg.networks.plug_ins.plug_in import FOR_TRAINING, Sites
@@ -21,7 +23,7 @@ _JITTER = 0.1
 _BATCH_SIZE, _SAVES, _NO_CHOICE = 2, 10, -1.0
 
 
-class Pretrainer(ResumableTraining):
+class Pretrainer(PlannedTraining):
     """One pre-training in one folder; what a step sees depends on the seed and its number alone.
 
     Args:
@@ -71,19 +73,31 @@ class Pretrainer(ResumableTraining):
         return self.network
 
     def _train(self) -> None:
-        self.network.train()
         while self.step < self.steps:
-            image, hidden, jittered = self._batch(self.step)
+            batch = self._batch(self.step)
             for group in self.optimizer.param_groups:
                 group["lr"] = _LEARNING_RATE * (1 - self.step / self.steps) ** 0.9
-            heads = self.network.plug_ins[FOR_TRAINING]
-            self._forward(heads.hide(jittered, hidden))
-            loss = self._descend(heads.loss(image), GRADIENT_NORM_LIMIT)
+            loss = self._descend_as_planned(self._loss, *batch)
             self.step += 1
             if self.step % max(1, self.steps // _SAVES) == 0 or self.step == self.steps:
                 self._record({"step": self.step, "training_loss": round(loss, 4), "held_out_dice": None}, _NO_CHOICE)
             self.on_step(self.step, self.steps, loss)
         self._save(LAST_CHECKPOINT)
+
+    @property
+    def step_patches(self) -> tuple[Grid, int]:
+        return self.patch_kji, _BATCH_SIZE
+
+    def _loss_of_grid(self, grid: Grid) -> Tensor:
+        """A quarter is hidden."""
+        image = torch.rand(1, self.network.config.in_channels, *grid, generator=torch.Generator().manual_seed(0))
+        image = image.to(self.device, memory_format=torch.channels_last_3d)
+        return self._loss(image, image[:, :1] < SHARE, image)
+
+    def _loss(self, image: Tensor, hidden: Tensor, jittered: Tensor) -> Tensor:
+        heads = self.network.plug_ins[FOR_TRAINING]
+        self._forward(heads.hide(jittered, hidden))
+        return heads.loss(image)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Patches (N, C, K, J, I), their hidden voxels (N, 1, K, J, I), and the patches a little brighter or darker."""

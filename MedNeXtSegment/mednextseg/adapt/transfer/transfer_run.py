@@ -87,9 +87,6 @@ class TransferRun(AdaptationRun):
     def _check_drawn(self) -> None:
         """What the base does not find, nobody can draw."""
 
-    def _plan_memory(self, trainer: TransferTrainer) -> None:
-        """Nothing is chosen: what two networks need at once was not predicted yet."""
-
     def _pair(self, name: str) -> PairExample:
         case, card = self.volumes[name], self.base.card
         known = prepare(checked_channels(case.known, case.geometry, card), case.geometry, card, region_of_case(case, card))

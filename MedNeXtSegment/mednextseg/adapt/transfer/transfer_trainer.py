@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.mednext.trainer import learning_rate_at
 from mednextseg.adapt.patches import cut_patch
-from mednextseg.adapt.resumable_training import BEST_CHECKPOINT, GRADIENT_NORM_LIMIT, ResumableTraining
+from mednextseg.adapt.planned_training import PlannedTraining
+from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
+from mednextseg.adapt.training_memory import Grid
 from mednextseg.adapt.transfer.features import Features, feature_distance
 from mednextseg.kernels import trainable
 from mednextseg.networks.mednext import MedNeXt
@@ -36,7 +38,7 @@ class PairExample:
     overlap_kji: np.ndarray
 
 
-class TransferTrainer(ResumableTraining):
+class TransferTrainer(PlannedTraining):
     """One training in one folder; what a step sees depends on the seed and its number alone.
 
     Args:
@@ -101,10 +103,21 @@ class TransferTrainer(ResumableTraining):
         """Learn from the patches of one step; returns the distance of features."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(step, self.recipe)
-        self.network.train()
-        new, known, overlap = self._batch(step)
+        return self._descend_as_planned(self._loss, *self._batch(step))
+
+    @property
+    def step_patches(self) -> tuple[Grid, int]:
+        return self.recipe.patch_size_kji, self.recipe.batch_size
+
+    def _loss_of_grid(self, grid: Grid) -> Tensor:
+        """Of two images that differ, since nothing is computed for features that do not vary."""
+        shape = 1, self.network.config.in_channels, *grid
+        new, known = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        return self._loss(new, known, torch.ones(1, 1, *grid, device=self.device))
+
+    def _loss(self, new: Tensor, known: Tensor, overlap: Tensor) -> Tensor:
         self._see(new)
-        return self._descend(self._distance(self.network, known, overlap), GRADIENT_NORM_LIMIT)
+        return self._distance(self.network, known, overlap)
 
     def _distance(self, network: nn.Module, known: Tensor, overlap: Tensor) -> Tensor:
         with torch.no_grad():

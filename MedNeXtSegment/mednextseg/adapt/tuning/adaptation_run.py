@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from mednextseg.adapt.losses.network_terms import packaged
+from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.pretraining.pretrainer import Pretrainer
 from mednextseg.adapt.pretraining.unlabeled import Unlabeled, unlabeled_volumes, voxels_sha256
 from mednextseg.adapt.training_memory import TrainingPlan
@@ -197,11 +198,13 @@ class AdaptationRun:
             self.device,
             lambda step, count, loss: self.progress.stage(f"pre-training: step {step} of {count}, loss {loss:.3f}"),
         )
+        if trainer.step < steps:
+            self.progress.stage(f"pre-training: {trainer.memory.sentence}")
         trainer.run()
         return trainer.result
 
     def _trainer(self, network: nn.Module, fold: Fold, folder: Path, steps: int) -> TuningTrainer:
-        trainer = TuningTrainer(
+        return TuningTrainer(
             network,
             self.method,
             [self.examples[name] for name in fold.training],
@@ -211,9 +214,6 @@ class AdaptationRun:
             self.device,
             self.progress.step,
         )
-        if self._memory is not None:
-            trainer.compute_as(self._memory)
-        return trainer
 
     def _trained(self, name: str, fold: Fold) -> tuple[nn.Module, LoadedModel]:
         """The network of one training, and the base with the card it is packaged with.
@@ -227,9 +227,11 @@ class AdaptationRun:
         trainer.run()
         return packaged(trainer.result), self.base
 
-    def _plan_memory(self, trainer: TuningTrainer) -> None:
-        """Say how the steps of a training that is not over are computed, and keep that for the report."""
-        if self._memory is None and trainer.step < self.steps:
+    def _plan_memory(self, trainer: PlannedTraining) -> None:
+        """Say how the steps of the first training that is not over are computed, and keep that for the others and the report."""
+        if self._memory is not None:
+            trainer.compute_as(self._memory)
+        elif trainer.step < self.steps:
             self._memory = trainer.memory
             write_text(self.folder / _MEMORY_FILE, self._memory.sentence + "\n")
             self.progress.stage(self._memory.sentence)

@@ -5,7 +5,6 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -19,9 +18,10 @@ from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.mednext.sampling import draws_of, hardest
 from mednextseg.adapt.mednext.trainer import learning_rate_at
+from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.precision import Precision
-from mednextseg.adapt.resumable_training import GRADIENT_NORM_LIMIT, LAST_CHECKPOINT, ResumableTraining
-from mednextseg.adapt.training_memory import Grid, TrainingPlan, plan_training
+from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
+from mednextseg.adapt.training_memory import Grid
 from mednextseg.adapt.tuning.examples import Example
 from mednextseg.adapt.tuning.methods.method import TuningMethod
 from mednextseg.kernels import accelerate, trainable
@@ -32,7 +32,7 @@ _NO_CHOICE = -1.0  # no checkpoint is kept for its score: what chose it could no
 OnStep = Callable[[int, int, float], None]
 
 
-class TuningTrainer(ResumableTraining):
+class TuningTrainer(PlannedTraining):
     """One training in one folder.
 
     What a step sees depends on the seed and the step's number alone, so that a training that was stopped ends with the very weights of
@@ -98,20 +98,9 @@ class TuningTrainer(ResumableTraining):
                 self._save(LAST_CHECKPOINT)
             self.on_step(self.step, self.recipe.max_steps, loss)
 
-    @cached_property
-    def memory(self) -> TrainingPlan:
-        """How steps are computed so that they fit into what is free before the first of them.
-
-        Raises:
-            RuntimeError: where nothing fits.
-        """
-        self.network.train()
-        return plan_training(self.network, self._loss_of_grid, self.recipe.patch_size_kji, self.recipe.batch_size)
-
-    def compute_as(self, plan: TrainingPlan) -> None:
-        """Compute steps as was planned for another training of such a network, instead of planning anew."""
-        plan.economy.set_up(self.network)
-        self.memory = plan
+    @property
+    def step_patches(self) -> tuple[Grid, int]:
+        return self.recipe.patch_size_kji, self.recipe.batch_size
 
     def learn(self, step: int) -> float:
         """Learn from the patches of one step; returns the loss."""
@@ -140,13 +129,10 @@ class TuningTrainer(ResumableTraining):
             self.network.eval()
             kept = hardest(lambda n: self._loss(image[n : n + 1], codes[n : n + 1]), len(image), self.recipe.batch_size)
             image, codes = image[kept], codes[kept]
-        parts = len(image) if self.memory.economy.is_split else 1
-        self.network.train()
-        losses = (self._loss(*part) / parts for part in zip(image.chunk(parts), codes.chunk(parts), strict=True))
-        return self._descend_by_parts(losses, GRADIENT_NORM_LIMIT)
+        return self._descend_as_planned(self._loss, image, codes)
 
     def _loss_of_grid(self, grid: Grid) -> Tensor:
-        """Of one patch without an image, to see what it takes; every class occurs."""
+        """Every class occurs."""
         image = torch.zeros(1, self.examples[0].image_ckji.shape[0], *grid, device=self.device)
         codes = torch.arange(math.prod(grid), device=self.device).reshape(1, *grid) % self.network.config.num_classes
         return self._loss(image.contiguous(memory_format=torch.channels_last_3d), codes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mednextseg.cases.channels import stacked_channels
 from mednextseg.machine import lower_priority
+from mednextseg.models.library import find_model
 from mednextseg.worker.operations import Context, Operation, required
 from mednextseg.worker.operations.scene_cases import (
     array_names,
@@ -115,4 +116,21 @@ def _forward(state: "TuningState", context: Context) -> None:
     context.progress(phase, state.fraction, state.seconds_left)
 
 
-OPERATIONS: dict[str, Operation] = {"adapt": adapt}
+def shape_priors(parameters: dict, context: Context) -> dict:
+    """What a model has learned of where its structures lie.
+
+    Args:
+        parameters: "model" id or folder.
+        context: of the request.
+    Returns:
+        "names" of the classes, the background first; "maps" (classes, K, J, I), float32; "ijk_to_ras" of one map.
+    """
+    (model_name,) = required(parameters, ["model"])
+    from mednextseg.adapt.tuning.prior_volumes import prior_maps  # noqa: PLC0415
+
+    context.progress("reading shape priors", 0.0, None)
+    priors = prior_maps(find_model(model_name))
+    return {"names": list(priors.names), "maps": priors.maps, "ijk_to_ras": priors.geometry.ijk_to_ras.tolist()}
+
+
+OPERATIONS: dict[str, Operation] = {"adapt": adapt, "shape_priors": shape_priors}

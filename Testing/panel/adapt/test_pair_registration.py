@@ -1,0 +1,107 @@
+"""Images of pairs are registered by BRAINSFit where Slicer has it; the test host has none, so that one that knows the movement answers."""
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import qt
+import slicer
+
+from MedNeXtSegmentLib.Adapt.AdaptLogic import AdaptLogic
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
+
+TIMEOUT_S = 300
+SHIFT_MM = 3.0
+
+
+class BrainsFit:
+    """Answers as in Slicer: a node of the scene is busy, then completed, and the transform takes the moving volume onto the fixed one."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.hasFailed = False
+
+    def run(
+        self, module, node=None, parameters=None, wait_for_completion=False, delete_temporary_files=True, update_display=True
+    ):
+        assert parameters["useRigid"] and not update_display and not wait_for_completion
+        scene = slicer.mrmlScene
+        moving, fixed = (scene.GetNodeByID(parameters[name]) for name in ("movingVolume", "fixedVolume"))
+        places = [arrayAndGeometryFromVolume(volume)[1].ijk_to_ras[:3, 3] for volume in (moving, fixed)]
+        self.asked.append(tuple(float(place[0]) for place in places))
+        cliNode = scene.AddNode(slicer.vtkMRMLCommandLineModuleNode())
+        cliNode.SetStatus(cliNode.Scheduled)
+
+        def end() -> None:
+            if not scene.IsNodePresent(cliNode):
+                return  # it was stopped
+            matrix = np.eye(4)
+            matrix[:3, 3] = places[1] - places[0]
+            slicer.util.updateTransformMatrixFromArray(scene.GetNodeByID(parameters["linearTransform"]), matrix)
+            cliNode.SetErrorText("ITK: no overlap\n" if self.hasFailed else "")
+            cliNode.SetStatus(cliNode.CompletedWithErrors if self.hasFailed else cliNode.Completed)
+
+        qt.QTimer.singleShot(0, end)
+        return cliNode
+
+
+@pytest.fixture
+def brainsFit(host, monkeypatch: pytest.MonkeyPatch) -> BrainsFit:
+    program, cli = BrainsFit(), types.ModuleType("slicer.cli")
+    cli.run = program.run
+    monkeypatch.setattr(slicer.modules, "brainsfit", object(), raising=False)
+    monkeypatch.setitem(sys.modules, "slicer.cli", cli)
+    monkeypatch.setattr(slicer, "cli", cli, raising=False)
+    return program
+
+
+@pytest.fixture
+def pairs(cases) -> list:
+    """The volumes of the cases, and the same ones less bright; the known ones lie 3 mm beside them by a transform."""
+    made = []
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.eye(4)
+    matrix[0, 3] = SHIFT_MM
+    slicer.util.updateTransformMatrixFromArray(transform, matrix)
+    for number, (known, _segmentation) in enumerate(cases):
+        array_kji = slicer.util.arrayFromVolume(known)
+        made.append((known, slicer.util.addVolumeFromArray((0.9 * array_kji).astype(np.float32), name=f"New {number}")))
+        known.SetAndObserveTransformNodeID(transform.GetID())
+    return made
+
+
+def test_slicer_registers_what_the_worker_learns_from(worker, home, brainsFit, pairs, tmp_path: Path) -> None:
+    logic = AdaptLogic(worker)
+    before, phases = slicer.mrmlScene.GetNumberOfNodes(), []
+    options = {"pairs": pairs, "registered": False, "steps": 1, "held_out": ["New 2"]}
+    for _attempt in range(2):  # the second one goes on where the first one ended
+        run = logic.adapt(
+            str(home / "models" / "bright"), [], options, tmp_path / "run", lambda run: phases.append(run.progress.phase)
+        )
+        assert run.registration is not None or _attempt
+        logic.wait(run)
+    assert brainsFit.asked == [(SHIFT_MM, 0.0)] * 3 and "registering New 0" in phases
+    assert run.outcome["cases"] == ["New 2"] and slicer.mrmlScene.GetNumberOfNodes() == before
+    kept = json.loads((tmp_path / "run" / "registrations.json").read_text())
+    assert kept["Scan 1 -> New 1"][0] == [1, 0, 0, -SHIFT_MM]
+    logic.close()
+
+
+def test_a_registration_that_fails_or_is_stopped_ends_the_run(host, worker, home, brainsFit, pairs, tmp_path: Path) -> None:
+    logic, before = AdaptLogic(worker), slicer.mrmlScene.GetNumberOfNodes()
+    base, options = str(home / "models" / "bright"), {"pairs": pairs, "registered": False, "steps": 1}
+    run = logic.adapt(base, [], options, tmp_path / "run")
+    run.cancel()
+    assert run.isFinished and run.isCancelRequested and run.error.code == "cancelled" and not logic.runs
+    brainsFit.hasFailed = True
+    run = logic.adapt(base, [], options, tmp_path / "run")
+    with pytest.raises(
+        RuntimeError, match=r"BRAINSFit could not register the images \(ITK: no overlap\); register them yourself"
+    ):
+        logic.wait(run)
+    slicer.app.processEvents()
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    logic.close()
