@@ -35,6 +35,7 @@ class MedNeXtSegmentParameterNode:
         adaptCaseCount: number of those, whose nodes Adapt/SceneCases.py knows.
         adaptCollectedExceptions: ids of collected cases, one a line, that are learned from though of another model, or left out.
         adaptMethod, adaptLoss, adaptSampling, adaptMinutes: what is trained, by which loss, on which patches, and for how long in all.
+        adaptToleratedLoss: of Dice that the gate lets a label lose.
         adaptFolder: for what comes out; empty for one in the module's home folder.
         adaptUnlabeled, adaptPretrainingSteps: folder of volumes to pre-train on, empty for none, and for how many steps.
         adaptPairs: folder of pairs of images without labels; empty for those of the scene, if any.
@@ -75,6 +76,7 @@ class MedNeXtSegmentParameterNode:
     adaptLoss: str = "dice-ce"
     adaptSampling: str = "usual"
     adaptMinutes: Annotated[float, WithinRange(0.01, 10080.0)] = 10.0
+    adaptToleratedLoss: Annotated[float, WithinRange(0.0, 1.0)] = 0.01
     adaptFolder: str = ""
     adaptUnlabeled: str = ""
     adaptPretrainingSteps: Annotated[int, WithinRange(1, 1000000)] = 100

@@ -142,7 +142,8 @@ class AdaptPanel(NodePanel):
 
     def _start(self, more: dict | None = None) -> None:
         parameters = self._parameterNode
-        options = {**self.choices.options(), **self.more.options(), "minutes": parameters.adaptMinutes, **(more or {})}
+        budget = {"minutes": parameters.adaptMinutes, "tolerated_loss": parameters.adaptToleratedLoss}
+        options = {**self.choices.options(), **self.more.options(), **budget, **(more or {})}
         if self.more.pairs:
             options["pairs"] = self.more.pairs
         if parameters.device.startswith("cuda"):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from ball_cases import write_balls, write_bright
+from tiny_models import ball
 
+from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.tuning.adapt_model import adapt_model
 from mednextseg.adapt.tuning.cases import cases_in_folder
 from mednextseg.adapt.tuning.methods import METHODS
@@ -15,10 +17,12 @@ from mednextseg.adapt.tuning.options import TuningOptions
 from mednextseg.adapt.tuning.prior_volumes import write_priors
 from mednextseg.cli import main
 from mednextseg.errors import Cancelled
+from mednextseg.kernels import trainable
 from mednextseg.models.library import sha256_of
 from mednextseg.models.loaded_model import load_model
 from mednextseg.models.model_card import read_card, write_card
 from mednextseg.models.weights import read_safetensors
+from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.volume_io import read_volume
 
 ONE_STEP = {"steps": 1, "held_out": ("case2",)}
@@ -67,6 +71,33 @@ def test_an_adapter_is_small_and_works_beside_its_base_alone(home: Path, dataset
     shutil.rmtree(weights.parent)
     with pytest.raises(ValueError, match=r"is an adapter of bright 1\.0\.0, which is not installed with those weights"):
         print(load_model(outcome.package).network_config)
+
+
+def test_two_volumes_are_learned_by_heart_beside_a_frozen_base() -> None:
+    torch.manual_seed(0)
+    method, base = METHODS["adapters"], MedNeXt(MedNeXtConfig(1, 2, base_channels=8, block_counts=(1,) * 9))
+    network, draw = method.build(base, (16, 16, 16)), np.random.default_rng(0)
+    trained = method.trained(network)
+    assert all(name.startswith(("plug_ins.", "out_0.")) for name in trained)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in trained)
+    start = {name: tensor.clone() for name, tensor in network.state_dict().items() if name not in trained}
+    masks = [ball((16, 16, 16), draw.uniform(6, 9, 3), (4, 4, 5)) for _ in range(2)]
+    codes = torch.from_numpy(np.stack(masks).astype(np.int64))
+    images = 2 * codes[:, None] + 0.5 * torch.from_numpy(draw.normal(size=(2, 1, 16, 16, 16)).astype(np.float32))
+    optimizer = torch.optim.AdamW([parameter for parameter in network.parameters() if parameter.requires_grad], 0.02)
+    loss, run, worst = PartialLabelLoss(background_sets(2, [])), trainable(network), 0.0
+    for _step in range(60):  # 16 are enough where this was written
+        logits = run(images)
+        found = logits.argmax(1)
+        worst = min(float(2 * (f & c).sum() / (f.sum() + c.sum())) for f, c in zip(found, codes, strict=True))
+        if worst > 0.95:
+            break
+        optimizer.zero_grad()
+        loss([logits], codes).backward()
+        optimizer.step()
+    assert worst > 0.95
+    assert all(torch.equal(tensor, start[name]) for name, tensor in network.state_dict().items() if name in start)
 
 
 def test_a_base_with_other_weights_is_refused(home: Path, dataset: Path, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.losses import FocalLoss, TverskyLoss
 
-from mednextseg.adapt.losses import TERMS
-from mednextseg.adapt.losses.tversky import PUBLISHED, USUAL
+from mednextseg.adapt.losses import TERMS, hard_voxels
+from mednextseg.adapt.losses.tversky import PUBLISHED, USUAL, Tversky
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.sampling import draws_of, hardest, random_crop
 from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS
@@ -51,11 +51,17 @@ def test_missed_voxels_cost_more_usually_and_less_as_published() -> None:
     missed, wrong = (found, found, size), (size / 2, size, found)  # half of it missed; as much again beside it
     assert USUAL(*missed) < USUAL(*wrong) and PUBLISHED(*missed) > PUBLISHED(*wrong)
     assert USUAL(size, size, size) == 1 == PUBLISHED(size, size, size)
+    half = Tversky(0.5, 0.5)(size / 2, size * 2, size)
+    torch.testing.assert_close(half, (size + 2) / (3 * size + 2))  # Dice
 
 
-def test_hard_voxels_are_the_most_expensive_seven_of_ten() -> None:
+def test_hard_voxels_are_the_most_expensive_seven_of_ten(monkeypatch: pytest.MonkeyPatch) -> None:
     log_p = -torch.arange(10.0)
     assert TERMS["hard-voxels"].voxels(log_p) == torch.arange(3.0, 10.0).mean()
+    every = -torch.rand(50)
+    monkeypatch.setattr(hard_voxels, "_SHARE", 1.0)  # all of them are cross-entropy
+    torch.testing.assert_close(TERMS["hard-voxels"].voxels(every), TERMS["dice-ce"].voxels(every))
+    monkeypatch.undo()
     log_p.requires_grad_()
     TERMS["hard-voxels"].voxels(log_p).backward()
     assert (log_p.grad != 0).tolist() == [False] * 3 + [True] * 7

@@ -60,8 +60,8 @@ def trained(folder: Path, examples: list[PairExample], recipe: MedNeXtRecipe, *s
     return trainer.result
 
 
-def test_another_gain_is_learned(tmp_path: Path) -> None:
-    examples = [pair(lambda kji: 0.8 * kji, seed) for seed in range(2)]
+def test_another_gain_and_offset_are_learned(tmp_path: Path) -> None:
+    examples = [pair(lambda kji: 0.7 * kji + 0.1, seed) for seed in range(2)]
     base = step_network((1.0,))
     truth = answers(base, examples[0].known_ckji) > 0
     assert truth.any() and dice(answers(base, examples[0].new_ckji) > 0, truth) < 0.1

@@ -16,6 +16,7 @@ from mednextseg.kernels.cpu.gradients.network import TrainableMedNeXt
 from mednextseg.models.new_head import with_classes
 from mednextseg.models.weights import network_from_state_dict
 from mednextseg.networks.forward_cost import multiply_adds
+from mednextseg.networks.forward_memory import shapes_only
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.networks.plug_ins import plug_in_configs
 from mednextseg.networks.plug_ins.adapters import Adapter, AdaptersConfig, FrequencyBranch
@@ -217,6 +218,26 @@ def test_priors_do_not_depend_on_the_order_of_the_classes_and_learn() -> None:
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     found[1].square().mean().backward()
     assert priors.priors.grad.abs().max() > 0 and priors.maps().shape == (3, 1, 2, 2)
+
+
+def test_a_skip_gets_the_priors_that_its_channels_are_like() -> None:
+    torch.manual_seed(0)
+    update = ShapePriors(ShapePriorsConfig((2, 4, 4)), SITES).skip_3
+    update.blocks, update.norm = torch.nn.ModuleList(), torch.nn.Identity()
+    update.gate.data.fill_(1.0)
+    skip, state = torch.randn(1, 32, 2, 4, 4), torch.randn(1, 3, 32)
+    found, onward = (result.detach() for result in update(skip, state, (2, 4, 4)))
+    features, maps = skip[0].flatten(1).numpy(), state[0].numpy()
+    likeness = np.exp(features @ maps.T / np.sqrt(3 * 32))  # classes times voxels
+    expected = features + likeness / likeness.sum(axis=1, keepdims=True) @ maps
+    np.testing.assert_allclose(found[0].flatten(1).numpy(), expected, atol=1e-5)
+    torch.testing.assert_close(onward, state + update.to_classes(found).detach().flatten(2))
+
+
+def test_windows_of_other_sizes_take_the_same_priors() -> None:
+    network = shapes_only(lambda: MedNeXt(replace(TINY, plug_ins=(ShapePriorsConfig((6, 6, 6)),))))
+    for size in (96, 128):
+        assert network(torch.empty(1, 2, size, size, size, device="meta")).shape == (1, 3, size, size, size)
 
 
 def test_attention_adds_the_mean_of_the_class_and_absent_classes_add_nothing() -> None:
