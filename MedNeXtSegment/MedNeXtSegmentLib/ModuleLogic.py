@@ -113,6 +113,41 @@ class MedNeXtSegmentLogic(ScriptedLoadableModuleLogic, SegmentCalls, AdaptCalls)
         cards = [read_card(folder) for folder in installed_models().values()]
         return sorted((card for card in cards if card.task == "segment"), key=lambda card: card.title)
 
+    def suggestNetworks(
+        self,
+        memoryGb: float,
+        labels: int = 1,
+        patchIJK: Sequence[int] = (96, 96, 96),
+        recipe=None,
+        waitForCompletion: bool = True,
+        finishedCallback: Callable | None = None,
+        **limits,
+    ):
+        """Rank MedNeXts that can be trained from scratch within a memory, by DeepMAD's score: a suggestion, not a measurement.
+
+        >>> run = logic.suggestNetworks(8, labels=7, recipe="recipe.json")       # then: mednextseg train --recipe recipe.json ...
+        >>> run.answer["networks"][0], run.answer["caution"]
+
+        Args:
+            memoryGb: for training on one patch at a time.
+            labels: structures to tell apart.
+            patchIJK: voxels of a patch, multiples of 16.
+            recipe: file for the recipe of the best one, to be completed; None for none.
+            waitForCompletion: return only when they are ranked; the event loop keeps running.
+            finishedCallback: called once with the run, when it is over.
+            limits: channels of the images (1), most_parameters, most_seconds for one patch on this computer, which is then measured.
+        Returns:
+            A MedNeXtSegmentLib.Models.ModelsRun.ModelsRun: answer, error, isFinished.
+        Raises:
+            RunFailure: (a RuntimeError) where it was waited for and failed, as where no network fits.
+        """
+        logic = self._withWorker(self.library)
+        asked = {"memory_gb": memoryGb, "label_count": labels, "patch_kji": list(patchIJK)[::-1], **limits}
+        run = logic.suggestNetworks(asked if recipe is None else {**asked, "target": str(recipe)}, finishedCallback)
+        if waitForCompletion:
+            logic.wait(run)
+        return run
+
     def startRefinement(
         self,
         volumeNode,

@@ -114,6 +114,15 @@ class ModelsLogic(WorkerRunLogic):
         """Compare a model's files with the hashes of its card."""
         return self._change("verify_model", {"model": model.name}, **callbacks)
 
+    def suggestNetworks(self, wanted: dict, finishedCallback: Callable[[ModelsRun], None] | None = None) -> ModelsRun:
+        """Rank networks to train; nothing of the library changes.
+
+        Args:
+            wanted: parameters of the worker's operation "suggest_networks".
+            finishedCallback: see above; the answer has "networks" and "caution".
+        """
+        return self._change("suggest_networks", wanted, finishedCallback=finishedCallback)
+
     def _change(
         self,
         operation: str,

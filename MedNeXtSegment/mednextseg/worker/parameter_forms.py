@@ -97,6 +97,10 @@ def _is_list_of_objects(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
+def _is_positive(value: object) -> bool:
+    return _numbers()(value) and value > 0
+
+
 def _is_shape(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(type(n) is int and 0 < n < 2**31 for n in value)
 
@@ -116,7 +120,9 @@ _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     "cases": (_is_list_of_cases, "a list of cases with name, images and segments"),
     "image_pairs": (_is_list_of_pairs, "a list of pairs with name, known and new"),
     "labels": (_is_list_of_labels, "a list of names, or of 0 and 1"),
-    "shape_kji": (_is_shape, "three positive whole numbers"),
+    **dict.fromkeys(("shape_kji", "patch_kji"), (_is_shape, "three positive whole numbers")),
+    **dict.fromkeys(("channels", "label_count"), (lambda value: type(value) is int and value > 0, "a whole number from 1 on")),
+    **dict.fromkeys(("memory_gb", "most_parameters", "most_seconds"), (_is_positive, "a finite number above 0")),
     **dict.fromkeys(
         ("ijk_to_ras", "reference_ijk_to_ras", "prediction_ijk_to_ras"), (_numbers(4, 4), "a 4x4 matrix of finite numbers")
     ),

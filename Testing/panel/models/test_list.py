@@ -1,6 +1,9 @@
 """The Models tab lists what is installed, verifies it and removes it."""
 
+import json
 from pathlib import Path
+
+import pytest
 
 from library_tools import ended, namesShown, ranOn
 from panel_tools import addVolume
@@ -54,3 +57,20 @@ def test_verify_tells_an_altered_file_from_a_whole_one(host, library, home: Path
     library.choosePath = lambda kind, suggestedName="": str(home / suggestedName)
     library.ui.exportButton.click()
     assert "damaged" in ended(host, library) and not list(home.glob("*.zip*"))
+
+
+def test_networks_to_train_are_suggested_on_the_console(representation, tmp_path: Path) -> None:
+    logic, recipe = representation.self().logic, tmp_path / "recipe.json"
+    answer = logic.suggestNetworks(0.5, labels=2, patchIJK=(32, 32, 48), recipe=recipe).answer
+    best = answer["networks"][0]
+    assert len(answer["networks"]) == 5 and best["training_gb"] <= 0.5 and "not a measurement" in answer["caution"]
+    written = json.loads(recipe.read_text())
+    assert written["base_channels"] == best["base_channels"] and written["patch_size_kji"] == [48, 32, 32]
+    for limits, sentence in (
+        ({"memoryGb": 0.001}, "no MedNeXt fits within these limits"),
+        ({"memoryGb": 8, "patchIJK": (90, 90, 90)}, "three multiples of 16"),
+        ({"memoryGb": 8, "labels": 0}, "label_count must be a whole number from 1 on"),
+        ({"memoryGb": -1}, "a finite number above 0"),
+    ):
+        with pytest.raises((RuntimeError, ValueError), match=sentence):
+            logic.suggestNetworks(**limits)

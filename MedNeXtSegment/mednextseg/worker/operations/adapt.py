@@ -133,4 +133,25 @@ def shape_priors(parameters: dict, context: Context) -> dict:
     return {"names": list(priors.names), "maps": priors.maps, "ijk_to_ras": priors.geometry.ijk_to_ras.tolist()}
 
 
-OPERATIONS: dict[str, Operation] = {"adapt": adapt, "shape_priors": shape_priors}
+def suggest_networks(parameters: dict, context: Context) -> dict:
+    """Which MedNeXt to train within a memory.
+
+    Args:
+        parameters: "memory_gb"; optional "channels", "label_count", "patch_kji", "most_parameters", "most_seconds", and "target", a file for
+            the recipe of the best one.
+        context: of the request.
+    Returns:
+        "networks" [rows of adapt/mednext/suggested_networks.py], and the "caution" to read them with.
+    """
+    names = ["channels", "label_count", "patch_kji", "most_parameters", "most_seconds", "target"]
+    memory_gb, channels, labels, patch_kji, parameter_count, seconds, target = required(parameters, ["memory_gb"], names)
+    from mednextseg.adapt.mednext.suggested_networks import CAUTION, USUAL_PATCH, suggested_networks  # noqa: PLC0415
+
+    context.progress("ranking networks", 0.0, None)
+    limits = float("inf") if parameter_count is None else parameter_count, seconds
+    recipe = None if target is None else Path(target)
+    rows = suggested_networks(memory_gb * 1e9, channels or 1, labels or 1, patch_kji or USUAL_PATCH, *limits, recipe)
+    return {"networks": rows, "caution": CAUTION}
+
+
+OPERATIONS: dict[str, Operation] = {"adapt": adapt, "shape_priors": shape_priors, "suggest_networks": suggest_networks}
