@@ -137,8 +137,8 @@ def suggest_networks(parameters: dict, context: Context) -> dict:
     """Which MedNeXt to train within a memory.
 
     Args:
-        parameters: "memory_gb"; optional "channels", "label_count", "patch_kji", "most_parameters", "most_seconds", and "target", a file for
-            the recipe of the best one.
+        parameters: "memory_gb"; optional "channels", "label_count", "patch_kji", "most_parameters", "most_seconds", and "target", a
+            file for the recipe of the best one.
         context: of the request.
     Returns:
         "networks" [rows of adapt/mednext/suggested_networks.py], and the "caution" to read them with.
