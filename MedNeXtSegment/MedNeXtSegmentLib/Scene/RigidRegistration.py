@@ -58,7 +58,9 @@ class RigidRegistration:
         onFinished, self._onFinished = self._onFinished, None
         isWhole = all(slicer.mrmlScene.IsNodePresent(node) for node in self._nodes)
         if isWhole and self._cliNode.GetStatus() == self._cliNode.Completed:
-            result = arrayFromMatrix(self._transformNode.GetMatrixTransformToParent())
+            matrix = vtk.vtkMatrix4x4()
+            self._transformNode.GetMatrixTransformToParent(matrix)
+            result: np.ndarray | str = arrayFromMatrix(matrix)
         else:
             said = " ".join(self._cliNode.GetErrorText().split())[-200:] or _("it was stopped")
             result = _("BRAINSFit could not register the images ({said}); register them yourself.").format(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ball_cases import write_balls, write_bright
+from ball_cases import SHAPE, write_balls, write_bright
 from tiny_models import ball
 
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
@@ -76,15 +76,15 @@ def test_an_adapter_is_small_and_works_beside_its_base_alone(home: Path, dataset
 def test_two_volumes_are_learned_by_heart_beside_a_frozen_base() -> None:
     torch.manual_seed(0)
     method, base = METHODS["adapters"], MedNeXt(MedNeXtConfig(1, 2, base_channels=8, block_counts=(1,) * 9))
-    network, draw = method.build(base, (16, 16, 16)), np.random.default_rng(0)
+    network, draw = method.build(base, SHAPE), np.random.default_rng(0)
     trained = method.trained(network)
     assert all(name.startswith(("plug_ins.", "out_0.")) for name in trained)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in trained)
     start = {name: tensor.clone() for name, tensor in network.state_dict().items() if name not in trained}
-    masks = [ball((16, 16, 16), draw.uniform(6, 9, 3), (4, 4, 5)) for _ in range(2)]
+    masks = [ball(SHAPE, draw.uniform((6, 6, 12), (9, 9, 18)), (4, 4, 5)) for _ in range(2)]
     codes = torch.from_numpy(np.stack(masks).astype(np.int64))
-    images = 2 * codes[:, None] + 0.5 * torch.from_numpy(draw.normal(size=(2, 1, 16, 16, 16)).astype(np.float32))
+    images = 2 * codes[:, None] + 0.5 * torch.from_numpy(draw.normal(size=(2, 1, *SHAPE)).astype(np.float32))
     optimizer = torch.optim.AdamW([parameter for parameter in network.parameters() if parameter.requires_grad], 0.02)
     loss, run, worst = PartialLabelLoss(background_sets(2, [])), trainable(network), 0.0
     for _step in range(60):  # 16 are enough where this was written

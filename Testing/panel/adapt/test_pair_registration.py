@@ -76,7 +76,8 @@ def pairs(cases) -> list:
 def test_slicer_registers_what_the_worker_learns_from(worker, home, brainsFit, pairs, tmp_path: Path) -> None:
     logic = AdaptLogic(worker)
     before, phases = slicer.mrmlScene.GetNumberOfNodes(), []
-    slicer.util.updateVolumeFromArray(pairs[2][1], slicer.util.arrayFromVolume(pairs[1][1]))
+    for copy, original in zip(pairs[2], pairs[1], strict=True):
+        slicer.util.updateVolumeFromArray(copy, slicer.util.arrayFromVolume(original))
     options = {"pairs": pairs, "registered": False, "steps": 1}
     for attempt in range(2):  # the second one goes on with what the first one found
         run = logic.adapt(

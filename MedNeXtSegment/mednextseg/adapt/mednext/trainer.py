@@ -98,9 +98,11 @@ class Trainer(PlannedTraining):
         codes = torch.where(label == 0, background[:, None, None, None, None], label)[:, 0].to(self.device)
         if len(image) > self.recipe.batch_size:
             self.network.eval()
-            kept = hardest(lambda n: self._loss(image[n : n + 1], codes[n : n + 1]), len(image), self.recipe.batch_size)
+            kept = hardest(
+                lambda n: self._loss_of_patches(image[n : n + 1], codes[n : n + 1]), len(image), self.recipe.batch_size
+            )
             image, codes = image[kept], codes[kept]
-        return self._descend_as_planned(self._loss, image, codes)
+        return self._descend_as_planned(self._loss_of_patches, image, codes)
 
     @property
     def step_patches(self) -> tuple[Grid, int]:
@@ -110,12 +112,15 @@ class Trainer(PlannedTraining):
         """Every class occurs."""
         image = torch.zeros(1, self.network.config.in_channels, *grid, device=self.device)
         codes = torch.arange(math.prod(grid), device=self.device).reshape(1, *grid).float() % self.num_classes
-        return self._loss(image.contiguous(memory_format=torch.channels_last_3d), codes)
+        return self._loss_of_patches(image.contiguous(memory_format=torch.channels_last_3d), codes)
 
-    def _loss(self, image: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Of codes (N, K, J, I), in which unlabeled voxels are what each case leaves open."""
+    def _loss_of_patches(self, image: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         with self._precision.autocast():
             outputs = [output.float() for output in self._logits(image)]
+        return self._loss(outputs, codes)
+
+    def _loss(self, outputs: list[torch.Tensor], codes: torch.Tensor) -> torch.Tensor:
+        """Of codes (N, K, J, I), in which unlabeled voxels are what each case leaves open."""
         is_plain = self.recipe.loss == "dice-ce" and not self.dataset.absent_sets
         loss = self.complete_loss(outputs, codes[:, None]) if is_plain else self.partial_loss(outputs, codes)
         return loss + extra_loss(self.network, outputs[0], codes) if self.network.training else loss
