@@ -1,7 +1,7 @@
 """A model package opened for running: its card, and its networks on a device, read when first needed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +40,10 @@ class LoadedModel:
         if self._parts is None:
             self._parts = [LoadedModel(self.folder / part, read_card(self.folder / part)) for part in self.card.parts]
         return self._parts
+
+    def without_views(self) -> "LoadedModel":
+        """The same model, networks included, which averages over no mirrored views even where its card asks for them."""
+        return replace(self, card=replace(self.card, tta=False))
 
     @property
     def num_outputs(self) -> int:

@@ -84,13 +84,21 @@ def find_regions(
 ) -> tuple[list[FoundRegion], SegmentReport]:
     """The boxes in which a model is to look, by what the coarse one finds in the whole volume; and the report of that run.
 
+    Mirrored views, which sharpen borders, are left out: the boxes have a margin.
+
     Raises:
         ValueError: where the volume does not suit the coarse model, or has no channel for it.
     """
     source = card.region_from
     channels_kji = _channels_for(volume, card, coarse.card)
     labelmap_kji, report = segment(
-        channels_kji, geometry, coarse, labels=source.labels, device=device, progress=progress, cancelled=cancelled
+        channels_kji,
+        geometry,
+        coarse.without_views(),
+        labels=source.labels,
+        device=device,
+        progress=progress,
+        cancelled=cancelled,
     )
     found = regions_around(labelmap_kji, geometry, report.labels, source.margin_mm)
     if source.together:

@@ -63,7 +63,7 @@ def plan_run(
     if not finds_own_region(geometry, model.card, roi, whole):
         return _plan_of_one(geometry, model, roi, recipe, device)
     source = model.card.region_from
-    coarse = _plan_of_one(geometry, open_model(source.model), None, SegmentRecipe(), device)
+    coarse = _plan_of_one(geometry, open_model(source.model).without_views(), None, SegmentRecipe(), device)
     fine = _plan_of_one(geometry, model, _cube_in_the_middle(geometry, model), recipe, device)
     regions = 1 if source.together else len(source.labels)
     return replace(

@@ -18,6 +18,7 @@ from mednextseg.geometry import Geometry, axis_map
 from mednextseg.machine import HOME_VARIABLE
 from mednextseg.models.model_card import read_card
 from mednextseg.segment import auto_segmenter
+from mednextseg.segment.find_and_segment import find_regions
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segment.run_plan import plan_run
@@ -265,3 +266,16 @@ def test_the_card_keeps_the_field_and_refuses_itself(home: Path, tmp_path: Path)
     with pytest.raises(ValueError, match="region_from must name another model"):
         copy_with(home / "models" / "fine", tmp_path / "fine", id="coarse")
     assert replace(card, region_from=None).to_dict()["region_from"] is None
+
+
+def test_a_first_look_takes_no_mirrored_views() -> None:
+    coarse = load_model("coarse")
+    mirrored = replace(coarse, card=replace(coarse.card, tta=True, mirror_axes_kji=(0,)))
+    _, report = segment(two_balls(), GRID, mirrored)
+    regions, first_look = find_regions(two_balls(), GRID, load_model("fine").card, mirrored, "cpu")
+    assert len(regions) == 2 and report.windows.forward_passes == 2 * first_look.windows.forward_passes
+    plans = [
+        plan_run(GRID, load_model("fine"), None, SegmentRecipe(), "cpu", open_model=lambda _, m=m: m)
+        for m in (coarse, mirrored)
+    ]
+    assert plans[0].forward_passes == plans[1].forward_passes
