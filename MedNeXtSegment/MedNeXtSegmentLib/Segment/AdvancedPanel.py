@@ -21,6 +21,7 @@ class AdvancedPanel:
         self._isUpdating = False
         self._card: ModelCard | None = None
         self._averagesFolds = False
+        self._viewsToolTip = ui.ttaCheckBox.toolTip
         ui.deviceSelector.connect("currentIndexChanged(int)", self._onDeviceChosen)
         self._fillDevices()
 
@@ -61,10 +62,15 @@ class AdvancedPanel:
         ui.overlapSlider.enabled = parameters is not None and not parameters.useCardOverlap
         for widget in (ui.keepLargestCheckBox, ui.fillHolesCheckBox, ui.minimumVolumeSpinBox):
             widget.enabled = parameters is not None and not parameters.useCardCleanUp
-        ui.ttaCheckBox.enabled = card is not None and len(card.mirror_axes_kji) > 0
+        self._showViews(card)
         if card is not self._card:  # the cards of a model's parts are files
             self._card, self._averagesFolds = card, card is not None and _averagesFolds(card)
         ui.ensembleCheckBox.enabled = self._averagesFolds
+
+    def _showViews(self, card: ModelCard | None) -> None:
+        isAlways = card is not None and card.tta
+        self._ui.ttaCheckBox.enabled = card is not None and len(card.mirror_axes_kji) > 0 and not isAlways
+        self._ui.ttaCheckBox.toolTip = _("This model always does so.") if isAlways else self._viewsToolTip
 
     def _fillDevices(self) -> None:
         self._isUpdating = True

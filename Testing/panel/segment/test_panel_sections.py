@@ -12,6 +12,7 @@ from tiny_models import copy_with
 
 from mednextseg.labels.label import Label
 from mednextseg.machine import HOME_VARIABLE
+from mednextseg.models.model_card import card_from_dict
 from mednextseg.segment.recipe import SegmentRecipe
 from MedNeXtSegmentLib.ParameterNode import recipeOf
 from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor, setSegmentMask
@@ -236,6 +237,15 @@ def test_the_model_decides_on_overlap_and_clean_up_until_the_user_does(panel) ->
     recipe = SegmentRecipe.from_dict(recipeOf(panel._parameterNode, ["left", "right"]))
     assert recipe.overlap == 0.5 and recipe.component_rules == () and set(recipe.postprocessing) == {"left", "right"}
     assert panel.ui.ttaCheckBox.enabled and not panel.ui.ensembleCheckBox.enabled
+
+
+def test_a_model_that_always_averages_mirrored_views_says_so(panel) -> None:
+    choose(panel, addVolume())
+    offered = panel.ui.ttaCheckBox.toolTip
+    panel.advanced.update(card_from_dict({**panel.model.card.to_dict(), "tta": True}))
+    assert not panel.ui.ttaCheckBox.enabled and panel.ui.ttaCheckBox.toolTip == "This model always does so."
+    panel.advanced.update(panel.model.card)
+    assert panel.ui.ttaCheckBox.enabled and panel.ui.ttaCheckBox.toolTip == offered
 
 
 def test_the_table_is_exported_with_full_precision(widget, tmp_path: Path) -> None:
