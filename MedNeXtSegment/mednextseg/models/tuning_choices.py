@@ -70,7 +70,7 @@ METHODS = _table(
     ),
 )
 LOSSES = _table(
-    Choice("dice-ce", "Dice and cross-entropy", "The usual choice."),
+    Choice("dice-ce", "Dice and cross-entropy", "The usual choice; no other was better where they were measured."),
     Choice(
         "tversky",
         "Tversky and cross-entropy",
@@ -102,7 +102,7 @@ SAMPLINGS = _table(
     Choice(
         "hard",
         "the harder half of the patches drawn",
-        "Every step draws twice as many patches and learns those it knows least; slower.",
+        "Every step draws twice as many patches and learns those it knows least; slower, and less was learned where that was measured.",
     ),
 )
 
