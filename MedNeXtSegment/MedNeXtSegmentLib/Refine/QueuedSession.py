@@ -114,6 +114,10 @@ class QueuedSession:
         """The slices that were filled in and wait for `accept`, along the normal: (3,) middle in mm, world, and confidence in [0, 1]."""
         return [(item.center_ras, item.confidence) for item in self._edited.refinement.preview_slices()]
 
+    def slicesToCheck(self) -> list[tuple[np.ndarray, float]]:
+        """The same slices, those first on which a correction helps most."""
+        return [(item.center_ras, item.confidence) for item in self._edited.refinement.slices_to_check()]
+
     def cancel(self) -> None:
         """Stop a propagation that is running; it then raises PromptCancelledError. What waits is dropped."""
         self._isCancelled = True

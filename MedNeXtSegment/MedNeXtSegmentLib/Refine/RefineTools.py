@@ -53,7 +53,7 @@ class RefineTools:
         events = slicer.vtkSegmentation.SegmentModified, slicer.vtkSegmentation.SegmentRemoved
         self._observer = SegmentationObserver(events, self._onSegmentation)
         self._prompter: tuple = ()  # of the session
-        self._doubtful = -1  # which slice by doubt was shown last
+        self._checked = -1  # which slice to check was shown last
         self._isUpdating = self._isStarting = False
         self._shownMissing = ""
         self._waiting: list[Callable] = []
@@ -71,7 +71,7 @@ class RefineTools:
         self.ui.propagateButton.clicked.connect(lambda *_args: self._carryOn(self._propagate))
         self.ui.wholeObjectButton.clicked.connect(lambda *_args: self._carryOn(lambda session: session.wholeObject()))
         self.ui.repairButton.clicked.connect(lambda *_args: self._repair())
-        self.ui.doubtfulButton.clicked.connect(lambda *_args: self._goToDoubtful())
+        self.ui.doubtfulButton.clicked.connect(lambda *_args: self._goToSliceToCheck())
         actions = {
             self.ui.fillBetweenButton: lambda session: session.propagateBetween(),
             self.ui.acceptButton: lambda session: session.accept(),
@@ -229,14 +229,14 @@ class RefineTools:
         isCarriedOn = self.ui.wholeObjectCheckBox.checked
         self._act(lambda session: (action(session), session.wholeObject()) if isCarriedOn else action(session))
 
-    def _goToDoubtful(self) -> None:
-        """Show the least sure slice of the preview, or the next one after that."""
-        slices = sorted(self.session.previewSlices(), key=lambda item: item[1])
-        self._doubtful = (self._doubtful + 1) % len(slices)
-        centerRAS, confidence = slices[self._doubtful]
+    def _goToSliceToCheck(self) -> None:
+        """Show the slice of the preview on which a correction helps most, or the next one after that."""
+        slices = self.session.slicesToCheck()
+        self._checked = (self._checked + 1) % len(slices)
+        centerRAS, confidence = slices[self._checked]
         jumpSlicesTo(centerRAS)
-        text = _("Slice {number} of {count} by doubt: confidence {confidence:.2f}. Correct it, then press Whole object again.")
-        self._showStatus(text.format(number=self._doubtful + 1, count=len(slices), confidence=confidence))
+        text = _("Slice {number} of {count} to check: confidence {confidence:.2f}. Correct it, then press Whole object again.")
+        self._showStatus(text.format(number=self._checked + 1, count=len(slices), confidence=confidence))
 
     def _act(self, action: Callable) -> None:
         """Do something in the session of the target, started where there is none; errors become the status line."""
@@ -248,7 +248,7 @@ class RefineTools:
                 self._startSession()
             while self._waiting and self.session is not None:
                 self._showStatus("")
-                self._doubtful = -1
+                self._checked = -1
                 self._waiting.pop(0)(self.session)
                 self._showStatus(self._mouse.hint())
                 self._showPreview()

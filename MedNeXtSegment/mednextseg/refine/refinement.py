@@ -12,6 +12,7 @@ from mednextseg.refine.repair import Progress, repaired, slices_of
 from mednextseg.refine.slices.edge_snap import snapped_to_edges
 from mednextseg.refine.slices.slice_plane import SlicePlane
 from mednextseg.refine.slices.slice_session import SliceSession, SliceState
+from mednextseg.refine.slices_to_check import by_stretches
 from mednextseg.refine.undo_states import ActiveSlice, Step, last_parallel, made_by_hand
 from mednextseg.refine.volume_edges import cuts
 from mednextseg.refine.whole_object import whole_object
@@ -145,5 +146,18 @@ class Refinement(PromptedSlices):
         plane = self._active.plane
         return sorted(self._active.propagated, key=lambda item: float(plane.distance_mm(item.plane.origin_ras)))
 
+    def slices_to_check(self) -> list[PropagatedSlice]:
+        """The slices filled in for the preview, those first on which a correction helps most."""
+        if self._active is None:
+            return []
+        filled, plane = self.preview_slices(), self._active.plane
+        worked_on = (plane, *(item.plane for item in self._active.corrected))
+        return by_stretches(filled, [_steps(plane, item.plane) for item in filled], [_steps(plane, item) for item in worked_on])
+
     def _show(self, after: ActiveSlice) -> None:
         self._push(Step((self._active, self._hand), (after, self._hand)))
+
+
+def _steps(plane: SlicePlane, other: SlicePlane) -> int:
+    """How many slices another plane lies along the normal of a plane."""
+    return round(float(plane.distance_mm(other.origin_ras)) / plane.thickness_mm)

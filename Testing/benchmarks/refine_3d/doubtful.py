@@ -1,4 +1,4 @@
-"""What three corrections gain where they are made on the least sure slices, on random ones, on evenly spaced ones, and on the worst."""
+"""What three corrections gain on the slices that the panel says to check, and on the least sure, random, evenly spaced and worst ones."""
 
 import sys
 from collections import defaultdict
@@ -12,6 +12,7 @@ from robot import carry_on, correct, dice, refinement_of, start
 from mednextseg import load_model, segment
 from mednextseg.evaluate.review import predict_review_slices
 from mednextseg.refine.prompter import Prompter
+from mednextseg.refine.propagation import PropagatedSlice
 from mednextseg.refine.refinement import Refinement
 
 _CORRECTIONS, _SEEDS = 3, (0, 1)
@@ -21,7 +22,9 @@ Choose = Callable[[Refinement, LabeledObject, int], int | None]
 
 def table(targets: list[LabeledObject], prompter: Prompter, data: Path) -> None:
     """Print Dice before and after, within previews of whole objects and within results of a bundled model."""
-    print("| start | set | objects | before | least sure | random | evenly spaced | most wrong |\n" + "|---" * 8 + "|")
+    print(
+        "| start | set | objects | before | to check | least sure | random | evenly spaced | most wrong |\n" + "|---" * 9 + "|"
+    )
     by_set = defaultdict(list)
     for target in targets:
         by_set[target.dataset].append(_within_preview(target, prompter))
@@ -32,19 +35,17 @@ def table(targets: list[LabeledObject], prompter: Prompter, data: Path) -> None:
 
 
 def _print_row(start_of: str, name: str, rows: list[tuple[float, ...]]) -> None:
-    print(
-        f"| {start_of} | {name} | {len(rows)} | " + " | ".join(f"{mean:.3f}" for mean in np.mean(rows, axis=0)) + " |",
-        flush=True,
-    )
+    cells = ["" if np.isnan(mean) else f"{mean:.3f}" for mean in np.mean(rows, axis=0)]
+    print(f"| {start_of} | {name} | {len(rows)} | {' | '.join(cells)} |", flush=True)
 
 
 def _within_preview(target: LabeledObject, prompter: Prompter) -> tuple[float, ...]:
-    """Dice before, and after three corrections, each carried on, on slices chosen in four ways."""
+    """Dice before, and after three corrections, each carried on, on slices chosen in five ways."""
     refinement = refinement_of(target, prompter)
     start(refinement, target, "stroke")
     carry_on(refinement)
     before = dice(refinement.preview_segment(), target.truth_kji)
-    chosen: list[list[Choose]] = [[_least_sure], [_random(seed) for seed in _SEEDS], [_spaced], [_most_wrong]]
+    chosen: list[list[Choose]] = [[_to_check], [_least_sure], [_random(seed) for seed in _SEEDS], [_spaced], [_most_wrong]]
     return (before, *(np.mean([_gone_on(refinement, target, way) for way in ways]) for ways in chosen))
 
 
@@ -63,8 +64,16 @@ def _gone_on(refinement: Refinement, target: LabeledObject, choose: Choose) -> f
 
 def _indices(refinement: Refinement, target: LabeledObject) -> list[int]:
     """The slices of the preview."""
-    axis, geometry = 2 - target.axis_kji, target.geometry
-    return [round(geometry.ijk_from_ras(item.plane.origin_ras)[axis]) for item in refinement.preview_slices()]
+    return [_index_of(item, target) for item in refinement.preview_slices()]
+
+
+def _index_of(item: PropagatedSlice, target: LabeledObject) -> int:
+    return round(target.geometry.ijk_from_ras(item.plane.origin_ras)[2 - target.axis_kji])
+
+
+def _to_check(refinement: Refinement, target: LabeledObject, _number: int) -> int | None:
+    slices = refinement.slices_to_check()
+    return _index_of(slices[0], target) if slices else None
 
 
 def _least_sure(refinement: Refinement, target: LabeledObject, _number: int) -> int | None:
@@ -114,6 +123,7 @@ def _within_result(target: LabeledObject, found_kji: np.ndarray, doubtful: list[
     chosen = [[doubtful[:_CORRECTIONS]], drawn, [spaced], [np.argsort(-wrong, kind="stable")[:_CORRECTIONS]]]
     return (
         dice(found_kji, target.truth_kji),
+        float("nan"),  # there is no preview with slices to check
         *(np.mean([_clicked(target, found_kji, slices, prompter) for slices in ways]) for ways in chosen),
     )
 

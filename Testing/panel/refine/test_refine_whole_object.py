@@ -36,11 +36,12 @@ def test_the_scripted_session(bench):
     )
     preview = session.preview()[0] | bench.mask()
     assert dice(preview, bench.truth) > 0.75 and len(session.previewSlices()) == len(layers(preview)) - 1
-    least = min(confidence for _center, confidence in session.previewSlices())
     press(bench, bench.ui.doubtfulButton)
-    assert f"Slice 1 of {len(session.previewSlices())} by doubt: confidence {least:.2f}" in bench.status
-    doubtful = [center for center, confidence in session.previewSlices() if confidence == least]
-    assert any(abs(bench.view.node.GetSliceToRAS().GetElement(2, 3) - center[2]) < 0.8 for center in doubtful)
+    (center, confidence), *_others = session.slicesToCheck()
+    assert f"Slice 1 of {len(session.previewSlices())} to check: confidence {confidence:.2f}" in bench.status
+    assert abs(bench.view.node.GetSliceToRAS().GetElement(2, 3) - center[2]) < 0.8
+    ends = [place[2] for place, _confidence in session.previewSlices()]
+    assert min(ends) < center[2] < max(ends) and abs(center[2] - CENTER_RAS[2]) > 0.8  # neither an end nor the slice drawn on
     # Two layers up the object is taken to end: everything is lassoed off.
     jumpSlicesTo(np.add(CENTER_RAS, (0, 0, 3.2)))
     bench.view.center_on(np.add(CENTER_RAS, (0, 0, 3.2)), field_of_view_mm=60)
