@@ -153,6 +153,18 @@ def measured(runs: dict[str, Run], windows: list[Tensor], repeats: int) -> dict[
     return {name: (wall / n, processor / n, load) for name, (wall, processor, load) in columns.items()}
 
 
+@contextlib.contextmanager
+def busy_cores(count: int) -> Iterator[None]:
+    """Other programs that each keep one core busy."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
 def table(
     rows: dict[str, tuple[float, float, float]], differences: dict[str, float], gflop: float, peak: float
 ) -> Iterator[str]:
@@ -167,7 +179,7 @@ def table(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--busy", type=int, default=0, help="other programs that each keep one core busy")
+    parser.add_argument("--busy", type=int, default=0, help="measure again beside so many programs that each keep a core busy")
     parser.add_argument("--patch", type=int, default=64)
     parser.add_argument("--windows", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5)
@@ -186,18 +198,13 @@ def main() -> None:
     expected = values["MONAI, float32"]
     differences = {name: float(np.abs(v - expected).max() / np.abs(expected).max()) for name, v in values.items()}
     peak, gflop = peak_gflops(), 2 * multiply_adds(lambda: build_mednext("S", 3, 1, CLASSES), size) / 1e9
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.busy)]
-    try:
-        rows = measured(runs, windows, options.repeats)
-    finally:
-        for program in busy:
-            program.kill()
-            program.wait()
-    print(
-        f"{processor_name()}, {threads} threads, torch {torch.__version__}, S k3 {options.patch}^3, {options.busy} busy program(s)"
-    )
-    print(f"{gflop:.1f} GFLOP a window; a product of {_PEAK_SIZE} x {_PEAK_SIZE} matrices reaches {peak:.0f} GFLOP/s\n")
-    print("\n".join(table(rows, differences, gflop, peak)))
+    print(f"{processor_name()}, {threads} threads, torch {torch.__version__}, S k3 {options.patch}^3")
+    print(f"{gflop:.1f} GFLOP a window; a product of {_PEAK_SIZE} x {_PEAK_SIZE} matrices reaches {peak:.0f} GFLOP/s")
+    for programs in sorted({0, options.busy}):
+        with busy_cores(programs):
+            rows = measured(runs, windows, options.repeats)
+        print(f"\nBusy programs beside it: {programs}\n")
+        print("\n".join(table(rows, differences, gflop, peak)), flush=True)
 
 
 if __name__ == "__main__":
