@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,15 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
 
 def run(options: argparse.Namespace) -> int:
     """Train to the end of the recipe's schedule, then package."""
+    from mednextseg.adapt.locked_folder import locked  # noqa: PLC0415
     from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
 
     keep_freed_memory()
     make_folder(options.output)
     train = {"segment": _train_mednext, "heads": _train_heads, "refine": _train_click_net}[options.task]
-    model_id = train(options)
+    # What a training has so far may be packaged while it goes on.
+    with nullcontext() if options.package_only else locked(options.output):
+        model_id = train(options)
     result = {"package": str(options.output / PACKAGE_FOLDER), "id": model_id}
     print(json.dumps(result) if options.json else f"packaged as {result['package']}")
     return 0

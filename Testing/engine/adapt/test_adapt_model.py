@@ -13,9 +13,9 @@ import torch
 from ball_cases import GEOMETRY, SHAPE, write_balls, write_bright
 from tiny_models import ball, copy_with, tiny_mednext
 
+from mednextseg.adapt.locked_folder import locked
 from mednextseg.adapt.tuning.adapt_model import adapt_model
 from mednextseg.adapt.tuning.cases import cases_in_folder
-from mednextseg.adapt.tuning.folder import locked
 from mednextseg.adapt.tuning.methods import METHODS
 from mednextseg.adapt.tuning.options import TuningOptions
 from mednextseg.cli import main
@@ -92,7 +92,7 @@ def test_a_stopped_adaptation_ends_as_one_that_was_not(base: Path, dataset: Path
 
 
 def test_two_cannot_work_in_one_folder(base: Path, dataset: Path, tmp_path: Path) -> None:
-    with locked(tmp_path / "run"), pytest.raises(RuntimeError, match="another program adapts a model"):
+    with locked(tmp_path / "run"), pytest.raises(RuntimeError, match="another program trains in"):
         adapted(base, dataset, tmp_path / "run")
     (tmp_path / "run" / "in_use").write_text(f"{os.uname().nodename.lower()}-999999999")  # of a process that is gone
     with locked(tmp_path / "run"):

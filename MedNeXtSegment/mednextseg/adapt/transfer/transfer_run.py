@@ -7,13 +7,13 @@ from pathlib import Path
 
 from torch import nn
 
+from mednextseg.adapt.locked_folder import locked
 from mednextseg.adapt.transfer.pairs import ImagePair, as_cases, pairs_in_folder
 from mednextseg.adapt.transfer.transfer_trainer import PairExample, TransferTrainer
 from mednextseg.adapt.tuning.adapt_model import check_base
 from mednextseg.adapt.tuning.adaptation import Adaptation
 from mednextseg.adapt.tuning.adaptation_run import AdaptationRun
 from mednextseg.adapt.tuning.examples import region_of_case
-from mednextseg.adapt.tuning.folder import locked
 from mednextseg.adapt.tuning.folds import Fold, Folds
 from mednextseg.adapt.tuning.methods.everything import every_parameter
 from mednextseg.adapt.tuning.methods.method import TuningMethod

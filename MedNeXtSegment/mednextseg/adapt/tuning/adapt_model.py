@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mednextseg.adapt.locked_folder import locked
 from mednextseg.adapt.tuning.adaptation import Adaptation
 from mednextseg.adapt.tuning.adaptation_run import AdaptationRun
 from mednextseg.adapt.tuning.cases import OwnCase
-from mednextseg.adapt.tuning.folder import locked
 from mednextseg.adapt.tuning.options import TuningOptions
 from mednextseg.adapt.tuning.progress import TuningProgress, TuningReport
 from mednextseg.adapt.tuning.settings.tuned_run import TunedRun

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mednextseg.adapt.locked_folder import locked
 from mednextseg.adapt.tuning.cases import OwnCase
-from mednextseg.adapt.tuning.folder import locked
 from mednextseg.adapt.tuning.options import TuningOptions
 from mednextseg.adapt.tuning.progress import TuningReport
 from mednextseg.adapt.tuning.shots.curves import ShotCell, shot_curves, split_for_curves
