@@ -60,7 +60,7 @@ class Bench:
 
         from MedNeXtSegmentLib.Refine import RefineLogic
         from slicerhost.views.qt_views import ViewWidget
-        from slicerhost.views.slice_view import NetworkView
+        from slicerhost.views.slice_view import SliceView
 
         if prompter:
             RefineLogic.defaultPrompter = lambda: prompter
@@ -75,7 +75,7 @@ class Bench:
         parameters = panel.refine._parameterNode
         parameters.inputVolume, parameters.outputSegmentation = self.volume, self.segmentation
         panel.tabs.setCurrentIndex(1)
-        self.view = NetworkView("Red", "Axial", size=VIEW_SIZE_PX)
+        self.view = SliceView("Red", "Axial", size=VIEW_SIZE_PX)
         self.widget = ViewWidget(self.view)
         self.widget.resize(*VIEW_SIZE_PX)
         self.widget.show()
