@@ -1,5 +1,6 @@
 """The images of pairs are registered by Slicer, one pair after the other, before the worker gets them."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from mednextseg.json_values import read_json_object
 from mednextseg.segment.progress import Progress
 from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
 from MedNeXtSegmentLib.Scene.RigidRegistration import RigidRegistration
+from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 
 _FILE = "registrations.json"
 
@@ -30,6 +32,7 @@ class PairRegistration:
 
     def __init__(self, pairs: Sequence[tuple], run: AdaptRun, onFinished: Callable[[list[np.ndarray] | str], None]) -> None:
         self._pairs = [tuple(image[0] if isinstance(image, list | tuple) else image for image in pair) for pair in pairs]
+        self._keys = [_key(pair) for pair in self._pairs]
         self._run, self._onFinished = run, onFinished
         self._file = make_folder(run.folder) / _FILE
         self._found = _kept(self._file)
@@ -37,13 +40,14 @@ class PairRegistration:
 
     def start(self) -> None:
         """Begin with the first pair, or go on with the next."""
-        left = [pair for pair in self._pairs if _key(pair) not in self._found]
+        left = [(key, pair) for key, pair in zip(self._keys, self._pairs, strict=True) if key not in self._found]
         if not left:
             self._current = None
-            self._onFinished([np.array(self._found[_key(pair)]) for pair in self._pairs])
+            self._onFinished([np.array(self._found[key]) for key in self._keys])
             return
-        self._run.reportProgress(Progress(_("registering {name}").format(name=left[0][1].GetName()), 0.0, None))
-        self._current = RigidRegistration(*left[0], lambda result: self._onPair(left[0], result))
+        key, pair = left[0]
+        self._run.reportProgress(Progress(_("registering {name}").format(name=pair[1].GetName()), 0.0, None))
+        self._current = RigidRegistration(*pair, lambda result: self._onPair(key, result))
 
     def cancel(self) -> None:
         """End it now."""
@@ -56,12 +60,12 @@ class PairRegistration:
             self._current.stop()
             self._current = None
 
-    def _onPair(self, pair: tuple, result: np.ndarray | str) -> None:
+    def _onPair(self, key: str, result: np.ndarray | str) -> None:
         if isinstance(result, str):
             self._current = None
             self._onFinished(result)
             return
-        self._found[_key(pair)] = result.tolist()
+        self._found[key] = result.tolist()
         write_text(self._file, json.dumps(self._found, indent=1) + "\n")
         self.start()
 
@@ -71,4 +75,10 @@ def _kept(file: Path) -> dict[str, list]:
 
 
 def _key(pair: tuple) -> str:
-    return " -> ".join(node.GetName() for node in pair)
+    """Of the images as they are and lie now: others may have their names, in this scene or in a later one."""
+    content = hashlib.sha256()
+    for node in pair:
+        array_kji, geometry = arrayAndGeometryFromVolume(node)
+        content.update(np.ascontiguousarray(array_kji))
+        content.update(np.ascontiguousarray(geometry.ijk_to_ras))
+    return " -> ".join(node.GetName() for node in pair) + f" ({content.hexdigest()[:16]})"

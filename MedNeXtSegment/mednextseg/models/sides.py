@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from mednextseg.models.model_card import ModelCard
 
-_SIDE_AXIS = 2
+SIDE_AXIS = 2  # of networks whose cards name sides: I runs from side to side
 
 
 def mirroring_with(card: ModelCard, names: Collection[str]) -> dict[str, tuple]:
@@ -25,4 +25,4 @@ def mirroring_with(card: ModelCard, names: Collection[str]) -> dict[str, tuple]:
 
 def axes_without_sides(card: ModelCard) -> tuple[int, ...]:
     """The axes along which a mirror image has all labels in their places, as training with mirror images needs it."""
-    return tuple(axis for axis in card.mirror_axes_kji if axis != _SIDE_AXIS or not card.exchanged_sides)
+    return tuple(axis for axis in card.mirror_axes_kji if axis != SIDE_AXIS or not card.exchanged_sides)

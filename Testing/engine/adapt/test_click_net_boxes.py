@@ -1,6 +1,7 @@
-"""What tells ClickNet of a box: views close to it; and how its failures are shown."""
+"""What tells ClickNet of a box: views close to it; and what its evaluation measures and shows."""
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from scipy import ndimage
@@ -9,7 +10,8 @@ from mednextseg.adapt.click_net.cache import CachedSet
 from mednextseg.adapt.click_net.clicks import bounding_box
 from mednextseg.adapt.click_net.evaluation import as_markdown, evaluate, summarize
 from mednextseg.adapt.click_net.failures import draw_failures
-from mednextseg.adapt.click_net.metrics import Target
+from mednextseg.adapt.click_net.metrics import Target, ellipse_in, measure, measure_baselines
+from mednextseg.adapt.click_net.sessions import hard_dice
 from mednextseg.adapt.click_net.views import BOX_MARGINS, LEAST_SIDE_PX, ViewSampler
 from mednextseg.networks.click_net import build_click_net
 from mednextseg.refine import Prompts, load_prompter
@@ -81,3 +83,17 @@ def test_the_evaluation_lists_the_worst_set_first_and_draws_its_failures(tmp_pat
     draw_failures(walker, targets, results, tmp_path / "failures.png")
     with Image.open(tmp_path / "failures.png") as picture:
         assert picture.size[0] == 3 * 256 and picture.size[1] == 2 * (256 + 14)
+
+
+def test_the_evaluation_measures_what_it_says():
+    rows, cols = np.indices((90, 110))
+    truth = np.hypot(rows - 45, cols - 50) <= 18
+    target = Target((0.2 + 0.6 * truth).astype(np.float32), truth, "disks", "held out", "1", 1)
+    figures = measure(load_prompter("random_walker"), target, click_cap=12)
+    assert figures["d1"] > 0.9 and figures["d10"] >= figures["d1"] - 0.05
+    assert figures["clicks_to_85"] == 1 and figures["failed_85"] == 0 and figures["obeyed"] == 1
+    assert figures["box_0"] > 0.96 > figures["box_10"]
+    baselines = measure_baselines(target)
+    assert baselines["ellipse_0"] == pytest.approx(figures["box_0"], abs=0.01)
+    assert hard_dice(ellipse_in(np.array(bounding_box(truth)), truth.shape), truth) > 0.95
+    assert 0 < baselines["unchanged"] <= 1

@@ -11,6 +11,8 @@ import qt
 import slicer
 
 from MedNeXtSegmentLib.Adapt.AdaptLogic import AdaptLogic
+from MedNeXtSegmentLib.Adapt.AdaptRun import AdaptRun
+from MedNeXtSegmentLib.Adapt.PairRegistration import PairRegistration
 from MedNeXtSegmentLib.Scene.Volumes import arrayAndGeometryFromVolume
 
 TIMEOUT_S = 300
@@ -90,8 +92,26 @@ def test_slicer_registers_what_the_worker_learns_from(worker, home, brainsFit, p
     assert brainsFit.asked == [(SHIFT_MM, 0.0)] * 3 and "registering New 0" in phases
     assert slicer.mrmlScene.GetNumberOfNodes() == before
     kept = json.loads((tmp_path / "run" / "registrations.json").read_text())
-    assert kept["Scan 1 -> New 1"][0] == [1, 0, 0, -SHIFT_MM]
+    (found,) = (matrix for name, matrix in kept.items() if name.startswith("Scan 1 -> New 1 ("))
+    assert found[0] == [1, 0, 0, -SHIFT_MM]
     logic.close()
+
+
+def test_what_was_found_for_other_images_of_these_names_is_not_used(worker, home, brainsFit, pairs, tmp_path: Path) -> None:
+    movements = []
+    for place_mm in (0.0, 30.0):  # in another scene, say, volumes of the same names lie elsewhere
+        matrix = np.eye(4)
+        matrix[1, 3] = place_mm
+        pairs[0][1].SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
+        run = AdaptRun(worker, tmp_path / "run", None, None)
+        registration = PairRegistration(pairs[:1], run, movements.append)
+        registration.start()
+        while len(movements) < (1 if place_mm == 0 else 2):
+            slicer.app.processEvents()
+    assert len(brainsFit.asked) == 2 and movements[1][0][1, 3] - movements[0][0][1, 3] == 30
+    again = PairRegistration(pairs[:1], AdaptRun(worker, tmp_path / "run", None, None), movements.append)
+    again.start()
+    assert len(brainsFit.asked) == 2 and np.array_equal(movements[2][0], movements[1][0])
 
 
 def test_a_registration_that_fails_or_is_stopped_ends_the_run(host, worker, home, brainsFit, pairs, tmp_path: Path) -> None:

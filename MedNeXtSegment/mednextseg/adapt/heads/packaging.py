@@ -10,8 +10,7 @@ from mednextseg.adapt.heads.real import LabeledHead
 from mednextseg.adapt.heads.recipe import HeadRecipe
 from mednextseg.adapt.heads.structures import structures
 from mednextseg.adapt.heads.trainer import averaged_weights, network_of
-from mednextseg.adapt.mednext.packaging import write_package
-from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
+from mednextseg.adapt.mednext.packaging import best_checkpoint, write_package
 from mednextseg.models.importers.naming import label_fields
 from mednextseg.models.model_card import ModelCard
 
@@ -28,11 +27,8 @@ def package_heads(training_folder: Path, recipe: HeadRecipe, heads: Sequence[Lab
         FileNotFoundError: where the training has not reached its first validation yet.
         ValueError: where the card that results is not valid.
     """
-    checkpoint = Path(training_folder) / BEST_CHECKPOINT
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"{training_folder} has no {BEST_CHECKPOINT}; let the training reach its first validation.")
     network = network_of(recipe)
-    network.load_state_dict(averaged_weights(checkpoint))
+    network.load_state_dict(averaged_weights(best_checkpoint(training_folder)))
     biases = calibration_of(network, heads, recipe.grid)
     return write_package(training_folder, _determined_by_training(recipe), recipe.extra.get("card", {}), package, biases)
 

@@ -31,6 +31,14 @@ def package_training(training_folder: Path, recipe: MedNeXtRecipe, dataset: Labe
     return write_package(training_folder, _determined_by_training(recipe, dataset), recipe.extra.get("card", {}), package)
 
 
+def best_checkpoint(training_folder: Path) -> Path:
+    """The file of the best weights so far; FileNotFoundError where the training has not reached its first validation yet."""
+    checkpoint = Path(training_folder) / BEST_CHECKPOINT
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{training_folder} has no {BEST_CHECKPOINT}; let the training reach its first validation.")
+    return checkpoint
+
+
 def write_package(
     training_folder: Path, determined: dict, overrides: dict, package: Path, output_bias: Tensor | None = None
 ) -> ModelCard:
@@ -43,10 +51,7 @@ def write_package(
         FileNotFoundError: where the training has not reached its first validation yet.
         ValueError: where the card that results is not valid.
     """
-    checkpoint = Path(training_folder) / BEST_CHECKPOINT
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"{training_folder} has no {BEST_CHECKPOINT}; let the training reach its first validation.")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
+    state = torch.load(best_checkpoint(training_folder), map_location="cpu", weights_only=True)["averaged"]
     prefix = "module."
     tensors = {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
     tensors = {

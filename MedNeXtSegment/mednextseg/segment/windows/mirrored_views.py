@@ -13,9 +13,9 @@ from itertools import combinations
 from torch import Tensor
 
 from mednextseg.models.model_card import ModelCard
+from mednextseg.models.sides import SIDE_AXIS
 
 _AXES = "kji"
-_SIDE_AXIS = 2  # of the networks whose cards name sides
 _MIRROR_NAME = re.compile(r"^(?:mirror|flip)_([kji]{1,3})$")  # "flip_": in recipes written before
 _TURN_NAME = re.compile(r"^rot(90|180|270)_([kji]{2})$")
 
@@ -97,7 +97,7 @@ def within_card(views: Sequence[MirroredView], card: ModelCard) -> bool:
 
 def _with_sides(view: MirroredView, card: ModelCard) -> MirroredView:
     """The view with the outputs of both sides exchanged, where it takes one side for the other."""
-    if _SIDE_AXIS not in view.mirrored_axes_kji or not card.exchanged_sides:
+    if SIDE_AXIS not in view.mirrored_axes_kji or not card.exchanged_sides:
         return view
     names = [*([None] if card.activation == "softmax" else []), *(label.name for label in card.labels)]
     partner = {name: other for pair in card.exchanged_sides for name, other in (pair, pair[::-1])}
