@@ -34,7 +34,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument(
         "--start-from",
         type=Path,
-        help="a new run starts with these weights; heads: checkpoint of an earlier stage, refine: weights.safetensors of a model",
+        help="a new run starts with these weights: a model's folder, its weights.safetensors, or best.pt of an earlier training",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--package-only", action="store_true", help="package the best checkpoint of a training so far")
@@ -66,7 +66,7 @@ def _train_mednext(options: argparse.Namespace) -> str:
     recipe, dataset = MedNeXtRecipe.from_json(options.recipe), open_dataset(options.dataset)
     if not options.package_only:
         with _StepBar(recipe.max_steps, options.json) as show:
-            trainer = Trainer(recipe, dataset, options.output, options.device, on_step=show)
+            trainer = Trainer(recipe, dataset, options.output, options.device, show, options.start_from)
             _plan_memory(trainer, recipe.max_steps, options)
             trainer.run()
     return package_training(options.output, recipe, dataset, options.output / PACKAGE_FOLDER).id

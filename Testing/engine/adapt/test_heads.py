@@ -18,9 +18,10 @@ from mednextseg.adapt.heads.recipe import HeadRecipe
 from mednextseg.adapt.heads.sampling import PatchGrid, deformed_offsets, middle_of, nearest
 from mednextseg.adapt.heads.structures import structures
 from mednextseg.adapt.heads.synthetic import LabelMap, random_contrast, synthetic_head
-from mednextseg.adapt.heads.trainer import HeadTrainer, averaged_weights
+from mednextseg.adapt.heads.trainer import HeadTrainer
 from mednextseg.adapt.heads.validation import alike_classes, dice_of_groups, dice_of_structures
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
+from mednextseg.adapt.starting_weights import averaged_weights
 
 TABLE = structures()
 GRID = PatchGrid((16, 16, 16), 4.0)

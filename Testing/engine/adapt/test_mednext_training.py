@@ -77,6 +77,16 @@ def test_a_short_training_learns_packages_and_segments(dataset_folder: Path, tmp
     dice = 2 * (labelmap * truth).sum() / max(1, labelmap.sum() + truth.sum())
     assert dice == pytest.approx(best, abs=0.1)  # the package is the network that was validated
     assert (tmp_path / "run" / "curves.png").stat().st_size > 0
+    for number, start in enumerate(
+        (tmp_path / "balls", tmp_path / "balls" / "weights.safetensors", tmp_path / "run" / "best.pt")
+    ):
+        started = Trainer(recipe, dataset, tmp_path / f"next{number}", start_from=start).averaged.module
+        torch.testing.assert_close(started.out_0.state_dict(), trainer.averaged.module.out_0.state_dict())
+    with pytest.raises(ValueError, match="do not fit the MedNeXt"):
+        Trainer(replace(recipe, base_channels=4), dataset, tmp_path / "narrow", start_from=tmp_path / "balls")
+    (tmp_path / "text.pt").write_text("no weights")
+    with pytest.raises(ValueError, match="holds no weights; give best"):
+        Trainer(recipe, dataset, tmp_path / "none", start_from=tmp_path / "text.pt")
 
 
 def test_a_stopped_training_goes_on_where_it_stopped(dataset_folder: Path, tmp_path: Path) -> None:

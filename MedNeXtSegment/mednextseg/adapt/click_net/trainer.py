@@ -15,7 +15,7 @@ from mednextseg.adapt.click_net.sessions import SessionPool
 from mednextseg.adapt.click_net.validation import ValidationView, validate
 from mednextseg.adapt.click_net.views import ViewSampler
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, ResumableTraining
-from mednextseg.models.weights import load_strictly, read_safetensors
+from mednextseg.adapt.starting_weights import start_with
 from mednextseg.networks.click_net import build_click_net
 
 _GRADIENT_NORM_LIMIT = 5.0
@@ -37,7 +37,7 @@ class ClickNetTrainer(ResumableTraining):
         folder: gets last.pt, best.pt and log.jsonl.
         device: a torch device name.
         on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
-        start_from: weights of an earlier ClickNet that a new run starts with; a resumed run does not read them.
+        start_from: weights that a new run starts with (see `start_with`); a resumed run does not read them.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ClickNetTrainer(ResumableTraining):
         self.device = torch.device(device)
         network = build_click_net(recipe.widths, recipe.deepest_blocks)
         if start_from is not None:
-            load_strictly(network, read_safetensors(start_from))
+            start_with(network, start_from)
         network = network.to(self.device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         super().__init__(folder, network, optimizer, recipe.ema_decay)

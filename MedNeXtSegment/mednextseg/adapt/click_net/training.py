@@ -13,8 +13,9 @@ from mednextseg.adapt.click_net.trainer import ClickNetTrainer
 from mednextseg.adapt.click_net.validation import validation_views
 from mednextseg.adapt.click_net.views import BOX_MARGINS
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
+from mednextseg.adapt.starting_weights import weights_at
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
-from mednextseg.models.weights import read_safetensors, write_safetensors
+from mednextseg.models.weights import write_safetensors
 
 CACHE_FOLDER, PACKAGE_FOLDER = "cache", "package"
 
@@ -35,7 +36,7 @@ def train_click_net(
         folder: gets cache/, the checkpoints, the log and package/.
         device: a torch device name.
         on_step: called with (step, max_steps, loss).
-        start_from: weights.safetensors of an earlier ClickNet that a new run starts with.
+        start_from: weights that a new run starts with (see `start_with`).
     Raises:
         ValueError: where the recipe keeps a share of what it starts from, and no weights to start from are given.
     """
@@ -99,7 +100,7 @@ def _packaged_weights(averaged: dict[str, Tensor], recipe: ClickNetRecipe, start
     prefix = "module."
     tensors = {name[len(prefix) :]: tensor for name, tensor in averaged.items() if name.startswith(prefix)}
     if recipe.kept_of_start:
-        first = read_safetensors(start_from)
+        first = weights_at(start_from)
         tensors = {name: torch.lerp(tensor, first[name].to(tensor), recipe.kept_of_start) for name, tensor in tensors.items()}
     return {name: tensor.half() for name, tensor in tensors.items()}
 

@@ -9,8 +9,9 @@ from mednextseg.adapt.heads.data import ORIENTATION
 from mednextseg.adapt.heads.real import LabeledHead
 from mednextseg.adapt.heads.recipe import HeadRecipe
 from mednextseg.adapt.heads.structures import structures
-from mednextseg.adapt.heads.trainer import averaged_weights, network_of
+from mednextseg.adapt.heads.trainer import network_of
 from mednextseg.adapt.mednext.packaging import best_checkpoint, write_package
+from mednextseg.adapt.starting_weights import averaged_weights
 from mednextseg.models.importers.naming import label_fields
 from mednextseg.models.model_card import ModelCard
 

@@ -21,6 +21,7 @@ from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss
 from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.precision import Precision
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
+from mednextseg.adapt.starting_weights import start_with
 from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig
@@ -48,7 +49,7 @@ class HeadTrainer(PlannedTraining):
     Args:
         heads: what to train and validate on.
         folder: gets last.pt, best.pt and log.jsonl.
-        start_from: a checkpoint of an earlier stage, whose averaged weights a new run starts with.
+        start_from: weights that a new run starts with (see `start_with`): those of an earlier stage; a resumed run does not read them.
         device: a torch device name.
         on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
     """
@@ -68,7 +69,7 @@ class HeadTrainer(PlannedTraining):
         self.device = torch.device(device)
         network = network_of(recipe).to(self.device)
         if start_from is not None:
-            network.load_state_dict(averaged_weights(start_from))
+            start_with(network, start_from)
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.loss = PartialLabelLoss(structures().allowed)
         self._precision = Precision(self.device)
@@ -142,9 +143,3 @@ def learning_rate_at(step: int, recipe: HeadRecipe) -> float:
     """Linear warm-up times polynomial decay to zero at max_steps."""
     rise = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     return recipe.learning_rate * rise * (1 - step / recipe.max_steps) ** _DECAY_EXPONENT
-
-
-def averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """The network's averaged weights in a checkpoint of a training."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
-    return {name.removeprefix("module."): tensor for name, tensor in state.items() if name.startswith("module.")}

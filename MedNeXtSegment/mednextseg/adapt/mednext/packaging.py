@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 import mednextseg
-from mednextseg.adapt.losses.network_terms import is_for_training
 from mednextseg.adapt.mednext.dataset import LabeledDataset
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
+from mednextseg.adapt.starting_weights import averaged_weights, is_left_out_of_models
 from mednextseg.models.importers.naming import label_fields
 from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
 from mednextseg.models.weights import write_safetensors
 
 _OUTPUT_BIAS = "out_0.conv_out.bias"
-_HEADS_FOR_TRAINING_ONLY = ("out_1.", "out_2.", "out_3.", "out_4.")
 
 
 def package_training(training_folder: Path, recipe: MedNeXtRecipe, dataset: LabeledDataset, package: Path) -> ModelCard:
@@ -51,14 +49,8 @@ def write_package(
         FileNotFoundError: where the training has not reached its first validation yet.
         ValueError: where the card that results is not valid.
     """
-    state = torch.load(best_checkpoint(training_folder), map_location="cpu", weights_only=True)["averaged"]
-    prefix = "module."
-    tensors = {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
-    tensors = {
-        name: tensor
-        for name, tensor in tensors.items()
-        if not (name.startswith(_HEADS_FOR_TRAINING_ONLY) or is_for_training(name))
-    }
+    averaged = averaged_weights(best_checkpoint(training_folder))
+    tensors = {name: tensor for name, tensor in averaged.items() if not is_left_out_of_models(name)}
     if output_bias is not None:
         tensors[_OUTPUT_BIAS] = tensors[_OUTPUT_BIAS] + output_bias
     package = Path(package)

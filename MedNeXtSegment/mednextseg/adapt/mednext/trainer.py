@@ -23,6 +23,7 @@ from mednextseg.adapt.mednext.sampling import draws_of, hardest
 from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.precision import Precision
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE
+from mednextseg.adapt.starting_weights import start_with
 from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import MedNeXt
@@ -39,6 +40,7 @@ class Trainer(PlannedTraining):
         folder: gets last.pt, best.pt, log.jsonl and curves.png.
         device: a torch device name.
         on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
+        start_from: weights that a new run starts with (see `start_with`); a resumed run does not read them.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Trainer(PlannedTraining):
         folder: Path,
         device: str = "cpu",
         on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
+        start_from: Path | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.dataset, self.on_step = recipe, dataset, on_step
@@ -55,6 +58,8 @@ class Trainer(PlannedTraining):
         self.num_classes = len(dataset.labels)
         network = MedNeXt(network_config(recipe, len(dataset.channels), self.num_classes))
         attach(recipe.loss, network, recipe.seed)
+        if start_from is not None:
+            start_with(network, start_from)
         # Channels-last is the layout in which depthwise convolutions are fast.
         network = network.to(self.device, memory_format=torch.channels_last_3d)
         optimizer = torch.optim.AdamW(
