@@ -36,6 +36,7 @@ class MedNeXtSegmentParameterNode:
         adaptCollectedExceptions: ids of collected cases, one a line, that are learned from though of another model, or left out.
         adaptMethod, adaptLoss, adaptSampling, adaptMinutes: what is trained, by which loss, on which patches, and for how long in all.
         adaptToleratedLoss: of Dice that the gate lets a label lose.
+        adaptLeaveOneOut: whether methods are compared with each case held out once.
         adaptFolder: for what comes out; empty for one in the module's home folder.
         adaptUnlabeled, adaptPretrainingSteps: folder of volumes to pre-train on, empty for none, and for how many steps.
         adaptPairs: folder of pairs of images without labels; empty for those of the scene, if any.
@@ -77,6 +78,7 @@ class MedNeXtSegmentParameterNode:
     adaptSampling: str = "usual"
     adaptMinutes: Annotated[float, WithinRange(0.01, 10080.0)] = 10.0
     adaptToleratedLoss: Annotated[float, WithinRange(0.0, 1.0)] = 0.01
+    adaptLeaveOneOut: bool = False
     adaptFolder: str = ""
     adaptUnlabeled: str = ""
     adaptPretrainingSteps: Annotated[int, WithinRange(1, 1000000)] = 100

@@ -3,7 +3,7 @@
     python Testing/benchmarks/adapt_figures.py losses --sets build/adapt -o build/adapt/figures
     python Testing/benchmarks/adapt_figures.py methods --sets build/adapt -o build/adapt/figures --steps 24
     python Testing/benchmarks/adapt_figures.py pretraining --sets build/adapt -o build/adapt/figures --steps 24
-    python Testing/benchmarks/adapt_figures.py settings --sets build/adapt -o build/adapt/figures
+    python Testing/benchmarks/adapt_figures.py settings --sets build/adapt -o build/adapt/figures --set noisy --shots 5
 
 `losses`: every loss and every sampling of patches on the same cases, the others as usual. `methods`: several on two, five and twenty cases.
 `pretraining`: with it and without, on as many cases. `settings`: threshold, smallest part, overlap and mirrored views chosen on as many.
@@ -63,11 +63,11 @@ def pretraining(base: LoadedModel, sets: Path, output: Path, steps: int, pretrai
             shutil.copytree(folder / _PRETRAINING, kept)
 
 
-def settings(base: LoadedModel, sets: Path, output: Path, shots: Sequence[int]) -> None:
-    """Cases of `known`, which the model segments well as it is."""
+def settings(base: LoadedModel, sets: Path, output: Path, dataset: str, shots: Sequence[int]) -> None:
+    """Cases of `known`, which the model segments well as it is, or of `noisy` and `uneven`, on which it is nearly right."""
     for count in shots:
-        options = TuningOptions(method="settings")
-        _print(f"{count}", _adapted(base, sets / "known", count, output / "settings" / f"{count}", options))
+        folder = output / f"settings-{dataset}" / f"{count}"
+        _print(f"{dataset} {count}", _adapted(base, sets / dataset, count, folder, TuningOptions(method="settings")))
 
 
 def _by_method(base: LoadedModel, sets: Path, output: Path, steps: int, dataset: str, count: int, method: str) -> Adaptation:
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="of each training")
     parser.add_argument("--pretrain-steps", type=int, default=100)
     parser.add_argument("--shots", default="2,5,20", help="numbers of cases, with commas")
-    parser.add_argument("--set", default="inverted", choices=("inverted", "many", "ixi"), help="of losses and methods")
+    parser.add_argument("--set", default="inverted", choices=("inverted", "many", "ixi", "known", "noisy", "uneven"))
     parser.add_argument("--methods", default="all,head,adapters", help="with commas")
     parser.add_argument("--only", default="", help="of the losses and samplings, with commas")
     options = parser.parse_args()
@@ -127,7 +127,7 @@ def main() -> None:
     elif options.table == "pretraining":
         pretraining(base, options.sets, options.output, options.steps, options.pretrain_steps, shots)
     else:
-        settings(base, options.sets, options.output, shots)
+        settings(base, options.sets, options.output, options.set, shots)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@
 
 `inverted` has its contrast turned round and its labels under other names: there is something to learn. `shifted` has all labels moved by
 6 and 4 voxels: nobody should want what is learned from it. `many` is as `inverted`, with 20 cases to learn from and four of other
-patients held out; `unlabeled` has the volumes of those 20, and `known` has the 24 cases as they are. `ixi` is the neighborhood of the left
-putamen and pallidum in other people's heads from another scanner: structures that the model does not have. adapt_figures.py measures.
+patients held out; `unlabeled` has the volumes of those 20, and `known` has the 24 cases as they are. `noisy` and `uneven` are five of those
+and the four held out, with noise or with brightness that rises from back to front: the model is nearly right on them. `ixi` is the
+neighborhood of the left putamen and pallidum in other people's heads from another scanner: structures that the model does not have.
+`pairs` and `ixi_pairs` have no labels: images as they are, and with their contrast turned round. adapt_figures.py measures.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,26 +42,48 @@ OWN_NAMES = "Anterior hippocampus", "Posterior hippocampus"
 # Numbers of DLMUSE, and how far around the structures the heads are cut.
 _IXI_LABELS = {"left putamen": 58, "left pallidum": 56}
 _IXI_LEARNED, _IXI_MARGIN_MM = 10, 10.0
+_NOISE = 0.35  # standard deviation, as a share of the range of brightness
+_DARK, _BRIGHT = 0.3, 1.7  # what brightness is multiplied by, at the back and at the front
+_NEARLY_RIGHT = 5
+
+
+def as_it_is(volume_kji: np.ndarray) -> np.ndarray:
+    """The image itself."""
+    return volume_kji
+
+
+def inverted(volume_kji: np.ndarray) -> np.ndarray:
+    """Its contrast turned round."""
+    return volume_kji.max() - volume_kji
+
+
+def noisy(volume_kji: np.ndarray) -> np.ndarray:
+    """With noise that is the same each time."""
+    low, high = np.percentile(volume_kji, (1, 99))
+    noise = np.random.default_rng(0).normal(0, _NOISE * (high - low), volume_kji.shape)
+    return (volume_kji + noise).astype(np.float32)
+
+
+def uneven(volume_kji: np.ndarray) -> np.ndarray:
+    """Dark at the back, bright at the front, as beside a coil."""
+    return volume_kji * np.linspace(_DARK, _BRIGHT, volume_kji.shape[1], dtype=np.float32)[:, None]
 
 
 def write_set(
     source: Path,
     folder: Path,
     names: tuple[str, str],
-    is_inverted: bool,
+    change: Callable[[np.ndarray], np.ndarray],
     shift_kji: tuple[int, int, int] = (0, 0, 0),
     cases: Sequence[str] = CASES,
     held_out: Sequence[str] = (),
 ) -> None:
-    """Hippocampus cases in nnU-Net's raw layout; `names` are those of the labels 1 and 2."""
+    """Hippocampus cases in nnU-Net's raw layout, their images as `change` makes them; `names` are those of the labels 1 and 2."""
     for case in (*cases, *held_out):
         volume_kji, geometry = read_volume(source / "imagesTr" / f"{case}_0000.nii.gz")
         labels_kji, _ = read_volume(source / "labelsTr" / f"{case}.nii.gz")
-        volume_kji = volume_kji.astype(np.float32)
-        if is_inverted:
-            volume_kji = volume_kji.max() - volume_kji
         moved_kji = np.roll(labels_kji, shift_kji, axis=(0, 1, 2)).astype(np.uint8)
-        _write_case(folder, case, volume_kji, moved_kji, geometry)
+        _write_case(folder, case, change(volume_kji.astype(np.float32)), moved_kji, geometry)
     _write_tables(folder, names, cases, held_out)
 
 
@@ -69,6 +93,15 @@ def write_unlabeled(source: Path, folder: Path, cases: Sequence[str]) -> None:
     for case in cases:
         name = f"{case}_0000.nii.gz"
         (folder / name).write_bytes((source / "imagesTr" / name).read_bytes())
+
+
+def write_pairs(files: Sequence[Path], folder: Path) -> None:
+    """Images, and the same with their contrast turned round, as pairs without labels."""
+    for kind, change in (("imagesKnown", as_it_is), ("imagesNew", inverted)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for file in files:
+            volume_kji, geometry = read_volume(file)
+            write_image(image_of(change(volume_kji.astype(np.float32)), geometry), folder / kind / file.name)
 
 
 def write_ixi(source: Path, folder: Path) -> None:
@@ -113,13 +146,18 @@ def main() -> None:
     parser.add_argument("--ixi", type=Path, help="the IXI heads, with images and labels; without them `ixi` is left out")
     parser.add_argument("-o", "--output", required=True, type=Path)
     options = parser.parse_args()
-    write_set(options.data, options.output / "inverted", NAMES, True)
-    write_set(options.data, options.output / "shifted", OWN_NAMES, False, SHIFT_KJI)
-    write_set(options.data, options.output / "many", NAMES, True, cases=LEARNED, held_out=HELD_OUT)
-    write_set(options.data, options.output / "known", OWN_NAMES, False, cases=LEARNED, held_out=HELD_OUT)
-    write_unlabeled(options.output / "many", options.output / "unlabeled", LEARNED)
+    data, output = options.data, options.output
+    write_set(data, output / "inverted", NAMES, inverted)
+    write_set(data, output / "shifted", OWN_NAMES, as_it_is, SHIFT_KJI)
+    write_set(data, output / "many", NAMES, inverted, cases=LEARNED, held_out=HELD_OUT)
+    write_set(data, output / "known", OWN_NAMES, as_it_is, cases=LEARNED, held_out=HELD_OUT)
+    for change in (noisy, uneven):
+        write_set(data, output / change.__name__, OWN_NAMES, change, cases=LEARNED[:_NEARLY_RIGHT], held_out=HELD_OUT)
+    write_unlabeled(output / "many", output / "unlabeled", LEARNED)
+    write_pairs([data / "imagesTr" / f"{case}_0000.nii.gz" for case in CASES], output / "pairs")
     if options.ixi is not None:
-        write_ixi(options.ixi, options.output / "ixi")
+        write_ixi(options.ixi, output / "ixi")
+        write_pairs(sorted((output / "ixi" / "imagesTr").iterdir()), output / "ixi_pairs")
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ class AdaptCalls:
         steps: int = 100,
         folder=None,
         collected: Sequence = (),
+        leaveOneOut: bool = False,
         waitForCompletion: bool = True,
         progressCallback: Callable | None = None,
         finishedCallback: Callable | None = None,
@@ -82,12 +83,14 @@ class AdaptCalls:
             shots: numbers of cases to learn from.
             methods: names of mednextseg.models.tuning_choices.METHODS.
             steps: of each training.
+            leaveOneOut: hold out each case once, so that few cases are all measured; as many trainings as cases.
         Returns:
             A MedNeXtSegmentLib.Adapt.AdaptRun.AdaptRun: page, table, outcome["cells"], error, isFinished, cancel().
         Raises:
             ValueError, RunFailure: as `adapt`; a later call goes on with what was trained.
         """
         wanted = {**options, "shots": list(shots), "methods": list(methods), "steps": steps}
+        wanted |= {"leave_one_out": True} if leaveOneOut else {}
         logic = self._withWorker(self.adaptation)
         run = logic.adapt(model, cases, wanted, folder, progressCallback, finishedCallback, collected)
         if waitForCompletion:

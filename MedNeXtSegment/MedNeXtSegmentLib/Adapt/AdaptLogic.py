@@ -56,8 +56,9 @@ class AdaptLogic(WorkerRunLogic):
             cases: (volume node, or a list of one for each channel; segmentation node) of each case; or a folder
                 of cases (docs/adapt.md).
             options: "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "device";
-                "unlabeled", "pretraining_steps"; "shots" and "methods" for curves; in place of cases "pairs" without labels, a folder
-                or (known, new) volume nodes, and "registered"; where that is False, Slicer's BRAINSFit registers nodes if it is there.
+                "unlabeled", "pretraining_steps"; "shots", "methods" and "leave_one_out" for curves; in place of cases "pairs" without
+                labels, a folder or (known, new) volume nodes, and "registered"; where that is False, Slicer's BRAINSFit registers nodes if
+                it is there.
             folder: of the adaptation; None for one that the same cases find again.
             progressCallback: called with the run after each report.
             finishedCallback: called once, with the run, when it is over.

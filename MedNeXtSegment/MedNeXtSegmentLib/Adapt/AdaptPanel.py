@@ -63,9 +63,9 @@ class AdaptPanel(NodePanel):
         self.verdict = VerdictPanel(self.ui, priors, install, onInstalled, self._showStatus)
         toolTips = _("Teach the model these cases, and measure it before and after."), _("Stop; Start goes on from there.")
         self.progress = ProgressRow(self.ui.startButton, self.ui.progressBar, *toolTips, self._start, self._onStop)
-        self.choices = TrainingChoices(self.ui)
         self.more = MorePanel(self.ui, self.chooseFolder)
-        self.ui.curvesButton.clicked.connect(lambda *_args: self._start(self._asCurves()))
+        self.choices = TrainingChoices(self.ui, lambda: bool(self.more.pairs))
+        self.ui.curvesButton.clicked.connect(lambda *_args: self._begin(self._curveOptions()))
         self.ui.modelSelector.currentIndexChanged.connect(lambda *_args: self._onChosen())
         for button, edit in ((self.ui.datasetButton, self.ui.datasetEdit), (self.ui.folderButton, self.ui.folderEdit)):
             button.clicked.connect(lambda *_args, edit=edit: edit.setText(self.chooseFolder() or edit.text))
@@ -133,19 +133,20 @@ class AdaptPanel(NodePanel):
         self.ui.curvesButton.enabled = self.run is None and not missing
         self.ui.curvesButton.setToolTip(missing or _("Which way for how many cases: each is trained for these minutes."))
 
-    def _asCurves(self) -> dict:
+    def _curveOptions(self) -> dict:
         """What makes curves of a training: every way that the usual ones are compared by, on as many cases as there are."""
         usual = [
             name for name in ("head", "adapters", "all") if self.card.family == "mednext" or not METHODS[name].is_for_mednext
         ]
-        return {"shots": [], "methods": list(dict.fromkeys([*usual, self._parameterNode.adaptMethod]))}
+        options = {"shots": [], **self.choices.options(dict.fromkeys([*usual, self._parameterNode.adaptMethod]))}
+        return {**options, "leave_one_out": True} if self._parameterNode.adaptLeaveOneOut else options
 
-    def _start(self, more: dict | None = None) -> None:
+    def _start(self) -> None:
+        self._begin(self.choices.options() | ({"pairs": self.more.pairs} if self.more.pairs else {}))
+
+    def _begin(self, options: dict) -> None:
         parameters = self._parameterNode
-        budget = {"minutes": parameters.adaptMinutes, "tolerated_loss": parameters.adaptToleratedLoss}
-        options = {**self.choices.options(), **self.more.options(), **budget, **(more or {})}
-        if self.more.pairs:
-            options["pairs"] = self.more.pairs
+        options = {**options, **self.more.options(), "tolerated_loss": parameters.adaptToleratedLoss}
         if parameters.device.startswith("cuda"):
             options["device"] = parameters.device
         self.verdict.show(None)

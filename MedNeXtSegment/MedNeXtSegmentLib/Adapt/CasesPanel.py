@@ -1,13 +1,12 @@
 """Section "Cases": pairs of a volume and what was drawn on it, and which of the drawn segments the model knows."""
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from mednextseg.labels.names import canonical_name
 from mednextseg.models.model_card import ModelCard
 from MedNeXtSegmentLib.Adapt.SceneCases import sceneCases, setSceneCases
-from MedNeXtSegmentLib.Widgets.Tables import asChoice, fitHeight
+from MedNeXtSegmentLib.Widgets.Tables import asChoice, listRows
 
 _HEIGHT_PX = 150
 
@@ -43,19 +42,8 @@ class CasesPanel:
         Args:
             card: of the model that learns them; None for none.
         """
-        table = self._ui.casesTable
-        cases, chosen = self.cases, table.currentRow()
-        table.setRowCount(len(cases))
-        for row, (volumeNode, segmentationNode) in enumerate(cases):
-            for column, text in enumerate(
-                (volumeNode.GetName(), segmentationNode.GetName(), labelsText(segmentationNode, card))
-            ):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(text)
-                table.setItem(row, column, item)
-        fitHeight(table, _HEIGHT_PX)
-        if 0 <= chosen < len(cases):
-            table.selectRow(chosen)
+        rows = [(volume.GetName(), drawn.GetName(), labelsText(drawn, card)) for volume, drawn in self.cases]
+        listRows(self._ui.casesTable, rows, _HEIGHT_PX)
         self._updateButtons()
 
     def _onSegmentationChosen(self) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import qt
 from slicer.i18n import tr as _
 
 from MedNeXtSegmentLib.Adapt.SceneCases import scenePairs, setScenePairs
-from MedNeXtSegmentLib.Widgets.Tables import asChoice, fitHeight
+from MedNeXtSegmentLib.Widgets.Tables import asChoice, listRows
 
 _HEIGHT_PX = 120
 
@@ -69,17 +68,7 @@ class MorePanel:
 
     def update(self) -> None:
         """Show what the parameters say."""
-        table, chosen = self._ui.pairsTable, self._ui.pairsTable.currentRow()
-        pairs = self._pairs
-        table.setRowCount(len(pairs))
-        for row, nodes in enumerate(pairs):
-            for column, node in enumerate(nodes):
-                item = qt.QTableWidgetItem(node.GetName())
-                item.setToolTip(node.GetName())
-                table.setItem(row, column, item)
-        fitHeight(table, _HEIGHT_PX)
-        if 0 <= chosen < len(pairs):
-            table.selectRow(chosen)
+        listRows(self._ui.pairsTable, [[node.GetName() for node in pair] for pair in self._pairs], _HEIGHT_PX)
         self._updateButtons()
 
     @property

@@ -1,5 +1,7 @@
 """What is trained, by which loss and on which patches, chosen from the engine's tables."""
 
+from collections.abc import Callable, Sequence
+
 import qt
 from slicer.i18n import tr as _
 
@@ -13,10 +15,12 @@ class TrainingChoices(NodePanel):
 
     Args:
         ui: the tab's widgets.
+        isByPairs: whether pairs of images are learned in place of cases; that trains the whole network, by its features.
     """
 
-    def __init__(self, ui) -> None:
+    def __init__(self, ui, isByPairs: Callable[[], bool]) -> None:
         super().__init__(ui, isBound=False)
+        self._isByPairs = isByPairs
         self._isUpdating = False
         self._lists = {
             "adaptMethod": (ui.methodSelector, METHODS),
@@ -37,15 +41,31 @@ class TrainingChoices(NodePanel):
         for name, (selector, _table) in self._lists.items():
             selector.setCurrentIndex(selector.findData(getattr(self._parameterNode, name)))
             selector.setToolTip("" if self._chosen(name) is None else self._chosen(name).advice)
-        # Where nothing is trained, there is no loss.
-        isTrained = self._parameterNode.adaptMethod != "settings"
-        self.ui.lossSelector.enabled = self.ui.samplingSelector.enabled = isTrained
+        isByPairs = self._isByPairs()
+        self.ui.methodSelector.enabled = not isByPairs
+        self.ui.lossSelector.enabled = self.ui.samplingSelector.enabled = self._isTrained and not isByPairs
+        self.ui.minutesSpinBox.enabled = self._isTrained or isByPairs
         self._isUpdating = False
 
-    def options(self) -> dict[str, str]:
-        """For the worker."""
+    def options(self, methods: Sequence[str] = ()) -> dict:
+        """For the worker.
+
+        Args:
+            methods: to compare, in place of the chosen one; none for that one.
+        """
         parameters = self._parameterNode
-        return {"method": parameters.adaptMethod, "loss": parameters.adaptLoss, "sampling": parameters.adaptSampling}
+        minutes, lossAndPatches = {"minutes": parameters.adaptMinutes}, {}
+        if self._isByPairs():
+            return minutes
+        if self._isTrained:
+            lossAndPatches = {"loss": parameters.adaptLoss, "sampling": parameters.adaptSampling}
+        if methods:
+            return {"methods": list(methods), **lossAndPatches, **minutes}
+        return {"method": parameters.adaptMethod, **lossAndPatches, **(minutes if self._isTrained else {})}
+
+    @property
+    def _isTrained(self) -> bool:
+        return self._parameterNode.adaptMethod != "settings"
 
     def missing(self, card: ModelCard) -> str:
         """Why this model cannot be trained so, in one sentence; empty where it can."""

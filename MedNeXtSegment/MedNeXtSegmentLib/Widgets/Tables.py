@@ -1,5 +1,7 @@
 """What the tables of several tabs have in common."""
 
+from collections.abc import Sequence
+
 import qt
 
 _FRAME_PX = 4
@@ -24,3 +26,17 @@ def fitHeight(table, maximumPx: int) -> None:
     headerPx = table.horizontalHeader().property("sizeHint").height()
     rowsPx = sum(table.rowHeight(row) for row in range(table.rowCount)) or table.verticalHeader().defaultSectionSize
     table.setFixedHeight(min(maximumPx, headerPx + rowsPx + _FRAME_PX))
+
+
+def listRows(table, rows: Sequence[Sequence[str]], maximumPx: int) -> None:
+    """Show these texts, each in its own tooltip as well, since columns are narrow; the row that was chosen stays chosen."""
+    chosen = table.currentRow()
+    table.setRowCount(len(rows))
+    for row, texts in enumerate(rows):
+        for column, text in enumerate(texts):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(text)
+            table.setItem(row, column, item)
+    fitHeight(table, maximumPx)
+    if 0 <= chosen < len(rows):
+        table.selectRow(chosen)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mednextseg.commands import adapt_policy, adapt_shots
-from mednextseg.commands.option_conflicts import refuse_beside
+from mednextseg.commands.option_conflicts import refuse_beside, refuse_without
 from mednextseg.models.adaptable import has_shape_priors
 from mednextseg.models.tuning_choices import LOSSES, METHODS, SAMPLINGS, Choice
 
@@ -37,7 +37,7 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
         ("loss", "what is minimized", LOSSES),
         ("sampling", "which patches are learned from", SAMPLINGS),
     ):
-        parser.add_argument(f"--{name}", default=next(iter(table)), help=_listed(what, table))
+        parser.add_argument(f"--{name}", help=_listed(what, table))
     parser.add_argument(
         "--auto-tune",
         dest="method",
@@ -50,16 +50,15 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument(
         "--pretrain", type=Path, metavar="FOLDER", help="volumes without labels that the network looks at first (FreMIM)"
     )
-    parser.add_argument("--pretrain-steps", type=int, default=100, metavar="N", help="of that (100)")
+    parser.add_argument("--pretrain-steps", type=int, metavar="N", help="of that (100)")
     parser.add_argument(
         "--same",
         action="append",
-        default=[],
         metavar="CASES=MODEL",
         help="a label of the cases that has another name in the model; may be repeated, and two with one name are joined",
     )
     parser.add_argument("--held-out", help="comma-separated cases to measure on (else those of splits_final.json, or a choice)")
-    parser.add_argument("--tolerated-loss", type=float, default=0.01, help="of Dice that the gate lets a label lose")
+    parser.add_argument("--tolerated-loss", type=float, help="of Dice that the gate lets a label lose (0.01)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--id", help="of the new model (else the base's with -adapted)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
@@ -68,7 +67,9 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument(
         "--write-priors", type=Path, metavar="FOLDER", help="shape priors of the result as volumes, one a class"
     )
-    parser.add_argument("--install", action="store_true", help="install the new model where the gate accepts it, or the policy")
+    parser.add_argument(
+        "--install", action="store_true", default=None, help="install the new model if the gate accepts it, or the policy"
+    )
     parser.set_defaults(run=run)
 
 
@@ -92,7 +93,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="learn another scanner or sequence without labels: imagesKnown and imagesNew, files of a pair named alike",
     )
-    parser.add_argument("--register", action="store_true", help="register each pair first, rigidly")
+    parser.add_argument("--register", action="store_true", default=None, help="register each pair first, rigidly")
 
 
 def _listed(what: str, table: Mapping[str, Choice]) -> str:
@@ -110,6 +111,7 @@ def run(options: argparse.Namespace) -> int:
     from mednextseg.models.loaded_model import load_model  # noqa: PLC0415
 
     keep_freed_memory()
+    _refuse_what_would_not_count(options)
     base = load_model(options.model)
     if options.policy is not None:
         with _Console(options.json) as console:
@@ -118,19 +120,17 @@ def run(options: argparse.Namespace) -> int:
         _check_priors(options, base.card)
     found = CaseFolder(()) if options.pairs is not None else _cases(options, len(base.card.channels))
     held_out = None if options.held_out is None else tuple(name.strip() for name in options.held_out.split(","))
+    named = {name: getattr(options, name) for name in ("method", "loss", "sampling", "tolerated_loss")}
+    named["pretraining_steps"] = options.pretrain_steps
     wanted = TuningOptions(
-        method=options.method,
-        loss=options.loss,
-        sampling=options.sampling,
         minutes=options.minutes,
         steps=options.steps,
-        same=_pairs(options.same),
+        same=_pairs(options.same or []),
         held_out=found.held_out if held_out is None else held_out,
         seed=options.seed,
-        tolerated_loss=options.tolerated_loss,
         model_id=options.id,
         unlabeled=None if options.pretrain is None else str(options.pretrain),
-        pretraining_steps=options.pretrain_steps,
+        **{name: value for name, value in named.items() if value is not None},
     )
     device = resolve_device(options.device)
     with _Console(options.json) as console:
@@ -159,10 +159,9 @@ def _from_pairs(
     device: str,
     show: "Callable[[TuningState], None]",
 ) -> "Adaptation":
-    """Without labels; what is said of labels and curves is refused."""
+    """Without labels."""
     from mednextseg.adapt.transfer.transfer_run import adapt_to_pairs  # noqa: PLC0415
 
-    refuse_beside("--pairs teaches a model without labels", options, ("dataset", "collected", "shots", "pretrain"))
     return adapt_to_pairs(base, options.pairs, options.output, wanted, not options.register, device, show)
 
 
@@ -180,12 +179,28 @@ def _cases(options: argparse.Namespace, channels: int) -> "CaseFolder":
     return CaseFolder((*found.cases, *collected_to_learn(channels, names)), found.held_out)
 
 
+def _refuse_what_would_not_count(options: argparse.Namespace) -> None:
+    """What is said of one way to learn, beside another one; nothing that was typed is left out in silence."""
+    refuse_without(options, "pairs", ("register",))
+    refuse_without(options, "shots", ("methods", "leave_one_out"))
+    refuse_without(options, "pretrain", ("pretrain_steps",))
+    refuse_without(options, "policy", ("bank", "epsilon"))
+    learned = "method", "loss", "sampling"
+    if options.policy is not None:
+        said = *learned, "steps", "same", "tolerated_loss", "id", "write_priors", "pairs", "shots", "pretrain", "collected"
+        refuse_beside("--policy learns from volumes alone which windows count", options, said)
+    if options.pairs is not None:
+        said = *learned, "dataset", "collected", "shots", "pretrain"
+        refuse_beside("--pairs teaches a whole network without labels", options, said)
+    if options.shots is not None:
+        refuse_beside("--shots makes many models, by --methods", options, ("method", "write_priors", "install"))
+
+
 def _check_priors(options: argparse.Namespace, card: "ModelCard") -> None:
     """Before anything is trained: only a model with shape priors has some to write."""
-    if options.shots:
-        raise ValueError("--write-priors writes those of one model, and --shots makes many; leave one of the two out.")
     if options.method != "shape-priors" and not has_shape_priors(card):
-        raise ValueError(f"--write-priors needs --method shape-priors, got {options.method}, which learns none.")
+        method = "pairs" if options.pairs else options.method or next(iter(METHODS))
+        raise ValueError(f"--write-priors needs --method shape-priors, got {method}, which learns none.")
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

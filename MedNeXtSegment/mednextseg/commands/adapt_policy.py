@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mednextseg.commands.option_conflicts import refuse_beside
 from mednextseg.json_values import listed
 from mednextseg.models.policy_facts import KINDS
 
@@ -79,7 +78,6 @@ def _volumes(options: argparse.Namespace, best: "LoadedModel") -> dict[str, list
     from mednextseg.cases.folders import image_files  # noqa: PLC0415
     from mednextseg.cases.splits import read_split  # noqa: PLC0415
 
-    refuse_beside("--policy learns from volumes alone", options, ("pairs", "shots", "pretrain", "collected"))
     folder = options.dataset
     if folder is None or not folder.is_dir():
         raise ValueError("--policy needs --dataset, a folder with volumes or with imagesTr.")

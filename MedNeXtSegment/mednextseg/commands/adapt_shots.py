@@ -20,7 +20,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shots", type=_counts, help="numbers of cases to learn from, such as 1,2,5: curves instead of one model"
     )
-    parser.add_argument("--methods", default="head,all", help="comma-separated methods of the curves (head,all)")
+    parser.add_argument("--methods", help="comma-separated methods of the curves (head,all)")
+    parser.add_argument(
+        "--leave-one-out",
+        action="store_true",
+        default=None,
+        help="with --shots: hold out each case once, so that few cases are all measured; as many trainings as cases",
+    )
 
 
 def draw(
@@ -34,8 +40,10 @@ def draw(
     """Train what is not there yet, write the page, print the table."""
     from mednextseg.adapt.tuning.shots.drawn_curves import draw_curves  # noqa: PLC0415
 
-    methods = [name.strip() for name in options.methods.split(",")]
-    drawn = draw_curves(base, cases, Path(options.output), options.shots, methods, wanted, device, show)
+    methods = [name.strip() for name in (options.methods or "head,all").split(",")]
+    drawn = draw_curves(
+        base, cases, Path(options.output), options.shots, methods, wanted, bool(options.leave_one_out), device, show
+    )
     print(json.dumps(drawn.to_dict()) if options.json else f"{drawn.table}\n{drawn.page}")
     return 0
 

@@ -129,7 +129,9 @@ _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(("spacing_rc_mm", "display_range"), (_numbers(2), "two finite numbers")),
     "points_rc": (_numbers(_ANY, 2), "a list of pairs of finite numbers"),
     "strokes": (_is_list_of_objects, "a list of objects"),
-    **dict.fromkeys(("positive", "lasso", "registered"), (lambda value: isinstance(value, bool), "true or false")),
+    **dict.fromkeys(
+        ("positive", "lasso", "registered", "leave_one_out"), (lambda value: isinstance(value, bool), "true or false")
+    ),
     "box": (_numbers(4), "four finite numbers"),
     **dict.fromkeys(("references", "predictions"), (_numbers(_ANY, 4, 4), "a list of 4x4 matrices of finite numbers")),
     **dict.fromkeys(

@@ -31,14 +31,48 @@ def test_curves_are_drawn_and_nothing_is_done_twice(
     assert json.loads((run / "shots.json").read_text())[1]["seconds"] == 0  # nothing was trained
 
 
+def test_each_case_is_held_out_once_by_trainings_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
+    base, run = write_bright(tmp_path / "bright"), tmp_path / "run"
+    command = ["adapt", "--model", str(base), "--dataset", str(write_balls(tmp_path / "cases")), "-o", str(run)]
+    command += ["--shots", "2", "--methods", "settings", "--leave-one-out", "--json"]
+    assert main(command) == 0
+    first = capsys.readouterr().out
+    (cell,) = json.loads(first)["cells"]
+    reports = [json.loads((run / "settings-002-each" / str(n) / "report.json").read_text()) for n in range(3)]
+    assert [report["cases"] for report in reports] == [["case0"], ["case1"], ["case2"]]
+    assert [set(card_of(run, n)) for n in range(3)] == [{"case1", "case2"}, {"case0", "case2"}, {"case0", "case1"}]
+    dice = [report["rows"][0]["after"]["dice"]["mean"] for report in reports]
+    assert cell["after"]["Ball"] == pytest.approx(sum(dice) / 3) and sorted(cell["cases"]) == ["case0", "case1", "case2"]
+    page = (run / "shots.html").read_text(encoding="utf-8")
+    assert "each of 3 cases measured by a training without it" in page and "learned the first of these" in page
+    written = (run / "settings-002-each" / "cell.json").stat().st_mtime_ns
+    assert main(command) == 0 and capsys.readouterr().out == first
+    assert (run / "settings-002-each" / "cell.json").stat().st_mtime_ns == written
+
+
+def card_of(run: Path, number: int) -> list[str]:
+    """The cases that the model of a fold learned from."""
+    card = json.loads((run / "settings-002-each" / str(number) / "package" / "card.json").read_text())
+    return card["training_data"][-1]["cases"].split(", ")
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
         (["--shots", "3", "--held-out", "case1"], "there are 2 cases to learn from, so 3 of them cannot be"),
         (["--shots", "1", "--held-out", "case0,case1,case2"], "the split must leave cases on both sides"),
         (["--shots", "1", "--methods", "magic", "--held-out", "case1"], "a method of the curves must be one of all, head"),
+        (["--shots", "3", "--leave-one-out"], "there are 2 cases to learn from, so 3 of them cannot be"),
+        (["--shots", "1", "--leave-one-out", "--held-out", "case1"], "each case is to be held out once, and case1 already"),
+        (
+            ["--shots", "1", "--methods", "settings", "--loss", "focal"],
+            "the method settings trains nothing, so that loss cannot",
+        ),
     ],
-    ids=["too many", "nothing to learn", "unknown method"],
+    ids=["too many", "nothing to learn", "unknown method", "too many for each", "each and some", "no loss"],
 )
 def test_curves_that_cannot_be_drawn_are_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, more: list[str], sentence: str

@@ -129,8 +129,6 @@ def test_pairs_teach_a_model_by_the_command_line(tmp_path: Path, capsys: pytest.
     assert report["cases"] == ["pair2"] and "not with what somebody drew" in report["explanation"]
     assert "Dice before" in capsys.readouterr().out
     assert "by pairs of images without labels" in read_card(tmp_path / "run" / "package").description
-    assert main([*command, "--dataset", str(pairs)]) == 1
-    assert "--pairs teaches a model without labels, and cannot be combined with --dataset" in capsys.readouterr().err
     write_image(image_of(np.zeros(SHAPE, dtype=np.float32), GEOMETRY), pairs / "imagesKnown" / "pair0.nii.gz")
     assert main([*command[:-3], str(tmp_path / "other"), "--steps", "1"]) == 1
     assert "the case pair0 cannot be used: bright finds nothing in the known image" in capsys.readouterr().err

@@ -157,6 +157,11 @@ def test_one_session_too_many_is_one_sentence(server: ServerByHand, connection: 
         ('{"id": 1, "operation": "offer", "parameters": {"sha256": "../x", "bytes": 3}}', "SHA-256"),
         ('{"id": 1, "operation": "offer", "parameters": {"sha256": "%s", "bytes": -3}}' % ("0" * 64), "bytes must be"),
         ('{"id": 1, "operation": "import_model", "parameters": {"path": "/etc"}}', "does not do 'import_model'"),
+        (
+            '{"id": 1, "operation": "shape_priors", "parameters": {"model": "/etc"}}',
+            "shape priors are read on one's own computer",
+        ),
+        ('{"id": 1, "operation": "suggest_networks", "parameters": {"memory_gb": 8}}', "choose this computer in Set-up first."),
         ('{"id": 1, "operation": "segment", "parameters": {"model": "/etc"}}', "takes a model by its name"),
         (b"", "ends within its head"),
         (b"\x40" + b"0" * 20, "ends within its head"),

@@ -78,10 +78,15 @@ def test_every_way_to_train_is_offered_with_its_advice_where_the_model_can_learn
             assert getattr(panel._parameterNode, name) == choice.name and selector.toolTip == choice.advice
             assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
         if name == "adaptMethod":
-            assert not panel.ui.lossSelector.enabled  # of the last, which trains nothing
+            assert (
+                not panel.ui.lossSelector.enabled and not panel.ui.minutesSpinBox.enabled
+            )  # of the last, which trains nothing
+            assert panel.choices.options() == {"method": "settings"}
+            assert set(panel._curveOptions()) == {"shots", "methods", "minutes"}
             panel._parameterNode.adaptMethod = "head"
             assert panel.ui.lossSelector.enabled and selector.currentData == "head"
-    assert panel.choices.options() == {"method": "head", "loss": list(LOSSES)[-1], "sampling": list(SAMPLINGS)[-1]}
+    chosen = {"method": "head", "loss": list(LOSSES)[-1], "sampling": list(SAMPLINGS)[-1], "minutes": 10.0}
+    assert panel.choices.options() == chosen and panel.ui.minutesSpinBox.enabled
     assert panel.ui.toleratedLossSpinBox.value == 0.01
     panel.ui.toleratedLossSpinBox.setValue(0.05)
     assert panel._parameterNode.adaptToleratedLoss == 0.05
@@ -142,7 +147,10 @@ def test_a_folder_of_cases_is_learned_and_what_cannot_be_read_is_said(host, pane
     start(panel, tmp_path / "none")
     host.wait_until(lambda: panel.run is None, TIMEOUT_S)
     assert "no case with an image and a segmentation" in panel.ui.statusLabel.text
-    assert panel._asCurves() == {"shots": [], "methods": ["head", "adapters", "all"]}
+    asked = {"shots": [], "methods": ["head", "adapters", "all"], "loss": "dice-ce", "sampling": "usual", "minutes": 0.01}
+    assert panel._curveOptions() == asked
+    panel.ui.leaveOneOutCheckBox.setChecked(True)
+    assert panel._curveOptions() == {**asked, "leave_one_out": True}
     panel.ui.curvesButton.click()
     assert (
         panel.ui.startButton.text == "Cancel"

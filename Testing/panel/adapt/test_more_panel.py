@@ -55,7 +55,8 @@ def test_pairs_of_the_scene_are_kept_and_take_the_place_of_cases(panel, pairs, c
         [f"Scan {row}", f"New {row}"] for row in range(3)
     ]
     assert ui.startButton.enabled and not ui.curvesButton.enabled and "have none" in ui.curvesButton.toolTip
-    assert panel.more.options() == {"registered": True}
+    assert panel.more.options() == {"registered": True} and panel.choices.options() == {"minutes": 0.01}
+    assert not ui.methodSelector.enabled and not ui.lossSelector.enabled and ui.minutesSpinBox.enabled
     ui.registerPairsCheckBox.setChecked(True)
     assert panel.more.options() == {"registered": False}
     parameters.adaptUnlabeled = "somewhere"

@@ -52,7 +52,7 @@ def adapt_to_pairs(
     """Teach a model another scanner or sequence from pairs of images of one patient each, without labels.
 
     Args:
-        base, options, device, report, cancelled: as for `adapt_model`; of the options, method, loss and sampling do not count.
+        base, options, device, report, cancelled: as for `adapt_model`; of the options, method, loss, sampling and unlabeled stay as usual.
         pairs: at least two; or a folder with imagesKnown and imagesNew, see `pairs_in_folder`.
         folder: for checkpoints, curves, results and the package; an earlier call there goes on.
         is_registered: False registers each pair first, rigidly.
@@ -61,12 +61,19 @@ def adapt_to_pairs(
         Cancelled: where the caller stopped.
     """
     check_base(base)
+    wanted = options or TuningOptions()
+    if given := [*(["method"] if wanted.method != TuningOptions.method else []), *wanted.of_a_training()]:
+        raise ValueError(
+            f"pairs of images teach the whole network by its features, so that {listed(given)} cannot be chosen; leave it out."
+        )
+    if wanted.unlabeled is not None:
+        raise ValueError("pre-training goes with labeled cases; leave out its folder, or the pairs of images.")
     if isinstance(pairs, str | Path):
         pairs = pairs_in_folder(pairs, len(base.card.channels))
     with locked(folder) as place:
         progress = TuningProgress(report, cancelled)
         cases = as_cases(pairs, base, is_registered, device, progress.cancelled)
-        return TransferRun(base, cases, place, options or TuningOptions(), device, progress).result()
+        return TransferRun(base, cases, place, wanted, device, progress).result()
 
 
 class TransferRun(AdaptationRun):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mednextseg.adapt.tuning.evidence import Evidence
 from mednextseg.adapt.tuning.gate import GateOutcome
 from mednextseg.models.model_card import ModelCard
 
@@ -18,6 +19,7 @@ class Adaptation:
         explanation: how the figures came about.
         steps: of each training.
         notes: sentences on labels and cases.
+        evidence: what the gate was told.
         memory: how steps were computed so that they fit, in one sentence; empty where nothing was trained.
     """
 
@@ -27,6 +29,7 @@ class Adaptation:
     explanation: str
     steps: int
     notes: tuple[str, ...]
+    evidence: Evidence
     memory: str = ""
 
     def to_dict(self) -> dict:

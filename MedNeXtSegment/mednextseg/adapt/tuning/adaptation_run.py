@@ -17,11 +17,11 @@ from mednextseg.adapt.pretraining.unlabeled import Unlabeled, unlabeled_volumes,
 from mednextseg.adapt.training_memory import TrainingPlan
 from mednextseg.adapt.tuning.adaptation import Adaptation
 from mednextseg.adapt.tuning.cases import LabeledVolume, OwnCase
-from mednextseg.adapt.tuning.displacement import doubts
+from mednextseg.adapt.tuning.evidence import Evidence
 from mednextseg.adapt.tuning.examples import make_example
 from mednextseg.adapt.tuning.folder import PACKAGE, PLAN_FILE, REPORT_FILE, TABLE_FILE, agreed_plan, begin_plan
 from mednextseg.adapt.tuning.folds import Fold, Folds, fold_cases
-from mednextseg.adapt.tuning.gate import GateOutcome, gate_table, judge
+from mednextseg.adapt.tuning.gate import GateOutcome, gate_table
 from mednextseg.adapt.tuning.label_plan import LabelPlan, plan_labels
 from mednextseg.adapt.tuning.measure import Measured, measured
 from mednextseg.adapt.tuning.methods import method_named
@@ -77,18 +77,17 @@ class AdaptationRun:
         self._settle_steps()
         after = [result for number, fold in enumerate(self.folds.parts) for result in self._measured_fold(number, fold)]
         before = [self._before(result.case) for result in after]
-        questions = doubts([found.displacement for found in before])
-        results = [found.result for found in before]
         network, base = self._trained("result", Fold(self.folds.final, ()))
         self.progress.stage("writing the model")
         package = self.folder / PACKAGE
         write_adapted(network, base, self.labels, self._taught(self.folds.final, None), package)
         remembered = self._remembered(load_model(package))
-        gate = judge(results, after, self.labels.new_names, self.options.tolerated_loss, questions, remembered)
+        evidence = Evidence(tuple(before), tuple(after), frozenset(self.labels.new_names), remembered)
+        gate = evidence.judged(self.options.tolerated_loss)
         card = write_adapted(network, base, self.labels, self._taught(self.folds.final, gate), package)
         kept = self.folder / _MEMORY_FILE
         memory = kept.read_text(encoding="utf-8").strip() if kept.is_file() else ""
-        found = Adaptation(package, card, gate, self.folds.explanation, self.steps, self.labels.notes, memory)
+        found = Adaptation(package, card, gate, self.folds.explanation, self.steps, self.labels.notes, evidence, memory)
         write_text(self.folder / REPORT_FILE, json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
         write_text(self.folder / TABLE_FILE, f"{gate.verdict}\n\n{gate_table(gate)}\n\n{self.folds.explanation}\n{memory}\n")
         return found
@@ -257,7 +256,7 @@ class AdaptationRun:
         shutil.rmtree(package, ignore_errors=True)
         return results
 
-    def _remembered(self, model: LoadedModel) -> tuple[list[CaseResult], list[CaseResult]]:
+    def _remembered(self, model: LoadedModel) -> tuple[tuple[CaseResult, ...], tuple[CaseResult, ...]]:
         """Before and after on the base's own reference cases; both empty where it carries none."""
         plan = kept_labels(self.labels)
         before, after = [], []
@@ -266,7 +265,7 @@ class AdaptationRun:
                 self.progress.stage(f"measuring {name} with {asked.card.id}")
                 file = self.folder / part / f"reference_{number:03d}.json"
                 results.append(measured(asked, case, name, plan, file, self.device, self.progress.cancelled).result)
-        return before, after
+        return tuple(before), tuple(after)
 
     def _before(self, name: str) -> Measured:
         self.progress.stage(f"measuring {name} with {self.base.card.id}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mednextseg.adapt.tuning.gate import TOLERATED_LOSS
 from mednextseg.adapt.tuning.methods import method_named
-from mednextseg.json_values import number, whole_number
+from mednextseg.json_values import listed, number, whole_number
 from mednextseg.models.tuning_choices import LOSSES, SAMPLINGS, choice_named
 
 DEFAULT_MINUTES = 10.0
@@ -19,7 +19,7 @@ class TuningOptions:
     Attributes:
         method, loss, sampling: names of models/tuning_choices.py: what is trained, what is minimized, and where patches lie.
         minutes: of training in all, from which the steps are worked out on this machine; None with `steps`.
-        steps: of each training; None with `minutes`.
+        steps: of each training; None with `minutes`. Where nothing is trained (the method settings) there are neither, and no loss.
         same: label of the cases -> label of the result, where the two have different names; two with one name are joined.
         held_out: names of the cases to measure on; None lets them be chosen.
         seed: of everything random.
@@ -46,6 +46,10 @@ class TuningOptions:
         method_named(self.method)
         choice_named(self.loss, "the loss", LOSSES)
         choice_named(self.sampling, "the sampling", SAMPLINGS)
+        if self.method == "settings" and (
+            given := [*self.of_a_training(), *(n for n in ("minutes", "steps") if getattr(self, n))]
+        ):
+            raise ValueError(f"the method settings trains nothing, so that {listed(given)} cannot be said; leave it out.")
         if self.minutes is not None and self.steps is not None:
             raise ValueError("give minutes or steps, not both: one follows from the other.")
         if self.minutes is not None and not 0 < number(self.minutes, "the minutes") <= _MOST_MINUTES:
@@ -59,3 +63,7 @@ class TuningOptions:
         whole_number(self.pretraining_steps, "the steps of the pre-training", 1, 10_000_000)
         whole_number(self.seed, "the seed", 0)
         number(self.tolerated_loss, "the tolerated loss of Dice", low=0)
+
+    def of_a_training(self) -> list[str]:
+        """Which of loss and sampling is another than the usual one."""
+        return [name for name in ("loss", "sampling") if getattr(self, name) != getattr(TuningOptions, name)]

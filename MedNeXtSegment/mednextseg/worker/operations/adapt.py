@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mednextseg.cases.channels import stacked_channels
+from mednextseg.json_values import listed
 from mednextseg.machine import lower_priority
 from mednextseg.models.library import find_model
 from mednextseg.worker.operations import Context, Operation, required
@@ -27,6 +28,10 @@ _OPTIONS = (
     "method", "loss", "sampling", "minutes", "steps", "same", "held_out", "tolerated_loss", "seed", "model_id", "unlabeled",
     "pretraining_steps",
 )  # fmt: skip
+_PAIRS = "pairs", "image_pairs"
+_CURVES = "shots", "methods", "leave_one_out"
+# What says something of another parameter, and would not count without it.
+_GOES_WITH = {"methods": ("shots",), "leave_one_out": ("shots",), "registered": _PAIRS, "pretraining_steps": ("unlabeled",)}
 
 
 def adapt(parameters: dict, context: Context) -> dict:
@@ -39,7 +44,7 @@ def adapt(parameters: dict, context: Context) -> dict:
             are the parameters "image_N_CHANNEL" and "segment_N_SEGMENT" (masks, each of its own box). Or "pairs", a folder of pairs of
             images without labels, or "image_pairs", each with "name", "known" and "new" [matrix of each channel] and the arrays
             "known_N_CHANNEL" and "new_N_CHANNEL"; "registered" or not. Optional: "device", the fields of TuningOptions by their names;
-            "shots", numbers of cases, and "methods", for curves in place of one model.
+            "shots", numbers of cases, "methods" and "leave_one_out", for curves in place of one model.
         context: of the request; a cancel saves what was learned so far.
     Returns:
         The fields of Adaptation.to_dict, and "table", the gate's table as text; of curves those of DrawnCurves.to_dict.
@@ -48,10 +53,11 @@ def adapt(parameters: dict, context: Context) -> dict:
         check_form(name, parameters.get(name))
     described, paired = parameters.get("cases") or [], parameters.get("image_pairs") or []
     arrays = [*chain(*starmap(array_names, enumerate(described))), *chain(*starmap(pair_array_names, enumerate(paired)))]
-    optional = ["cases", "image_pairs", *_OPTIONS, "dataset", "collected", "pairs", "registered", "device", "shots", "methods"]
-    model_name, folder, *_, dataset, collected, pairs, registered, device, shots, methods = required(
+    optional = ["cases", "image_pairs", *_OPTIONS, "dataset", "collected", "pairs", "registered", "device", *_CURVES]
+    model_name, folder, *_, dataset, collected, pairs, registered, device, shots, methods, leave_one_out = required(
         parameters, ["model", "target", *arrays], optional
     )
+    _check_together(parameters)
     # Only here: training needs packages that take seconds to import.
     from mednextseg.adapt.transfer.transfer_run import adapt_to_pairs  # noqa: PLC0415
     from mednextseg.adapt.tuning.adapt_model import adapt_model  # noqa: PLC0415
@@ -75,10 +81,26 @@ def adapt(parameters: dict, context: Context) -> dict:
         given = pairs or [_pair(number, pair, parameters, context) for number, pair in enumerate(paired)]
         outcome = adapt_to_pairs(model, given, Path(folder), how[0], registered is not False, *how[1:])
     elif shots is not None:
-        return draw_curves(model, cases, Path(folder), shots, methods or ["head", "all"], *how).to_dict()
+        curves = Path(folder), shots, methods or ["head", "all"], how[0], bool(leave_one_out)
+        return draw_curves(model, cases, *curves, *how[1:]).to_dict()
     else:
         outcome = adapt_model(model, cases, Path(folder), *how)
     return {**outcome.to_dict(), "table": gate_table(outcome.gate)}
+
+
+def _check_together(parameters: dict) -> None:
+    """Refuse what would be left out in silence."""
+    given = {name for name, value in parameters.items() if value is not None and (value != [] or name == "shots")}
+    for name, needed in _GOES_WITH.items():
+        if name in given and given.isdisjoint(needed):
+            raise ValueError(f"the request's {name} goes with {listed(needed)}; give both, or neither.")
+    if given.issuperset(("shots", "method")):
+        raise ValueError("curves are of several methods: name them in methods, and leave out the request's method.")
+    if paired := given.intersection(_PAIRS):
+        if other := given.intersection(("shots", "dataset", "collected", "cases")):
+            raise ValueError(
+                f"the request has {listed(sorted(paired))} and {listed(sorted(other))}; pairs of images are learned alone."
+            )
 
 
 def _cases_on_disk(dataset: str | None, collected: list[str] | None, channels: int) -> "CaseFolder":

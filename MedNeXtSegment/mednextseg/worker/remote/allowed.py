@@ -13,6 +13,8 @@ TRAINING = "adapt"
 # As the worker itself lets them through between the windows of a run.
 SHORT = frozenset({"encode_slice", "predict_mask", "forget_slice", "ping"})
 ALLOWED = LONG | SHORT | {TRAINING, "environment", "list_models", "verify_model", "open_volume", "close_volume", "plan_segment"}
+# Asked by the panel, and done where the user sits: by the model in a folder there, for the memory there.
+_FOR_ONESELF = {"shape_priors": "shape priors are read", "suggest_networks": "networks are suggested"}
 _NAMES = {
     "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(@[A-Za-z0-9][A-Za-z0-9._+-]*)?"),
     "prompter": re.compile(r"[a-z_]+"),  # no dots: the files that a client has sent are no checkpoints
@@ -26,6 +28,9 @@ def check(request: Request) -> None:
     Raises:
         ProtocolError: UNKNOWN_OPERATION or INVALID_INPUT, with what is allowed.
     """
+    if request.operation in _FOR_ONESELF:
+        text = f"{_FOR_ONESELF[request.operation]} on one's own computer, and a server computes; choose this computer in Set-up first."
+        raise ProtocolError(UNKNOWN_OPERATION, text, "", request.id)
     if request.operation not in ALLOWED:
         text = f"the server does not do {shown(request.operation)} for its clients; it does: {listed(sorted(ALLOWED))}."
         hint = "Models are added and removed on the server itself, by `mednextseg models`."

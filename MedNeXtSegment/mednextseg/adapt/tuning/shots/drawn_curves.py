@@ -9,7 +9,7 @@ from mednextseg.adapt.locked_folder import locked
 from mednextseg.adapt.tuning.cases import OwnCase
 from mednextseg.adapt.tuning.options import TuningOptions
 from mednextseg.adapt.tuning.progress import TuningReport
-from mednextseg.adapt.tuning.shots.curves import ShotCell, shot_curves, split_for_curves
+from mednextseg.adapt.tuning.shots.curves import ShotCell, folds_of_curves, shot_curves
 from mednextseg.adapt.tuning.shots.shots_page import shots_page, shots_table
 from mednextseg.files import write_text
 from mednextseg.models.loaded_model import LoadedModel
@@ -37,16 +37,17 @@ def draw_curves(
     shots: Sequence[int],
     methods: Sequence[str],
     options: TuningOptions,
+    leave_one_out: bool = False,
     device: str = "cpu",
     report: TuningReport = lambda progress: None,
     cancelled: Callable[[], bool] | None = None,
 ) -> DrawnCurves:
     """Draw them; arguments and errors as of `shot_curves`, and RuntimeError where another program works in the folder."""
     with locked(folder) as place:
-        cells = shot_curves(base, cases, place, shots, methods, options, device, report, cancelled)
-        _training, held_out = split_for_curves([case.name for case in cases], options.held_out)
+        cells = shot_curves(base, cases, place, shots, methods, options, leave_one_out, device, report, cancelled)
+        folds = folds_of_curves([case.name for case in cases], options.held_out, leave_one_out)
         drawn = DrawnCurves(place / PAGE, shots_table(cells), tuple(cells))
         write_text(place / FIGURES, json.dumps([asdict(cell) for cell in cells], indent=1, ensure_ascii=False) + "\n")
         write_text(place / TABLE, drawn.table + "\n")
-        write_text(drawn.page, shots_page(cells, base.card.id, len(held_out)))
+        write_text(drawn.page, shots_page(cells, base.card.id, folds))
     return drawn

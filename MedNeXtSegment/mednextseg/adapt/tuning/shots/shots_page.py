@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mednextseg.adapt.tuning.folds import Folds
 from mednextseg.adapt.tuning.shots.curves import ShotCell
 from mednextseg.evaluate.report.page import Cell, number, page, paragraph, picture, section, table
 from mednextseg.models.tuning_choices import METHODS
 
 _HOW = (
-    "Every method learned from the same cases, more of them in each row, and was measured on the same held-out cases, which no training "
-    "saw. Seconds are the median step times the steps, on a machine that others may have used at the same time."
+    "Every method learned from the same cases, more of them in each row, and was measured on the same ones, no case by a training that "
+    "saw it. Seconds are of one training, the median step times the steps, on a machine that others may have used at the same time."
 )
 
 
-def shots_page(cells: Sequence[ShotCell], model: str, held_out: int) -> str:
+def shots_page(cells: Sequence[ShotCell], model: str, folds: Folds) -> str:
     """The HTML text: curves, a table a number of cases, every label, and what the methods are."""
     heads = ("method", "cases", "mean Dice before", "after", "change (95 % interval)", "steps", "seconds", "MB", "verdict")
     labels = [label for label in cells[0].after if label != "mean"]
@@ -25,13 +26,20 @@ def shots_page(cells: Sequence[ShotCell], model: str, held_out: int) -> str:
         for cell in cells
     ]
     methods = dict.fromkeys(cell.method for cell in cells)
-    return page(f"What {model} learned from a few cases", f"{held_out} held-out cases", [
+    return page(f"What {model} learned from a few cases", folds.explanation, [
         section("Accuracy and cost", paragraph(_HOW), picture(_curves(cells), "Mean Dice of the held-out cases; dashed: the base."),
                 table(heads, [_row(cell) for cell in cells])),
         section("Every label, Dice after", table(("method", "cases", *labels), by_label)),
         section("Methods", *(paragraph(f"{m}: {METHODS[m].title}. {METHODS[m].advice}") for m in methods)),
-        section("Cases", *(paragraph(f"{cell.shots}: {', '.join(cell.cases)}") for cell in cells if cell.method == cells[0].method)),
+        section("Cases", *_cases(cells, folds)),
     ])  # fmt: skip
+
+
+def _cases(cells: Sequence[ShotCell], folds: Folds) -> list[str]:
+    """Who was learned from."""
+    if len(folds.parts) > 1:
+        return [paragraph(f"Each training learned the first of these that it was not measured on: {', '.join(cells[0].cases)}")]
+    return [paragraph(f"{cell.shots}: {', '.join(cell.cases)}") for cell in cells if cell.method == cells[0].method]
 
 
 def shots_table(cells: Sequence[ShotCell]) -> str:
