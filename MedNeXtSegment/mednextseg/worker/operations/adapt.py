@@ -68,24 +68,27 @@ def adapt(parameters: dict, context: Context) -> dict:
 
     lower_priority()
     model = opened_model(model_name, context.state)
-    asked = {name: parameters[name] for name in _OPTIONS if parameters.get(name) is not None}
-    if "held_out" in asked:
-        asked["held_out"] = tuple(asked["held_out"])
     cases = [_case(number, case, parameters, context) for number, case in enumerate(described)]
     on_disk = _cases_on_disk(dataset, collected, len(model.card.channels))
     cases += on_disk.cases
-    if on_disk.held_out is not None:
-        asked.setdefault("held_out", on_disk.held_out)
-    how = TuningOptions(**asked), resolve_device(device or "cpu"), lambda state: _forward(state, context), context.cancelled
+    wanted = TuningOptions(**_asked(parameters, on_disk.held_out))
+    how = wanted, resolve_device(device or "cpu"), lambda state: _forward(state, context), context.cancelled
     if pairs is not None or paired:
         given = pairs or [_pair(number, pair, parameters, context) for number, pair in enumerate(paired)]
-        outcome = adapt_to_pairs(model, given, Path(folder), how[0], registered is not False, *how[1:])
+        outcome = adapt_to_pairs(model, given, Path(folder), wanted, registered is not False, *how[1:])
     elif shots is not None:
-        curves = Path(folder), shots, methods or ["head", "all"], how[0], bool(leave_one_out)
+        curves = Path(folder), shots, methods or ["head", "all"], wanted, bool(leave_one_out)
         return draw_curves(model, cases, *curves, *how[1:]).to_dict()
     else:
         outcome = adapt_model(model, cases, Path(folder), *how)
     return {**outcome.to_dict(), "table": gate_table(outcome.gate)}
+
+
+def _asked(parameters: dict, held_out: tuple[str, ...] | None) -> dict:
+    """The fields of TuningOptions; the split of a folder counts where the request has none."""
+    asked = {name: parameters[name] for name in _OPTIONS if parameters.get(name) is not None}
+    kept = asked.get("held_out", held_out)
+    return asked if kept is None else {**asked, "held_out": tuple(kept)}
 
 
 def _check_together(parameters: dict) -> None:
