@@ -99,7 +99,7 @@ def runners_of(network: MedNeXt, device: torch.device, dtype: torch.dtype, compi
         optimized = PlainRunner(network, device, dtype, channels_last=False)
         optimized.module = torch.compile(optimized.module)
         runners["plain compiled"] = optimized
-    engine = verified_engine(network, device, dtype)
+    engine = verified_engine(network, device, dtype) if device.type == "cuda" else None
     if engine is not None:
         runners["engine, no graph"] = lambda x: engine.run(x)[0]
         runners["engine"] = engine

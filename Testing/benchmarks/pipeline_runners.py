@@ -22,9 +22,9 @@ from mednextseg.segment.auto_segmenter import segment
 Runner = Callable[[np.ndarray, Geometry], np.ndarray]
 
 
-def ours(model: LoadedModel) -> Runner:
+def ours(model: LoadedModel, device: str = "auto") -> Runner:
     """This engine, as the worker and the command line run it."""
-    return lambda volume_kji, geometry: segment(volume_kji, geometry, model)[0]
+    return lambda volume_kji, geometry: segment(volume_kji, geometry, model, device=device)[0]
 
 
 def monai(network: MedNeXt, patch_kji: tuple[int, int, int]) -> Runner:
@@ -46,7 +46,7 @@ def monai(network: MedNeXt, patch_kji: tuple[int, int, int]) -> Runner:
     return run
 
 
-def nnunet(network: nn.Module, patch_kji: tuple[int, int, int]) -> Runner:
+def nnunet(network: nn.Module, patch_kji: tuple[int, int, int], device: str = "cpu") -> Runner:
     """nnU-Net v2's predictor around the plain network, without mirroring.
 
     Raises:
@@ -58,7 +58,7 @@ def nnunet(network: nn.Module, patch_kji: tuple[int, int, int]) -> Runner:
     plans = PlansManager(_plans(patch_kji))
     labels = {"background": 0, **{f"label {n}": n for n in range(1, network.config.num_classes)}}
     dataset = {"channel_names": {"0": "MR"}, "labels": labels, "file_ending": ".nii.gz"}
-    predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False)
+    predictor = nnUNetPredictor(use_mirroring=False, device=torch.device(device), allow_tqdm=False)
     configuration = plans.get_configuration("3d_fullres")
     predictor.manual_initialization(network, plans, configuration, [network.state_dict()], dataset, "benchmark", None)
 

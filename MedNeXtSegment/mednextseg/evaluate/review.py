@@ -132,7 +132,7 @@ def _predicted(
     inside_kji = None if roi is None else torch.from_numpy(roi.mask(prepared.network_geometry))
     found: list[ReviewSlice] = []
     for k_start, values_ckji in slabs:
-        probability_ckji = values_ckji[background:]
+        probability_ckji = values_ckji[background:].cpu()
         if inside_kji is not None:
             probability_ckji = probability_ckji * inside_kji[k_start : k_start + values_ckji.shape[1]]
         found += _slices_of(k_start, probability_ckji, prepared.network_geometry, names)

@@ -70,11 +70,10 @@ def segment(
     report.warnings = [*check_region(geometry, card, roi, whole), *warnings_for(volume_ckji, geometry, card)]
     if card.previous_labels:
         raise ValueError(f"{card.id} is one stage of a cascade and needs the labels of the stage before; run the whole model.")
-    run = partial(_segmented, PreparedOnce(volume_ckji, geometry, roi), report, cancelled, {label.name for label in kept})
-    if card.parts:
-        labelmap_kji = run_parts(model, kept, recipe, geometry.voxel_volume_mm3, progress, run)
-    else:
-        labelmap_kji = run(model, recipe, progress)
+    image, names = PreparedOnce(volume_ckji, geometry, roi, report.device), {label.name for label in kept}
+    run = partial(_segmented, image, report, cancelled, names)
+    by_parts = partial(run_parts, model, kept, recipe, geometry.voxel_volume_mm3, progress, run)
+    labelmap_kji = by_parts() if card.parts else run(model, recipe, progress)
     labelmap_kji = only(labelmap_kji, card.labels, kept)
     if roi is not None:
         labelmap_kji[..., ~roi.mask(geometry)] = 0

@@ -15,6 +15,7 @@ from mednextseg.models.loaded_model import LoadedModel
 from mednextseg.models.model_card import ModelCard
 from mednextseg.networks.forward_cost import multiply_adds
 from mednextseg.segment.finish.label_reduction import LabelReduction
+from mednextseg.segment.finish.label_reduction_on_device import LabelReductionOnDevice
 from mednextseg.segment.finish.layers import layers_of
 from mednextseg.segment.finish.way_back import activated, on_resampled_grid
 from mednextseg.segment.prepare.prepared_volume import PreparedVolume
@@ -23,8 +24,8 @@ from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.segment_report import SegmentReport
 from mednextseg.segment.windows.layout import Shape
 from mednextseg.segment.windows.memory_plan import (
-    available_bytes,
     fallbacks,
+    fits,
     is_out_of_memory,
     plan_memory,
     with_runners_that_fit,
@@ -87,9 +88,7 @@ def predict_labels(run: NetworkRun, sliding: SlidingWindow) -> tuple[np.ndarray,
     ladder = fallbacks(sliding)
     while True:
         report.memory = planned(sliding)
-        # Planned on disk rather than tried: running into the limit can take other programs down with us.
-        too_much = sliding.device == "cpu" and report.memory.needed > available_bytes() and sliding.sum_on != "disk"
-        if not too_much:
+        if fits(report.memory, sliding):
             try:
                 report.device = sliding.device
                 return _reduced(run, sliding)
@@ -116,7 +115,8 @@ def _reduced(run: NetworkRun, sliding: SlidingWindow) -> tuple[np.ndarray, float
     is_activated = card.interpolated == "activations"
     grid = prepared.resampled or prepared.network_geometry
     to_nearest = card.interpolated == "labels"
-    reduction = LabelReduction(
+    sums_are_on_card = sliding.sum_on not in ("cpu", "disk")
+    reduction = (LabelReductionOnDevice if sums_are_on_card else LabelReduction)(
         grid.shape_kji,
         grid.shape_kji if to_nearest else prepared.crop_geometry.shape_kji,
         background + [label.value for label in card.labels],
@@ -142,12 +142,21 @@ def _reduced(run: NetworkRun, sliding: SlidingWindow) -> tuple[np.ndarray, float
     slabs = on_resampled_grid(activated(slabs, card.activation) if is_activated else slabs, prepared)
     label_seconds = 0.0
     for k_start, values in slabs:
+        report.windows.network_seconds += _seconds_until_done(sliding.device)
         start = time.perf_counter()
         reduction.add(k_start, values)
         label_seconds += time.perf_counter() - start
     report.looked_at[-1].append(LookedAt(prepared.without_image(), sliding.patch_kji, decisions))
     labelmap_kji = layers_of(reduction.labelmap_kji, card.labels) if card.labels_overlap else reduction.labelmap_kji
     return labelmap_kji, label_seconds
+
+
+def _seconds_until_done(device: str) -> float:
+    """Waits for a card, which only takes note of what it is to compute; what it is waited for are the windows."""
+    start = time.perf_counter()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 def _other_network(model: LoadedModel, device: str, precision: str) -> OtherNetwork:

@@ -217,7 +217,7 @@ def test_short_memory_steps_down_the_ladder_and_says_so(tiny_model: LoadedModel,
     volume = np.random.default_rng(0).normal(size=(40, 24, 40)).astype(np.float32)
     geometry = Geometry(volume.shape, np.eye(4))
     expected, _ = segment(volume, geometry, tiny_model)
-    monkeypatch.setattr("mednextseg.segment.network_run.available_bytes", lambda: 0)
+    monkeypatch.setattr("mednextseg.segment.windows.memory_plan.available_bytes", lambda: 0)
     labelmap, report = segment(volume, geometry, tiny_model, recipe=SegmentRecipe(batch_size=4))
     assert np.array_equal(labelmap, expected)
     assert ["one window at a time" in report.notes[0], "on disk" in report.notes[1]] == [True, True]

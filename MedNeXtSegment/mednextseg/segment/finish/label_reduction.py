@@ -50,6 +50,12 @@ class LabelReduction:
         lines_kji: Sequence[tuple[float, float]] | None = None,
     ) -> None:
         dtype = np.uint8 if max(label_values) <= np.iinfo(np.uint8).max else np.int16
+        self._label_values, self._activation, self._threshold, self._labels_overlap = (
+            label_values,
+            activation,
+            threshold,
+            labels_overlap,
+        )
         self._labels_of = lambda codes: codes
         if labels_overlap:
             dtype = _bits_dtype(len(label_values))
@@ -66,6 +72,7 @@ class LabelReduction:
         else:
             taps = [Taps.nearest(*pair) if axis == nearest_axis else Taps.linear(*pair) for axis, pair in enumerate(lengths)]
         self._k_taps, self._j_taps, self._i_taps = taps
+        self._network_planes = network_shape_kji[0]
         self._planes: dict[int, _ClassPlane] = {}  # planes of the network grid that later target planes still need
         self._next_target = 0
 
@@ -79,14 +86,21 @@ class LabelReduction:
             for k, plane in enumerate(np.moveaxis(values_ckji, 1, 0), start=k_start):
                 codes = np.concatenate(list(pool.map(self._codes, np.array_split(plane, threads, axis=1))))
                 self._planes[k] = _ClassPlane(plane, codes)
-            available = k_start + values_ckji.shape[1]
-            ready = int(np.searchsorted(self._k_taps.upper, available - 1, side="right"))
-            targets = range(self._next_target, ready)
+            targets = self._ready_targets(k_start + values_ckji.shape[1])
             bands = [band for band in np.array_split(np.arange(self.labelmap_kji.shape[1]), threads) if band.size]
             list(pool.map(lambda task: self._fill_rows(*task), product(targets, bands)))
-        self._next_target = ready
-        needed_from = int(self._k_taps.lower[ready]) if ready < len(self._k_taps.lower) else available
+        needed_from = self._needed_from(targets.stop)
         self._planes = {k: plane for k, plane in self._planes.items() if k >= needed_from}
+
+    def _ready_targets(self, available: int) -> range:
+        """Planes of the labelmap, from the first that is not filled on, that the first `available` planes of values suffice for."""
+        targets = range(self._next_target, int(np.searchsorted(self._k_taps.upper, available - 1, side="right")))
+        self._next_target = targets.stop
+        return targets
+
+    def _needed_from(self, target: int) -> int:
+        """The first plane of values that this plane of the labelmap and later ones need."""
+        return int(self._k_taps.lower[target]) if target < len(self._k_taps.lower) else self._network_planes
 
     def _fill_rows(self, target: int, rows: np.ndarray) -> None:
         """Write a band of consecutive rows of one plane of the labelmap."""

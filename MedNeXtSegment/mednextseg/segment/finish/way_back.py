@@ -26,15 +26,14 @@ def on_resampled_grid(slabs: Slabs, prepared: PreparedVolume) -> Slabs:
         yield from slabs
         return
     box, shape_kji = prepared.seen, prepared.resampled.shape_kji
-    channels = 1
-    for number, (k_start, values) in enumerate(slabs):
-        channels = values.shape[0]
-        if number == 0:
-            yield from _zeros(channels, 0, box.start[0], shape_kji)
-        whole = torch.zeros(channels, values.shape[1], *shape_kji[1:])
+    values = None
+    for k_start, values in slabs:
+        if k_start == 0:
+            yield from _zeros(values, 0, box.start[0], shape_kji)
+        whole = values.new_zeros(len(values), values.shape[1], *shape_kji[1:])
         whole[(slice(None), slice(None), *box.slices[1:])] = values
         yield k_start + box.start[0], whole
-    yield from _zeros(channels, box.stop[0], shape_kji[0], shape_kji)
+    yield from _zeros(values, box.stop[0], shape_kji[0], shape_kji)
 
 
 def nearest_labels(labelmap_kji: np.ndarray, prepared: PreparedVolume) -> np.ndarray:
@@ -44,6 +43,6 @@ def nearest_labels(labelmap_kji: np.ndarray, prepared: PreparedVolume) -> np.nda
     return nearest_values(labelmap_kji, grid, prepared.crop_geometry, dtype)
 
 
-def _zeros(channels: int, k_start: int, k_stop: int, shape_kji: tuple[int, int, int]) -> Slabs:
+def _zeros(like: Tensor, k_start: int, k_stop: int, shape_kji: tuple[int, int, int]) -> Slabs:
     for k in range(k_start, k_stop, _PLANES_AT_ONCE):
-        yield k, torch.zeros(channels, min(_PLANES_AT_ONCE, k_stop - k), *shape_kji[1:])
+        yield k, like.new_zeros(len(like), min(_PLANES_AT_ONCE, k_stop - k), *shape_kji[1:])

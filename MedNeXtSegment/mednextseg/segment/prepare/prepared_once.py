@@ -21,11 +21,11 @@ class PreparedOnce:
     """A volume, and what it was last prepared into.
 
     Args:
-        volume_ckji, geometry, roi: as for `prepare`.
+        volume_ckji, geometry, roi, device: as for `prepare`.
     """
 
-    def __init__(self, volume_ckji: np.ndarray, geometry: Geometry, roi: RegionOfInterest | None) -> None:
-        self._volume_ckji, self._geometry, self._roi = volume_ckji, geometry, roi
+    def __init__(self, volume_ckji: np.ndarray, geometry: Geometry, roi: RegionOfInterest | None, device: str = "cpu") -> None:
+        self._volume_ckji, self._geometry, self._roi, self._device = volume_ckji, geometry, roi, device
         self._wanted: tuple = ()
         self._prepared: PreparedVolume | None = None
 
@@ -35,6 +35,6 @@ class PreparedOnce:
         wanted = tuple(getattr(card, name) for name in fields)
         if self._prepared is None or previous_kji is not None or wanted != self._wanted:
             self._prepared = None  # its memory is needed
-            self._prepared = prepare(self._volume_ckji, self._geometry, card, self._roi, previous_kji)
+            self._prepared = prepare(self._volume_ckji, self._geometry, card, self._roi, previous_kji, self._device)
             self._wanted = () if previous_kji is not None else wanted
         return self._prepared

@@ -27,6 +27,7 @@ def prepare(
     card: ModelCard,
     roi: RegionOfInterest | None = None,
     previous_kji: np.ndarray | None = None,
+    device: str = "cpu",
 ) -> PreparedVolume:
     """Turn, crop, normalize and resample a volume for a model.
 
@@ -36,6 +37,7 @@ def prepare(
         card: what the model expects.
         roi: where to segment; a margin around it is kept as context.
         previous_kji: labels of the stage before on the volume's grid, where the card has `previous_labels`.
+        device: that resamples; what comes out is in main memory.
     Raises:
         ValueError: where the region lies outside the volume.
     """
@@ -47,7 +49,7 @@ def prepare(
     region = kept if roi is None else _box_with_context(roi, kept, turned, card)
     measured = region if card.normalization_region == "roi" else kept
     crop_geometry = turned.cropped(region.start, region.stop)
-    grid = _NetworkGrid(network_shape_kji(crop_geometry, card), _coarse_axis(crop_geometry, card))
+    grid = _NetworkGrid(network_shape_kji(crop_geometry, card), _coarse_axis(crop_geometry, card), device)
     mask = _nonzero_mask(turned_ckji) if any(channel.normalization.masked for channel in card.channels) else None
     image_ckji = np.empty((len(card.channels) + len(card.previous_labels), *grid.shape_kji), dtype=np.float32)
     scalings = []
@@ -200,10 +202,11 @@ def _air_below(card: ModelCard, scalings: Sequence[IntensityScaling]) -> tuple[f
 
 @dataclass(frozen=True)
 class _NetworkGrid:
-    """Voxels of the network's grid, and the axis along which values are taken from the nearest slice rather than interpolated."""
+    """Voxels of the network's grid, the axis along which values are taken from the nearest slice, and the device that interpolates."""
 
     shape_kji: tuple[int, int, int]
     coarse_axis: int | None
+    device: str
 
     def orders(self, order: int) -> tuple[int, int, int]:
         return tuple(0 if axis == self.coarse_axis else order for axis in range(3))
@@ -237,9 +240,11 @@ def _fill_channel(
         def normalized(planes: slice) -> np.ndarray:
             return scaling.apply(seen[planes], None if inside is None else inside[planes])
 
-        resize_planes(normalized, seen.shape, image_kji, grid.orders(3), card.clip_resampled)
+        resize_planes(normalized, seen.shape, image_kji, grid.orders(3), card.clip_resampled, grid.device)
         return scaling
-    resize_planes(lambda planes: seen[planes].astype(np.float32), seen.shape, image_kji, grid.orders(3), card.clip_resampled)
+    resize_planes(
+        lambda planes: seen[planes].astype(np.float32), seen.shape, image_kji, grid.orders(3), card.clip_resampled, grid.device
+    )
     if inside is not None:
         inside = resize(inside.astype(np.float32), grid.shape_kji, grid.orders(1)) >= 0.5
     if region == measured and whole_source is None:

@@ -53,6 +53,7 @@ def resize_planes(
     out_kji: np.ndarray,
     orders_kji: Sequence[int] = (3, 3, 3),
     clip: bool = False,
+    device: str = "cpu",
 ) -> None:
     """As `resize`, for a volume that is read in pieces: neither it nor what lies between need exist whole.
 
@@ -63,20 +64,24 @@ def resize_planes(
         read: gives float32 (planes, J, I) for a slice along K; called once for each plane, in order.
         shape_kji: of the volume.
         out_kji: float32, C-contiguous; receives the result.
+        device: that multiplies; a card gets and gives back some planes at a time.
     """
     limits = _Limits(orders_kji)
     k_weights = torch.tensor(axis_weights(shape_kji[0], out_kji.shape[0], orders_kji[0]))
-    window, window_start = torch.empty(0, *out_kji.shape[1:]), 0  # resized rows and columns of the planes that are still needed
+    window, window_start = (
+        torch.empty(0, *out_kji.shape[1:], device=device),
+        0,
+    )  # resized rows and columns of the planes that are still needed
     for target in _portions(0, out_kji.shape[0]):
         needed = _support(k_weights[target])
         fresh = [window[needed.start - window_start :]]
         for source in _portions(window_start + len(window), needed.stop):
             planes_kji = np.ascontiguousarray(read(source))
             limits.add(planes_kji)
-            resized = _resized_in_plane(torch.tensor(planes_kji), out_kji.shape, orders_kji)
+            resized = _resized_in_plane(torch.tensor(planes_kji, device=device), out_kji.shape, orders_kji)
             fresh.append(resized[max(0, needed.start - source.start) :])
         window, window_start = torch.cat(fresh), needed.start
-        mixed = k_weights[target, needed] @ window[: needed.stop - needed.start].flatten(1)
+        mixed = k_weights[target, needed].to(device) @ window[: needed.stop - needed.start].flatten(1)
         torch.from_numpy(out_kji[target]).copy_(mixed.view(-1, *out_kji.shape[1:]))
     if clip:
         np.clip(out_kji, *limits.on_grid(out_kji.shape), out=out_kji)
@@ -120,7 +125,9 @@ def _resized_in_plane(planes_kji: Tensor, shape_kji: Sequence[int], orders_kji: 
     """(planes, J, I) with rows and columns of the other grid; the axis that shrinks most goes first."""
     for axis in sorted((1, 2), key=lambda axis: shape_kji[axis] / planes_kji.shape[axis]):
         if planes_kji.shape[axis] != shape_kji[axis]:
-            weights = torch.tensor(axis_weights(planes_kji.shape[axis], shape_kji[axis], orders_kji[axis]))
+            weights = torch.tensor(
+                axis_weights(planes_kji.shape[axis], shape_kji[axis], orders_kji[axis]), device=planes_kji.device
+            )
             planes_kji = weights @ planes_kji if axis == 1 else planes_kji @ weights.T
     return planes_kji
 

@@ -30,9 +30,13 @@ _ONEDNN_COPIES = 1.5
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes by part; `total` is the predicted peak of the process, `needed` what a run adds to one that is loaded."""
+    """Bytes by part; `total` is the predicted peak of the process, `needed` what a run adds to one that is loaded.
+
+    `image` includes `prepared`, the image on the network's grid.
+    """
 
     image: int
+    prepared: int
     sums: int
     network: int
     labels: int
@@ -78,8 +82,10 @@ def plan_memory(
     outputs = _FLOAT_BYTES * num_outputs * prod(sliding.patch_kji) * sliding.batch_size * (copies * at_once + waiting)
     weights = sum(map(weight_bytes, (config, *others)))
     activations = max(activation_bytes(network, sliding) for network in (config, *others))
+    prepared = config.in_channels * _FLOAT_BYTES * network_voxels
     return MemoryPlan(
-        image=config.in_channels * (_SOURCE_VOXEL_BYTES * source_voxels + _FLOAT_BYTES * network_voxels),
+        image=config.in_channels * _SOURCE_VOXEL_BYTES * source_voxels + prepared,
+        prepared=prepared,
         sums=depth * plane_bytes + _FLOAT_BYTES * ring * plane + _PORTIONS_AT_ONCE * portion,
         network=activations * at_once + outputs + int(_WEIGHT_COPIES * weights),
         labels=2 * source_voxels,
@@ -141,6 +147,26 @@ def available_bytes() -> int:
             used = int(stream.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         available = min(available, max(0, soft - used))
     return available
+
+
+def free_on(device: str) -> int | None:
+    """Bytes that this process may still take on a graphics card; None where the device does not tell."""
+    if not device.startswith("cuda"):
+        return None
+    return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def fits(plan: MemoryPlan, sliding: SlidingWindow) -> bool:
+    """Whether a run is tried as planned.
+
+    In main memory no run is tried that needs too much, for running into the limit can take other programs down with us: not before the
+    sums are on disk. A card has room for the sums or refuses them harmlessly; where the plan says that it has none, they are in main
+    memory from the start. Its network is always tried, because the processor takes many times as long.
+    """
+    if sliding.device == "cpu":
+        return sliding.sum_on == "disk" or plan.needed <= available_bytes()
+    free = free_on(sliding.device)
+    return free is None or sliding.sum_on != sliding.device or plan.prepared + plan.sums + plan.network <= free
 
 
 def with_runners_that_fit(sliding: SlidingWindow, planned: Callable[[SlidingWindow], MemoryPlan]) -> SlidingWindow:

@@ -103,13 +103,16 @@ class RunningSum:
             self._weights[slots, rows, columns] += weights
 
     def finish_before(self, k_stop: int) -> Iterator[tuple[int, Tensor]]:
-        """Hand on the averages (outputs, planes, J, I) of the planes before k_stop, with the first plane's index, and forget them."""
+        """Hand on the averages (outputs, planes, J, I) of the planes before k_stop, with the first plane's index, and forget them.
+
+        They lie on the device of the sums.
+        """
         step = max(1, PORTION_BYTES // self._plane_bytes)
         for first in range(self._start, k_stop, step):
             for planes, slots in self._pieces(first, min(first + step, k_stop)):
                 # Skipped windows leave zeros over zero weight: equal logits, which the reduction reads as background.
                 weights = self._weights[slots].clamp_min(torch.finfo(torch.float32).tiny)
-                yield planes.start, (self._sums(slots) / weights[:, None]).cpu().transpose(0, 1)
+                yield planes.start, (self._sums(slots) / weights[:, None]).transpose(0, 1)
                 self._sums(slots).zero_()
                 self._weights[slots] = 0
         self._start = max(self._start, k_stop)

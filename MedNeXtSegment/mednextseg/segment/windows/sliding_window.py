@@ -123,11 +123,11 @@ def predict_slabs(
         multiply_adds_of: those of a forward pass of this size.
         others: the networks of the decisions `Other`; there is one network then.
     Yields:
-        (k, values): averaged logits or probabilities, float32 (num_outputs, planes, J, I) on the CPU, for the planes from k on, in order.
+        (k, values): averaged logits or probabilities, float32 (num_outputs, planes, J, I), in order; on the device of the sums.
     """
     padded_ckji, offset_kji = padded_to_patch(image_ckji, sliding.patch_kji, sliding.padding)
     grid, members = sliding.grid(padded_ckji.shape[1:]), len(networks)
-    plan = sliding.policy.plan(grid, padded_ckji, sliding.slices_at_once, members)
+    image, plan = _on_device(padded_ckji, sliding), sliding.policy.plan(grid, padded_ckji, sliding.slices_at_once, members)
     inside = tuple(slice(o, o + n) for o, n in zip(offset_kji[1:], image_ckji.shape[2:], strict=True))
     done, total = 0, grid.count * members
     costs_of = [*(other.multiply_adds_of for other in others), multiply_adds_of]
@@ -140,7 +140,7 @@ def predict_slabs(
             done += members * (len(step.decided) - sum(map(len, batches)))
             for load_network in networks:
                 by_number = [*loaded, _timed(load_network, count)]
-                values = _predicted(padded_ckji, batches, by_number, sliding, runners)
+                values = _predicted(image, batches, by_number, sliding, runners)
                 for batch, averages, k in zip(batches, values, _untouched_from(batches, step.next_k, members), strict=True):
                     yield from _within(sums.finish_before(k), offset_kji[0], image_ckji.shape[1], inside)
                     _add_values(sums, plan, batch, averages, sliding.patch_kji)
@@ -159,6 +159,11 @@ def padded_to_patch(image_ckji: np.ndarray, patch_kji: Sequence[int], padding: s
         return image_ckji, offset
     widths = [(0, 0), *((o, m - o) for o, m in zip(offset, missing, strict=True))]
     return np.pad(image_ckji, widths, mode="edge" if padding == "edge" else "constant"), offset
+
+
+def _on_device(image_ckji: np.ndarray, sliding: SlidingWindow) -> Tensor:
+    """On the network's device, once instead of window by window, where there is room for the sums, which are larger."""
+    return torch.from_numpy(image_ckji).to(sliding.device if sliding.sum_on == sliding.device else "cpu")
 
 
 def _sums(num_outputs: int, grid: WindowGrid, sliding: SlidingWindow) -> RunningSum:
@@ -241,7 +246,7 @@ def _add_cost(
 
 
 def _predicted(
-    padded_ckji: np.ndarray,
+    image_ckji: Tensor,
     batches: Sequence[Sequence[Decided]],
     networks: Sequence[Network],
     sliding: SlidingWindow,
@@ -249,17 +254,17 @@ def _predicted(
 ) -> Iterator[Tensor]:
     """The values of each batch, averaged over the views; `networks` by `_network_number`."""
     jobs = [
-        partial(_values_of, padded_ckji, batch, view, networks[_network_number(batch[0][1])], sliding)
+        partial(_values_of, image_ckji, batch, view, networks[_network_number(batch[0][1])], sliding)
         for batch, view in product(batches, sliding.views)
     ]
     return _averages(runners.in_order(jobs), len(sliding.views))
 
 
 def _values_of(
-    padded_ckji: np.ndarray, batch: Sequence[Decided], view: MirroredView, network: Network, sliding: SlidingWindow
+    image_ckji: Tensor, batch: Sequence[Decided], view: MirroredView, network: Network, sliding: SlidingWindow
 ) -> Tensor:
     """(N, outputs, K, J, I): logits or probabilities of one view of the windows of a batch, turned back."""
-    patches = torch.stack([torch.from_numpy(_patch(padded_ckji, decided, sliding.patch_kji)) for decided in batch])
+    patches = torch.stack([_patch(image_ckji, decided, sliding.patch_kji) for decided in batch])
     with torch.inference_mode():
         values = network(view.apply(patches.to(sliding.device)))
         if sliding.average == "probabilities":
@@ -267,11 +272,11 @@ def _values_of(
         return view.undo(values)
 
 
-def _patch(padded_ckji: np.ndarray, decided: Decided, patch_kji: Shape) -> np.ndarray:
+def _patch(image_ckji: Tensor, decided: Decided, patch_kji: Shape) -> Tensor:
     window, part = decided[0], _part(decided[1], patch_kji)
     start_kji = [start + offset for start, offset in zip(window.start_kji, part.offset_kji, strict=True)]
     box = tuple(slice(start, start + n) for start, n in zip(start_kji, part.size_kji, strict=True))
-    return np.ascontiguousarray(padded_ckji[(slice(None), *box)])
+    return image_ckji[(slice(None), *box)]
 
 
 def _averages(values_of_views: Iterator[Tensor], views: int) -> Iterator[Tensor]:

@@ -104,7 +104,7 @@ class _Values:
             sliding = sliding_window_for(replace(self._card, tta=False), recipe, self._device)
             # Logits lie within a few tens: half precision is nearer than any threshold asks for.
             self._kept[key] = [
-                np.concatenate([part.numpy().astype(np.float16) for _, part in self._slabs(example, sliding)], axis=1)
+                np.concatenate([part.cpu().numpy().astype(np.float16) for _, part in self._slabs(example, sliding)], axis=1)
                 for example in self._examples
             ]
         return self._kept[key]
