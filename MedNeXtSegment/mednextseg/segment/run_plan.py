@@ -14,7 +14,7 @@ from mednextseg.segment.prepare.region_check import finds_own_region
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.roi import RegionOfInterest
 from mednextseg.segment.window_choice import policy_for
-from mednextseg.segment.windows.memory_plan import available_bytes, plan_memory, with_runners_that_fit
+from mednextseg.segment.windows.memory_plan import needed_and_free, plan_memory, with_runners_that_fit
 
 _PASSES = ("forward_passes", "first_look_passes", "every_window_passes")
 
@@ -27,8 +27,8 @@ class RunPlan:
         forward_passes: of the network with the recipe's budget, views (TTA) and the members of an ensemble counted; below a budget of 1
             structures that are found need more.
         first_look_passes, every_window_passes: the same with the budgets 0 and 1.
-        memory_bytes: predicted peak of the process.
-        available_bytes: what this machine has left now.
+        memory_bytes: predicted peak of the process, or on the graphics card where it runs on one.
+        available_bytes: what the machine, or the card, has left now.
         device: where the run would take place.
         coarse_model: id of the model that finds the regions first; empty for none.
         window_policy: which policy chooses the windows below a budget of 1.
@@ -87,7 +87,7 @@ def _plan_of_one(
         plans = [_plan_of_one(geometry, part, roi, recipe, device) for part in model.parts]
         passes = [sum(getattr(plan, name) for plan in plans) for name in _PASSES]
         memory_bytes, last = max(plan.memory_bytes for plan in plans), plans[-1]
-        return RunPlan(*passes, memory_bytes, available_bytes(), last.device, window_policy=last.window_policy)
+        return RunPlan(*passes, memory_bytes, last.available_bytes, last.device, window_policy=last.window_policy)
     card = model.card
     sliding = sliding_window_for(card, recipe, resolve_device(device))
     grid = network_grid(geometry, card, roi)
@@ -103,4 +103,5 @@ def _plan_of_one(
     memory = planned(with_runners_that_fit(sliding, planned))
     passes_a_window = networks * len(sliding.views)
     passes = [policy.fewest(windows) * passes_a_window for policy in policies]
-    return RunPlan(*passes, memory.total, available_bytes(), sliding.device, window_policy=policies[1].name)
+    memory_bytes = needed_and_free(memory, sliding.device)
+    return RunPlan(*passes, *memory_bytes, sliding.device, window_policy=policies[1].name)

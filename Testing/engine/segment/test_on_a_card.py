@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.segment import auto_segmenter
+from mednextseg.segment import auto_segmenter, run_plan
 from mednextseg.segment.auto_segmenter import segment
 from mednextseg.segment.finish import label_reduction_on_device
 from mednextseg.segment.finish.label_reduction import LabelReduction
 from mednextseg.segment.finish.label_reduction_on_device import LabelReductionOnDevice
 from mednextseg.segment.prepare.resampling import resize, resize_planes
+from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.windows import memory_plan
 
 CARD = "cpu:0"
@@ -99,6 +100,15 @@ def test_sums_that_a_card_has_no_room_for_are_planned_in_main_memory(
     assert report.device == CARD and len(report.notes) == notes
     assert all("added up in main memory" in note for note in report.notes)
     assert (found == segment(volume_kji, GRID, tiny_model, device="cpu")[0]).mean() > 0.9999
+
+
+def test_the_memory_that_is_predicted_is_the_card_s(tiny_model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_plan, "resolve_device", lambda device: CARD)
+    here = run_plan.plan_run(GRID, tiny_model, None, SegmentRecipe(), "auto")  # tells nothing, as Apple's does
+    monkeypatch.setattr(memory_plan, "free_on", lambda device: 123_000_000)
+    there = run_plan.plan_run(GRID, tiny_model, None, SegmentRecipe(), "auto")
+    assert there.device == CARD and there.available_bytes == 123_000_000 < here.available_bytes
+    assert 0 < there.memory_bytes < here.memory_bytes, "without Python and PyTorch"
 
 
 def test_a_card_that_runs_out_of_memory_leaves_the_run_to_the_processor(

@@ -32,7 +32,7 @@ _ONEDNN_COPIES = 1.5
 class MemoryPlan:
     """Bytes by part; `total` is the predicted peak of the process, `needed` what a run adds to one that is loaded.
 
-    `image` includes `prepared`, the image on the network's grid.
+    `image` includes `prepared`, the image on the network's grid. `on_card` is what a graphics card takes that has room for the sums.
     """
 
     image: int
@@ -48,6 +48,10 @@ class MemoryPlan:
     @property
     def total(self) -> int:
         return _PROCESS_BYTES + self.needed
+
+    @property
+    def on_card(self) -> int:
+        return self.prepared + self.sums + self.network
 
 
 def plan_memory(
@@ -156,6 +160,12 @@ def free_on(device: str) -> int | None:
     return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
+def needed_and_free(plan: MemoryPlan, device: str) -> tuple[int, int]:
+    """Bytes that a run takes where it runs, and what is free there: on a card that tells, else in main memory."""
+    free = None if device == "cpu" else free_on(device)
+    return (plan.total, available_bytes()) if free is None else (plan.on_card, free)
+
+
 def fits(plan: MemoryPlan, sliding: SlidingWindow) -> bool:
     """Whether a run is tried as planned.
 
@@ -166,7 +176,7 @@ def fits(plan: MemoryPlan, sliding: SlidingWindow) -> bool:
     if sliding.device == "cpu":
         return sliding.sum_on == "disk" or plan.needed <= available_bytes()
     free = free_on(sliding.device)
-    return free is None or sliding.sum_on != sliding.device or plan.prepared + plan.sums + plan.network <= free
+    return free is None or sliding.sum_on != sliding.device or plan.on_card <= free
 
 
 def with_runners_that_fit(sliding: SlidingWindow, planned: Callable[[SlidingWindow], MemoryPlan]) -> SlidingWindow:
