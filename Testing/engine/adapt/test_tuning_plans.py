@@ -148,6 +148,15 @@ def test_a_base_that_errs_otherwise_is_no_proof_of_a_displacement() -> None:
     assert doubts([displacement(true, true), displacement(true, true), moved]) == [] == doubts([None])
 
 
+def test_another_structure_elsewhere_is_no_displaced_one() -> None:
+    """A base that does not know the images finds something of the same size somewhere: that fits, moved, by chance."""
+    drawn = segmented((15, 12, 12))
+    elsewhere = ball((30, 40, 50), (15, 28, 36), (5, 10, 7)).astype(np.uint8)
+    found = displacement(drawn, Segmentation(elsewhere, drawn.geometry, drawn.labels))
+    assert found.dice_here == 0 and 0.6 < found.dice_there < 0.8 and found.structures == 1 and not found.is_found
+    assert replace(found, structures=2).is_found  # of two together that would be no chance
+
+
 def test_budgets_are_checked() -> None:
     for wrong, sentence in (
         ({"minutes": 0}, "more than 0"),
