@@ -104,8 +104,8 @@ def write_pairs(files: Sequence[Path], folder: Path) -> None:
             write_image(image_of(change(volume_kji.astype(np.float32)), geometry), folder / kind / file.name)
 
 
-def write_ixi(source: Path, folder: Path) -> None:
-    """Heads cut around the left putamen and pallidum; the validation cases but the last two are held out."""
+def write_ixi(source: Path, folder: Path) -> tuple[list[str], list[str]]:
+    """Heads cut around the left putamen and pallidum; returns the cases, and the held-out ones: validation cases but the last two."""
     split = json.loads((source / "split.json").read_text(encoding="utf-8"))
     learned, held_out = split["train"][:_IXI_LEARNED], split["val"][:4]
     for case in (*learned, *held_out):
@@ -121,6 +121,7 @@ def write_ixi(source: Path, folder: Path) -> None:
         box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         _write_case(folder, case, volume_kji[box].astype(np.float32), labels_kji[box], geometry.cropped(low, high))
     _write_tables(folder, tuple(_IXI_LABELS), learned, held_out)
+    return learned, held_out
 
 
 def _write_case(folder: Path, case: str, volume_kji: np.ndarray, labels_kji: np.ndarray, geometry: Geometry) -> None:
@@ -156,8 +157,9 @@ def main() -> None:
     write_unlabeled(output / "many", output / "unlabeled", LEARNED)
     write_pairs([data / "imagesTr" / f"{case}_0000.nii.gz" for case in CASES], output / "pairs")
     if options.ixi is not None:
-        write_ixi(options.ixi, output / "ixi")
-        write_pairs(sorted((output / "ixi" / "imagesTr").iterdir()), output / "ixi_pairs")
+        learned, held_out = write_ixi(options.ixi, output / "ixi")
+        cases = (*learned[:5], *held_out[:2])
+        write_pairs([output / "ixi" / "imagesTr" / f"{case}_0000.nii.gz" for case in cases], output / "ixi_pairs")
 
 
 if __name__ == "__main__":

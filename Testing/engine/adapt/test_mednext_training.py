@@ -90,21 +90,21 @@ def test_a_short_training_learns_packages_and_segments(dataset_folder: Path, tmp
 
 
 def test_a_stopped_training_goes_on_where_it_stopped(dataset_folder: Path, tmp_path: Path) -> None:
-    dataset = open_dataset(dataset_folder)
+    dataset, recipe = open_dataset(dataset_folder), replace(RECIPE, max_steps=4, validate_every=2)
 
     def stop(step: int, max_steps: int, loss: float) -> None:
-        if step == 8:
+        if step == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Trainer(RECIPE, dataset, tmp_path / "run", on_step=stop).run()
+        Trainer(recipe, dataset, tmp_path / "run", on_step=stop).run()
     steps = []
-    resumed = Trainer(RECIPE, dataset, tmp_path / "run", on_step=lambda step, total, loss: steps.append(step))
-    assert resumed.step == 8
+    resumed = Trainer(recipe, dataset, tmp_path / "run", on_step=lambda step, total, loss: steps.append(step))
+    assert resumed.step == 3
     resumed.run()
-    assert steps == [9, 10, 11, 12]
+    assert steps == [4]
     entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [entry["step"] for entry in entries] == [6, 12] and set(entries[0]["dice"]) == {"ball"}
+    assert [entry["step"] for entry in entries] == [2, 4] and set(entries[0]["dice"]) == {"ball"}
 
 
 def test_a_training_within_little_memory_takes_one_patch_after_the_other(dataset_folder: Path, tmp_path: Path) -> None:
@@ -121,13 +121,13 @@ def test_a_training_within_little_memory_takes_one_patch_after_the_other(dataset
 
 def test_a_killed_training_goes_on_from_its_last_checkpoint(dataset_folder: Path, tmp_path: Path) -> None:
     def fail(step: int, max_steps: int, loss: float) -> None:
-        if step == 5:
+        if step == 3:
             raise MemoryError("as a process that is killed: nothing more is saved.")
 
-    recipe, dataset = replace(RECIPE, save_every=2), open_dataset(dataset_folder)
+    recipe, dataset = replace(RECIPE, save_every=1), open_dataset(dataset_folder)
     with pytest.raises(MemoryError):
         Trainer(recipe, dataset, tmp_path / "run", on_step=fail).run()
-    assert Trainer(recipe, dataset, tmp_path / "run").step == 4
+    assert Trainer(recipe, dataset, tmp_path / "run").step == 2
 
 
 def test_patches_have_the_recipes_size_and_labels_stay_labels(dataset_folder: Path) -> None:
@@ -194,7 +194,8 @@ def test_a_structure_that_was_not_drawn_is_no_background(dataset_folder: Path, t
     assert [case.absent for case in dataset.training] == [frozenset(), frozenset({1}), frozenset({1})]
     assert [dataset.background_code(case) for case in dataset.training] == [0, 2, 2]
     assert not load_case(dataset.training[1], RECIPE)["label"].any()  # a suspect contour in the file is left out
-    trainer = Trainer(RECIPE, dataset, tmp_path / "run")
+    recipe = replace(RECIPE, max_steps=2)
+    trainer = Trainer(recipe, dataset, tmp_path / "run")
     logits = torch.zeros(2, 2, 16, 16, 32, requires_grad=True)
     codes = torch.zeros(2, 16, 16, 32, dtype=torch.long)
     codes[0, 4:8], codes[1] = 1, 2
@@ -202,7 +203,7 @@ def test_a_structure_that_was_not_drawn_is_no_background(dataset_folder: Path, t
     assert logits.grad[0].abs().max() > 0  # the case that has the ball teaches it,
     assert logits.grad[1].abs().max() == 0  # the case that may have it teaches nothing
     trainer.run()
-    assert trainer.step == RECIPE.max_steps
+    assert trainer.step == recipe.max_steps
 
 
 def test_presence_of_an_unknown_structure_is_refused(dataset_folder: Path) -> None:
