@@ -1,4 +1,4 @@
-"""`mednextseg train`: train a MedNeXt on labeled cases (nnU-Net's raw layout) or on heads, or a click network, and package it.
+"""`mednextseg train`: train a MedNeXt on labeled cases (nnU-Net's raw layout) or on heads, or a network of Refine, and package it.
 
 The same command resumes a training that was stopped.
 """
@@ -22,12 +22,14 @@ PACKAGE_FOLDER, MEMORY_FILE = "package", "memory.txt"
 def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Register the command."""
     parser = commands.add_parser("train", parents=[common], help="train a model", description=__doc__)
-    parser.add_argument("--task", choices=("segment", "heads", "refine"), default="segment", help="what the model is for")
+    parser.add_argument(
+        "--task", choices=("segment", "heads", "refine", "whole-object"), default="segment", help="what the model is for"
+    )
     parser.add_argument(
         "--dataset",
         required=True,
         type=Path,
-        help="segment: folder with dataset.json, imagesTr, labelsTr, splits_final.json; heads, refine: the recipe's data folder",
+        help="segment: folder with dataset.json, imagesTr, labelsTr, splits_final.json; others: the recipe's data folder",
     )
     parser.add_argument("--recipe", required=True, type=Path, help="JSON file: network, grid, schedule, card")
     parser.add_argument("-o", "--output", required=True, type=Path, help="folder for checkpoints, log, curves and the package")
@@ -48,7 +50,12 @@ def run(options: argparse.Namespace) -> int:
 
     keep_freed_memory()
     make_folder(options.output)
-    train = {"segment": _train_mednext, "heads": _train_heads, "refine": _train_click_net}[options.task]
+    train = {
+        "segment": _train_mednext,
+        "heads": _train_heads,
+        "refine": _train_click_net,
+        "whole-object": _train_completion,
+    }[options.task]
     # What a training has so far may be packaged while it goes on.
     with nullcontext() if options.package_only else locked(options.output):
         model_id = train(options)
@@ -103,6 +110,21 @@ def _train_click_net(options: argparse.Namespace) -> str:
         ).id
     with _StepBar(recipe.max_steps, options.json) as show:
         return train_click_net(options.dataset, recipe, options.output, options.device, show, options.start_from).id
+
+
+def _train_completion(options: argparse.Namespace) -> str:
+    from mednextseg.adapt.completion.packaging import package_completion  # noqa: PLC0415
+    from mednextseg.adapt.completion.recipe import CompletionRecipe  # noqa: PLC0415
+    from mednextseg.adapt.completion.trainer import CompletionTrainer, training_draws, validation_cubes  # noqa: PLC0415
+
+    recipe = CompletionRecipe.from_json(options.recipe)
+    if not options.package_only:
+        draws, cubes = training_draws(recipe, options.dataset), validation_cubes(recipe, options.dataset)
+        with _StepBar(recipe.max_steps, options.json) as show:
+            trainer = CompletionTrainer(recipe, draws, cubes, options.output, options.start_from, options.device, show)
+            _plan_memory(trainer, recipe.max_steps, options)
+            trainer.run()
+    return package_completion(options.output, recipe, options.output / PACKAGE_FOLDER).id
 
 
 def _plan_memory(trainer: "PlannedTraining", steps: int, options: argparse.Namespace) -> None:

@@ -29,6 +29,7 @@ class Appearance:
 
     Attributes:
         spread: how much intensities vary within the object and within its surroundings, the mean of both standard deviations.
+        middle, half_range: of the intensities in and around it.
     """
 
     def __init__(self, images: np.ndarray, masks: np.ndarray) -> None:
@@ -38,6 +39,7 @@ class Appearance:
         self._mean, self._deviation = float(inside.mean()), max(float(inside.std()), _LEAST_DEVIATION)
         self._usual = np.percentile(inside, _USUAL_PERCENT)
         low, high = np.percentile(images[masks | around], (0.5, 99.5))
+        self.middle, self.half_range = float(low + high) / 2, float(high - low) / 2
         self._edges = np.linspace(low, high, _BINS + 1)[1:-1]
         self._log_odds = np.log(self._shares(inside) / self._shares(outside)) if outside.size else np.zeros(_BINS)
 

@@ -8,7 +8,7 @@ from mednextseg.adapt.locked_folder import locked
 from mednextseg.cli import main
 
 
-@pytest.mark.parametrize("task", ["segment", "heads", "refine"])
+@pytest.mark.parametrize("task", ["segment", "heads", "refine", "whole-object"])
 def test_a_second_training_is_refused_in_one_sentence(task: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     command = ["train", "--task", task, "--dataset", str(tmp_path), "--recipe", str(tmp_path / "none.json"), "-o"]
     with locked(tmp_path / "run"):

@@ -124,7 +124,7 @@ class ClickNetRecipe:
         """
         values = recipe_values(path, cls)
         for part in ("training", "held_out", "evaluation_only"):
-            values[part] = tuple(_source(json_object(raw, f"a source of {path}")) for raw in values.get(part, ()))
+            values[part] = tuple(source_from(json_object(raw, f"a source of {path}")) for raw in values.get(part, ()))
         return cls(**values)
 
     def at(self, step: int) -> "ClickNetRecipe":
@@ -144,7 +144,8 @@ class ClickNetRecipe:
         return {**values.pop("extra"), **values}
 
 
-def _source(raw: dict) -> ClickNetSource:
+def source_from(raw: dict) -> ClickNetSource:
+    """A data set as a recipe names it; ValueError for fields that it does not have."""
     values = {_OLD_FIELDS.get(name, name): frozen(value) for name, value in raw.items()}
     known = {f.name for f in fields(ClickNetSource)}
     if not {"name", "kind", "folder"} <= set(values) <= known:

@@ -63,7 +63,7 @@ def read_slices(source: ClickNetSource, data_folder: Path, part: str, generator:
     elif source.kind == "binary_masks_2d":
         yield from _binary_masks_2d(folder) if part != "val" else ()
     else:
-        for image, label, case in _volume_files(source, folder, part):
+        for image, label, case in volume_files(source, folder, part):
             yield from _cuts(source, image, label, case, generator)
 
 
@@ -94,7 +94,8 @@ def _binary_masks_2d(folder: Path) -> Iterator[SourceSlice]:
         yield SourceSlice(image, labels, None, path.stem)
 
 
-def _volume_files(source: ClickNetSource, folder: Path, part: str) -> Iterator[tuple[Path | None, Path | None, str]]:
+def volume_files(source: ClickNetSource, folder: Path, part: str) -> Iterator[tuple[Path | None, Path | None, str]]:
+    """Image, labels and name of each case of a set of volumes; no image for label maps, no labels for what is unlabeled."""
     if source.pairs:
         for image, label in source.pairs if part != "val" else ():
             if source.kind == "label_maps":

@@ -54,7 +54,7 @@ def smooth_field(shape_rc: tuple[int, int], sigma_px: float, generator: np.rando
     step = max(1, int(sigma_px / 3))
     coarse = [n // step + 3 for n in shape_rc]
     field = ndimage.gaussian_filter(generator.standard_normal(coarse), sigma_px / step)
-    field = ndimage.zoom(field, step, order=1)[: shape_rc[0], : shape_rc[1]]
+    field = ndimage.zoom(field, step, order=1)[tuple(slice(n) for n in shape_rc)]
     return field / (field.std() + 1e-6)
 
 

@@ -1,0 +1,54 @@
+"""A finished training of the completing network -> a package for the folder of a ClickNet."""
+
+from pathlib import Path
+
+import torch
+
+import mednextseg
+from mednextseg.adapt.completion.recipe import CompletionRecipe
+from mednextseg.adapt.mednext.packaging import best_checkpoint
+from mednextseg.adapt.starting_weights import averaged_weights
+from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
+from mednextseg.models.weights import write_safetensors
+from mednextseg.refine.completion.network_input import CHANNELS
+
+_HEADS_FOR_TRAINING_ONLY = ("out_1.", "out_2.", "out_3.", "out_4.")
+
+
+def package_completion(training_folder: Path, recipe: CompletionRecipe, package: Path) -> ModelCard:
+    """Write card.json, weights.safetensors (in half precision) and LICENSE; the recipe's `card` section may give fields of the card.
+
+    Raises:
+        FileNotFoundError: where the training has not reached its first validation yet.
+        ValueError: where the card that results is not valid.
+    """
+    checkpoint = best_checkpoint(training_folder)
+    tensors = {
+        name: part.half()
+        for name, part in averaged_weights(checkpoint).items()
+        if not name.startswith(_HEADS_FOR_TRAINING_ONLY)
+    }
+    package = Path(package)
+    package.mkdir(parents=True, exist_ok=True)
+    digest = write_safetensors(tensors, package / WEIGHTS_FILE)
+    raw = {
+        "id": recipe.id,
+        "version": recipe.extra.get("version", "0.1.0"),
+        "title": recipe.title,
+        "task": "refine",
+        "family": "mednext",
+        "architecture": {"kernel_size": recipe.kernel_size, "base_channels": recipe.base_channels},
+        "channels": [{"name": name, "modality": "any", "normalization": {"scheme": "none"}} for name in CHANNELS],
+        "labels": [],
+        "patch_size_kji": [recipe.size] * 3,
+        "training_steps": int(torch.load(checkpoint, map_location="cpu", weights_only=True)["step"]),
+        "training_data": [{"name": source.name, "licence": source.license} for source in recipe.training],
+        "weights_license": "CC-BY-SA-4.0",
+        "minimum_engine_version": mednextseg.__version__,
+        **recipe.extra.get("card", {}),
+        "weights_sha256": [digest],
+    }
+    card = card_from_dict(raw, source=f"the card of {recipe.id}")
+    write_card(card, package)
+    (package / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
+    return card

@@ -1,0 +1,59 @@
+"""What a training of the completing network is asked to do: the JSON file of `mednextseg train --task whole-object`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mednextseg.adapt.click_net.recipe import ClickNetSource, source_from
+from mednextseg.adapt.recipe_file import recipe_values
+from mednextseg.json_values import json_object
+
+
+@dataclass(frozen=True)
+class CompletionRecipe:
+    """Data, cubes, network and schedule.
+
+    Attributes:
+        id, title: of the model package that comes out.
+        training: sets of volumes with objects, of the kinds "volumes" and "label_maps"; their `val` lists validate.
+        shares: how often a draw comes from a real volume, a painted label map, a random shape or region.
+        size: voxels along each edge of the cube that the network sees, divisible by 16.
+        base_channels, kernel_size: of the MedNeXt, whose other settings are those of variant S.
+        batch_size: cubes a step.
+        max_steps, warmup_steps, learning_rate, weight_decay, gradient_limit: AdamW; linear rise, polynomial decay.
+        ema_decay: of the averaged weights, which are the ones validated and packaged.
+        validate_every, save_every: steps.
+        validation_cubes: of each set.
+        threads: of the processor.
+    """
+
+    id: str
+    title: str
+    training: tuple[ClickNetSource, ...]
+    shares: dict[str, float] = field(default_factory=lambda: {"real": 0.5, "painted": 0.2, "random": 0.3})
+    size: int = 32
+    base_channels: int = 16
+    kernel_size: int = 3
+    batch_size: int = 1
+    max_steps: int = 5000
+    warmup_steps: int = 100
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    gradient_limit: float = 1.0
+    ema_decay: float = 0.998
+    validate_every: int = 500
+    save_every: int = 100
+    validation_cubes: int = 40
+    threads: int = 1
+    seed: int = 0
+    extra: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> "CompletionRecipe":
+        """Read a recipe; fields this version does not know are kept in `extra`.
+
+        Raises:
+            ValueError: where a required field is missing or a value is of another kind.
+        """
+        values = recipe_values(path, cls)
+        values["training"] = tuple(source_from(json_object(raw, f"a source of {path}")) for raw in values["training"])
+        return cls(**values)

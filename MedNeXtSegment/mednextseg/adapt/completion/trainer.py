@@ -1,0 +1,146 @@
+"""Train the completing network: resumable, validated on fixed cubes of validation lists, averaged weights kept."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mednextseg.adapt.completion.draws import CompletionDraws, Shares
+from mednextseg.adapt.completion.recipe import CompletionRecipe
+from mednextseg.adapt.completion.volumes import object_volumes
+from mednextseg.adapt.heads.trainer import learning_rate_at
+from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss
+from mednextseg.adapt.planned_training import PlannedTraining
+from mednextseg.adapt.precision import Precision
+from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
+from mednextseg.adapt.starting_weights import start_with
+from mednextseg.adapt.training_memory import Grid
+from mednextseg.kernels import accelerate, trainable
+from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig
+from mednextseg.refine.completion.network_input import CHANNELS
+
+ValidationCubes = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
+
+
+def network_of(recipe: CompletionRecipe) -> MedNeXt:
+    """The recipe's network with deep supervision, randomly initialized."""
+    config = MedNeXtConfig(
+        in_channels=len(CHANNELS),
+        num_classes=2,
+        kernel_size=recipe.kernel_size,
+        base_channels=recipe.base_channels,
+        deep_supervision=True,
+        **VARIANTS["S"],
+    )
+    return MedNeXt(config).to(memory_format=torch.channels_last_3d)
+
+
+def training_draws(recipe: CompletionRecipe, data_folder: Path) -> CompletionDraws:
+    """Reads all volumes of the recipe's sets."""
+    real, painted = [], []
+    for source in recipe.training:
+        volumes = list(object_volumes(source, data_folder, "train"))
+        if source.kind == "label_maps":
+            painted += volumes
+        elif volumes:
+            real.append(volumes)
+    return CompletionDraws(real, painted, Shares(**recipe.shares), recipe.size)
+
+
+def validation_cubes(recipe: CompletionRecipe, data_folder: Path) -> ValidationCubes:
+    """Fixed cubes of each set that has a `val` list."""
+    found: ValidationCubes = {}
+    for source in recipe.training:
+        volumes = list(object_volumes(source, data_folder, "val"))
+        if volumes:
+            draws = CompletionDraws([volumes], [], Shares(1.0, 0.0, 0.0), recipe.size, is_augmented=False)
+            generator = np.random.default_rng([recipe.seed, 7, *source.name.encode()])
+            found[source.name] = [draws.draw(generator) for _ in range(recipe.validation_cubes)]
+    return found
+
+
+class CompletionTrainer(PlannedTraining):
+    """One training run in one folder; a second run in the same folder goes on where the first one stopped.
+
+    Args:
+        draws, cubes: what to train and what to validate on.
+        folder: gets last.pt, best.pt and log.jsonl.
+        start_from: weights that a new run starts with (see `start_with`); a resumed run does not read them.
+        device: a torch device name.
+        on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
+    """
+
+    def __init__(
+        self,
+        recipe: CompletionRecipe,
+        draws: CompletionDraws,
+        cubes: ValidationCubes,
+        folder: Path,
+        start_from: Path | None = None,
+        device: str = "cpu",
+        on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        torch.set_num_threads(recipe.threads)
+        self.recipe, self.draws, self.cubes, self.on_step = recipe, draws, cubes, on_step
+        self.device = torch.device(device)
+        network = network_of(recipe).to(self.device)
+        if start_from is not None:
+            start_with(network, start_from)
+        optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self.loss = PartialLabelLoss(torch.eye(2, dtype=torch.bool))
+        self._precision = Precision(self.device)
+        super().__init__(folder, network, optimizer, recipe.ema_decay, self._precision.scaler)
+        self.forward = trainable(self.network)
+
+    def _train(self) -> None:
+        generator = np.random.default_rng([self.recipe.seed, self.step])
+        started, losses = time.monotonic(), []
+        while self.step < self.recipe.max_steps:
+            losses.append(self._optimize([self.draws.draw(generator) for _ in range(self.recipe.batch_size)]))
+            self.step += 1
+            self.on_step(self.step, self.recipe.max_steps, losses[-1])
+            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
+                self._validate(float(np.mean(losses)), time.monotonic() - started)
+                losses.clear()
+            elif self.step % self.recipe.save_every == 0:
+                self._save(LAST_CHECKPOINT)
+
+    def _optimize(self, drawn: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(self.step, self.recipe)
+        channels, codes = (torch.from_numpy(np.stack([item[n] for item in drawn])) for n in (0, 1))
+        channels = channels.to(self.device, memory_format=torch.channels_last_3d)
+        return self._descend_as_planned(self._loss, channels, codes.to(self.device), limit=self.recipe.gradient_limit)
+
+    @property
+    def step_patches(self) -> tuple[Grid, int]:
+        return (self.recipe.size,) * 3, self.recipe.batch_size
+
+    def _loss_of_grid(self, grid: Grid) -> Tensor:
+        channels = torch.zeros(1, len(CHANNELS), *grid, device=self.device).contiguous(memory_format=torch.channels_last_3d)
+        return self._loss(channels, torch.zeros(1, *grid, dtype=torch.uint8, device=self.device))
+
+    def _loss(self, channels: Tensor, codes: Tensor) -> Tensor:
+        with self._precision.autocast():
+            outputs = self.forward(channels)
+        return self.loss([output.float() for output in outputs], codes)
+
+    def _validate(self, training_loss: float, seconds: float) -> None:
+        run = accelerate(self.averaged.module, self.device)
+        by_set = {name: [_dice(run, self.device, *cube) for cube in cubes] for name, cubes in self.cubes.items()}
+        means = {name: round(float(np.mean(dices)), 4) for name, dices in by_set.items()}
+        mean = round(float(np.mean(list(means.values()))), 4)
+        entry = {"step": self.step, "training_loss": round(training_loss, 4), "seconds": round(seconds, 1)}
+        self._record({**entry, "mean_dice": mean, "by_set": means}, mean)
+
+
+def _dice(run, device: torch.device, channels: np.ndarray, codes: np.ndarray, is_known: np.ndarray) -> float:
+    """On the planes that are not known."""
+    outputs = run(torch.from_numpy(channels)[None].to(device))
+    logits = (outputs[0] if isinstance(outputs, list | tuple) else outputs)[0]
+    mask, truth = (logits[1] > logits[0]).cpu().numpy()[~is_known], codes[~is_known] > 0
+    return 2.0 * float((mask & truth).sum()) / max(float(mask.sum() + truth.sum()), 1.0)
