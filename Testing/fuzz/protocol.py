@@ -117,6 +117,7 @@ def _requests(rng: np.random.Generator, array: dict, session: Path) -> list[tupl
             {"session": "s", "embedding": "e", "prompter": "random_walker", "image": image, "spacing_rc_mm": [1, 1]},
         ),
         ("predict_mask", {"session": "s", "embedding": "e", "points_rc": [[3, 3]], "labels": [1], "box": [0, 0, *size]}),
+        ("complete_object", {"session": "s", "embedding": "e", "cube": array}),
         ("forget_slice", {"embedding": "e"}),
         ("verify_model", {"model": package}),
         ("list_models", {}),

@@ -25,6 +25,22 @@ class _SentSlice:
     display_range: tuple[float, float] | None
 
 
+class WorkerCompletion:
+    """What completes whole objects, in the worker (mednextseg.refine.prompter.Completion).
+
+    Args:
+        size: voxels along each edge of the cube that it sees.
+        ask: sends the channels and returns the log odds.
+    """
+
+    def __init__(self, size: int, ask: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.size, self._ask = size, ask
+
+    def log_odds(self, channels: np.ndarray) -> np.ndarray:
+        """See Completion.log_odds."""
+        return self._ask(channels)
+
+
 class WorkerPrompter:
     """Calls wait for the worker while the event loop goes on.
 
@@ -41,7 +57,10 @@ class WorkerPrompter:
         self._client, self._name, self._device, self._family = client, name, device, family
         self._key = f"prompter{next(_numbers)}"
         # Any slice will do: the answer tells what the network is, and the network is loaded before the first click.
-        value = self._send(_SentSlice(f"{self._key}-info", np.eye(8, dtype=np.float32), (1.0, 1.0), None))
+        self._anySlice = _SentSlice(f"{self._key}-info", np.eye(8, dtype=np.float32), (1.0, 1.0), None)
+        value = self._send(self._anySlice)
+        size = value.get("completion_size", 0)  # workers of earlier versions do not say
+        self.completion = WorkerCompletion(size, self._complete) if size else None
         info = value["prompter"]
         self.info = PrompterInfo(**{**info, "prompt_kinds": tuple(info["prompt_kinds"])})
 
@@ -92,6 +111,16 @@ class WorkerPrompter:
         value = self._ask("predict_mask", parameters, cancel)
         score = float("nan") if value["score"] is None else value["score"]
         return Result(value["probability"], score, keepAs)
+
+    def _complete(self, channels: np.ndarray) -> np.ndarray:
+        parameters = {"session": self._key, "embedding": self._anySlice.key, "cube": channels}
+        try:
+            return self._ask("complete_object", parameters, None)["log_odds"]
+        except RunFailure as failure:
+            if failure.code != protocol.UNKNOWN_EMBEDDING:
+                raise
+        self._send(self._anySlice)
+        return self._ask("complete_object", parameters, None)["log_odds"]
 
     def _send(self, sent: _SentSlice) -> dict:
         parameters = {

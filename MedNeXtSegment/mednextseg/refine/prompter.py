@@ -82,10 +82,25 @@ class Result:
         return self.probability > 0.5
 
 
+class Completion(Protocol):
+    """A network that completes an object in a cube; see refine/completion."""
+
+    size: int
+
+    def log_odds(self, channels: np.ndarray) -> np.ndarray:
+        """(Z, Y, X) of the object, of channels (5, Z, Y, X)."""
+
+
 class Prompter(Protocol):
-    """A promptable method. Both calls are free of state and safe from several threads."""
+    """A promptable method. Both calls are free of state and safe from several threads.
+
+    Attributes:
+        info: which it is.
+        completion: what completes whole objects; None leaves that to a random walk.
+    """
 
     info: PrompterInfo
+    completion: Completion | None
 
     def encode(
         self,

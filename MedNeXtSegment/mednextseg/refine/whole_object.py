@@ -1,9 +1,14 @@
-"""A whole object from the slices that the user worked on: filled in between them, and carried on beyond them until it ends by itself."""
+"""A whole object from the slices that the user worked on: filled in between them, and carried on beyond them until it ends by itself.
+
+By the prompter's network for that, where it has one, together with a random walk; by the walk, and its answers slice by slice, where not.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 
+from mednextseg.refine.completion.object_completion import ObjectCompletion
+from mednextseg.refine.completion.second_opinion import agreed
 from mednextseg.refine.object_walk import Look, ObjectWalk
 from mednextseg.refine.prompter import Cancel, PromptCancelledError, Prompter
 from mednextseg.refine.prompts import Prompts
@@ -24,7 +29,10 @@ def whole_object(
     is_inside: Callable[[SlicePlane], bool],
     cancel: Cancel | None = None,
 ) -> tuple[tuple[PropagatedSlice, ...], tuple[str, str]]:
-    """What is filled in around the slice worked on; slices that it does not reach, beyond the next corrected ones, stay as they are.
+    """What is filled in around the slice worked on.
+
+    A prompter that completes objects fills in all of it anew. With others, slices that the one worked on does not reach, beyond the next
+    corrected ones, stay as they are.
 
     Args:
         prompter, encode: what turns prompts into a mask, and a plane into an embedding.
@@ -36,6 +44,16 @@ def whole_object(
     """
     known = {0: active.probability, **{_step(active, item.plane): item.probability for item in active.corrected}}
     walk = ObjectWalk(look, active.plane, known, cancel)
+    if prompter.completion is not None:
+        completion = ObjectCompletion(prompter.completion, look, active.plane, known, is_inside, cancel)
+        return _completed(walk, completion, active, known, kept, is_inside)
+    return _carried_on(prompter, encode, walk, active, known, kept, is_inside, cancel)
+
+
+def _carried_on(
+    prompter: Prompter, encode: Encode, walk: ObjectWalk, active: ActiveSlice, known, kept: Kept, is_inside, cancel
+) -> tuple[tuple[PropagatedSlice, ...], tuple[str, str]]:
+    """The same without such a network."""
     found: dict[int, np.ndarray] = {}
     ended, limits = [], []
     for way in (1, -1):
@@ -61,6 +79,30 @@ def whole_object(
         if abs(step) > limits[0 if step > 0 else 1]:
             filled[step] = item
     return tuple(filled[step] for step in sorted(filled)), (ended[0], ended[1])
+
+
+def _completed(
+    walk: ObjectWalk, completion: ObjectCompletion, active: ActiveSlice, known: dict[int, np.ndarray], kept: Kept, is_inside
+) -> tuple[tuple[PropagatedSlice, ...], tuple[str, str]]:
+    """The same by the network that sees all known slices at once: all of it is filled in anew, as each slice says more about the others."""
+    found = agreed(completion, walk, known, is_inside)
+    slices = [
+        PropagatedSlice(walk.plane_at(step), probability, float("nan"))
+        for step, probability in found.items()
+        if kept(walk.plane_at(step)) is None
+    ]
+    ended = []
+    for way in (1, -1):
+        last = way * max(way * step for step in (*known, *found))
+        if any(way * step > 0 for step in known):
+            ended.append("")
+        elif not (active.probability > 0.5).any():
+            ended.append("the slice is empty")
+        elif not is_inside(walk.plane_at(last + way)):
+            ended.append("the volume ends")
+        else:
+            ended.append(completion.ended.get(way, "the object ends"))
+    return tuple(slices), (ended[0], ended[1])
 
 
 def _beyond(prompter: Prompter, encode: Encode, walk: ObjectWalk, way: int, mask_rc: np.ndarray, is_inside, cancel):

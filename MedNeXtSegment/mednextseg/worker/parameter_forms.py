@@ -111,7 +111,9 @@ _TEXTS = (
 ).split()
 _FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
     **dict.fromkeys(_TEXTS, (_is_text, "text")),
-    **dict.fromkeys(("array", "image", "mask", "reference", "prediction"), (_is_array, "an array's file, shape and dtype")),
+    **dict.fromkeys(
+        ("array", "image", "mask", "cube", "reference", "prediction"), (_is_array, "an array's file, shape and dtype")
+    ),
     **dict.fromkeys(("roi", "recipe", "same", "base"), (_is_object, "an object")),
     **dict.fromkeys(("volumes", "collected"), (_is_list_of_text, "a list of ids")),
     "journals": (_is_list_of_text, "a list of texts"),

@@ -25,7 +25,8 @@ def main() -> None:
     parser.add_argument("table", choices=_TABLES)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--objects-per-set", type=int, default=2)
-    parser.add_argument("--sets", nargs="+", help="only these, of hippocampus, OpenKBP, IXI and mini3d")
+    parser.add_argument("--sets", nargs="+", help="only these, of hippocampus, OpenKBP, IXI, la2018, acdc and mini3d")
+    parser.add_argument("--walk", action="store_true", help="whole objects without the network that completes them")
     parser.add_argument("--prompter", default="clicknet")
     options = parser.parse_args()
     targets = [
@@ -33,7 +34,10 @@ def main() -> None:
         for target in objects(options.data, options.objects_per_set)
         if options.sets is None or target.dataset in options.sets
     ]
-    _TABLES[options.table](targets, load_prompter(options.prompter), options.data)
+    prompter = load_prompter(options.prompter)
+    if options.walk:
+        prompter.completion = None
+    _TABLES[options.table](targets, prompter, options.data)
 
 
 if __name__ == "__main__":

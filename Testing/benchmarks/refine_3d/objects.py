@@ -23,6 +23,8 @@ HEAD_NECK = {
     "mandible": 7,
 }
 _BRAIN = {"right hippocampus": 47, "left thalamus": 60, "right caudate": 36, "left putamen": 58, "left lateral ventricle": 52}
+_CARDIAC = ("patient001_frame01", "patient004_frame01", "patient007_frame01", "patient009_frame01")
+_VENTRICLES = {"left ventricle": 3, "right ventricle": 1}
 _SINGLE = (  # folder, image, labels, name, displayed range
     ("msd_spleen2_crop", "sub-spleen2_ct.nii.gz", "sub-spleen2_ct_seg-manual.nii.gz", "spleen", _CT_HU),
     ("prostatex_0000", "Prostatex_0000.nii.gz", "Prostatex_0000_lab.nii.gz", "prostate", None),
@@ -75,6 +77,7 @@ def objects(data: Path, most: int) -> Iterator[LabeledObject]:
     yield from _hippocampi(data / "hippocampus", most)
     yield from _head_neck(data / "openkbp_headneck", most)
     yield from _brains(data / "ixi_brain", most)
+    yield from _hearts(data, most)
     for folder, image, labels, name, display_range in _SINGLE[:most]:
         volume_kji, geometry = read_volume(data / "mini3d" / folder / image)
         truth_kji, _ = read_volume(data / "mini3d" / folder / labels)
@@ -114,6 +117,15 @@ def _brains(folder: Path, most: int) -> Iterator[LabeledObject]:
     for number, (name, value) in enumerate([*_BRAIN.items()] * most):
         if number < most:
             yield _labeled(folder, "IXI", cases[number % len(cases)], name, value, None)
+
+
+def _hearts(data: Path, most: int) -> Iterator[LabeledObject]:
+    """Nobody trained on these."""
+    atria = [path.name.removesuffix(".nii.gz") for path in sorted((data / "la2018" / "labels").glob("*.nii.gz"))[:most]]
+    for dataset, cases, objects_ in (("la2018", atria, {"left atrium": 1}), ("acdc", _CARDIAC, _VENTRICLES)):
+        for number, case in enumerate(cases[:most]):
+            name, value = list(objects_.items())[number % len(objects_)]
+            yield _labeled(data / dataset, dataset, case, name, value, None)
 
 
 def _labeled(folder: Path, dataset: str, case: str, name: str, value: int, display_range) -> LabeledObject:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from json_inputs import JSON_VALUES, changed, is_one_sentence
 
 from mednextseg.adapt.click_net.recipe import ClickNetRecipe
+from mednextseg.adapt.completion.recipe import CompletionRecipe
 from mednextseg.adapt.heads.recipe import HeadRecipe
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.models.library import bundled_models_folder
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 GOOD = {
     MedNeXtRecipe: bundled_models_folder() / "hippocampus-mr" / "training_recipe.json",
     ClickNetRecipe: bundled_models_folder() / "clicknet" / "training_recipe.json",
+    CompletionRecipe: bundled_models_folder() / "clicknet" / "whole_object" / "training_recipe.json",
     HeadRecipe: ROOT / "docs" / "developers" / "recipes" / "brain_mr_4mm.json",
 }
 RAW = {recipe: json.loads(path.read_text(encoding="utf-8")) for recipe, path in GOOD.items()}

@@ -12,6 +12,7 @@ from worker_process import WORKER, WorkerByHand
 from mednextseg.geometry import Geometry
 from mednextseg.models.loaded_model import load_model
 from mednextseg.refine import Prompts, load_prompter
+from mednextseg.refine.completion.network_input import CHANNELS
 from mednextseg.refine.strokes import Stroke
 from mednextseg.segment import auto_segmenter
 from mednextseg.segment.recipe import SegmentRecipe
@@ -160,6 +161,25 @@ def test_a_volume_must_fit_its_geometry(worker: WorkerByHand) -> None:
     assert answer["code"] == "invalid_input"
 
 
+def test_a_whole_object_is_completed_by_the_network_of_the_prompter(worker: WorkerByHand) -> None:
+    flat = np.zeros((16, 16), np.float32)
+    encode = {"session": "s", "embedding": "e", "spacing_rc_mm": [1.0, 1.0]}
+    size = worker.ask("encode_slice", image=worker.arrays.write(flat), prompter="clicknet", **encode)["value"][
+        "completion_size"
+    ]
+    channels = np.random.default_rng(0).normal(size=(len(CHANNELS), size, size, size)).astype(np.float32)
+    answer = worker.ask("complete_object", session="s", embedding="e", cube=worker.arrays.write(channels))
+    assert answer["event"] == "result", answer
+    value = answer["value"]
+    expected = load_prompter("clicknet").completion.log_odds(channels)
+    np.testing.assert_allclose(worker.arrays.take(value["log_odds"]), expected, atol=1e-3)
+    wrong = worker.ask("complete_object", session="s", embedding="e", cube=worker.arrays.write(channels[:, 1:]))
+    assert wrong["event"] == "error" and "channels are (5, " in wrong["message"]
+    worker.ask("encode_slice", image=worker.arrays.write(flat), prompter="random_walker", **encode)
+    none = worker.ask("complete_object", session="s", embedding="e", cube=worker.arrays.write(channels))
+    assert none["event"] == "error" and "no network for whole objects" in none["message"]
+
+
 def test_prompts_give_the_same_probability_as_in_this_process(worker: WorkerByHand) -> None:
     image = ball((1, 64, 80), (0, 30, 40), (1, 14, 18))[0].astype(np.float32) * 200
     image += np.random.default_rng(2).normal(0, 10, image.shape).astype(np.float32)
@@ -168,7 +188,7 @@ def test_prompts_give_the_same_probability_as_in_this_process(worker: WorkerByHa
         "encode_slice", session="s", embedding="slice 1", prompter="random_walker", image=array, spacing_rc_mm=[1.0, 1.5]
     )
     assert encoded["event"] == "result", encoded
-    assert encoded["value"]["prompter"]["name"] == "random_walker"
+    assert encoded["value"]["prompter"]["name"] == "random_walker" and encoded["value"]["completion_size"] == 0
     points, labels = [[30.0, 40.0], [5.0, 5.0]], [1, 0]
     value = worker.ask("predict_mask", session="s", embedding="slice 1", points_rc=points, labels=labels)["value"]
     probability = worker.arrays.take(value["probability"])

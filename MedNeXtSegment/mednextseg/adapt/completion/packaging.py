@@ -42,7 +42,7 @@ def package_completion(training_folder: Path, recipe: CompletionRecipe, package:
         "labels": [],
         "patch_size_kji": [recipe.size] * 3,
         "training_steps": int(torch.load(checkpoint, map_location="cpu", weights_only=True)["step"]),
-        "training_data": [{"name": source.name, "licence": source.license} for source in recipe.training],
+        "training_data": [{"name": source.name, "license": source.license} for source in recipe.training],
         "weights_license": "CC-BY-SA-4.0",
         "minimum_engine_version": mednextseg.__version__,
         **recipe.extra.get("card", {}),

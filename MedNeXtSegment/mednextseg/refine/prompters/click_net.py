@@ -10,6 +10,7 @@ from mednextseg.models.library import verify_model
 from mednextseg.models.model_card import CARD_FILE, WEIGHTS_FILE, read_card
 from mednextseg.models.weights import load_strictly, read_safetensors
 from mednextseg.networks.click_net import ClickNet, build_click_net
+from mednextseg.refine.completion.completing_network import CompletingNetwork
 from mednextseg.refine.prompter import (
     Cancel,
     Embedding,
@@ -25,6 +26,8 @@ from mednextseg.refine.prompter import (
 from mednextseg.refine.prompters.network_view import NetworkView, view_around, whole_slice
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
 from mednextseg.refine.prompts import Prompts
+
+COMPLETION_FOLDER = "whole_object"  # of the package: a package of its own
 
 _MARGIN = 2.4  # side of the view over the longer side of what the prompts enclose; less hides what a small mask has missed
 _LEAST_SIDE_PX = 20.0  # of the slice in a view: there are objects of 30 pixels in all, and less shows nothing but interpolation
@@ -44,6 +47,7 @@ class ClickNetPrompter:
         device: torch device name.
         license: of the weights.
         box_margin: side of the view over the longer side of a box and what else is prompted, as it was trained.
+        completion: what completes whole objects; None leaves that to a random walk.
     """
 
     def __init__(
@@ -55,8 +59,10 @@ class ClickNetPrompter:
         device: str = "cpu",
         license: str = "",
         box_margin: float = _MARGIN,
+        completion: CompletingNetwork | None = None,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.completion = completion
         self.disk_radius_px, self.box_margin, self.device = disk_radius_px, box_margin, torch.device(device)
         self.info = PrompterInfo("clicknet", model_hash, False, native_size_px=native_size_px, device=device, license=license)
 
@@ -80,7 +86,9 @@ class ClickNetPrompter:
         prompts = card.extra["prompts"]
         sizes = prompts["view_size_px"], prompts["disk_radius_px"]
         margin = prompts.get("box_margin", _MARGIN)  # earlier models were not trained on views of a box
-        return cls(network, *sizes, card.weights_sha256[0], device, card.weights_license, margin)
+        completes = (folder / COMPLETION_FOLDER).is_dir()
+        completion = CompletingNetwork.from_folder(folder / COMPLETION_FOLDER, device) if completes else None
+        return cls(network, *sizes, card.weights_sha256[0], device, card.weights_license, margin, completion)
 
     def encode(
         self,

@@ -46,6 +46,7 @@ class RandomWalkerPrompter:
     """The weight-free fallback; see Prompter for the calls."""
 
     info = PrompterInfo("random_walker", "random_walker-1", False, native_size_px=_SIZE_PX)
+    completion = None
 
     def encode(
         self,

@@ -66,6 +66,8 @@ class SamPrompter:
         ValueError: for an unknown family.
     """
 
+    completion = None
+
     def __init__(self, network: SamMed2D, family: str, model_hash: str, device: str = "cpu") -> None:
         if family not in FAMILIES:
             raise ValueError(f"the family of a checkpoint is one of {listed(FAMILIES)}; got {family!r}.")

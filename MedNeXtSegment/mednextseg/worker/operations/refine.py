@@ -20,7 +20,8 @@ def encode_slice(parameters: dict, context: Context) -> dict:
             "device", "family" of a checkpoint.
         context: of the request.
     Returns:
-        "prompter": its PrompterInfo; from now on "embedding" can be named.
+        "prompter": its PrompterInfo; "completion_size": edge of the cube that `complete_object` takes, 0 where the prompter has no
+        network for whole objects. From now on "embedding" can be named.
     """
     names = ["session", "embedding", "prompter", "image", "spacing_rc_mm"]
     values = required(parameters, names, ["display_range", "device", "family"])
@@ -29,7 +30,8 @@ def encode_slice(parameters: dict, context: Context) -> dict:
     prompter = _opened_prompter(prompter_name, device or "auto", family, context.state)
     embedding = prompter.encode(image_rc, _pair(spacing_rc_mm), None if display_range is None else _pair(display_range))
     context.state.embeddings.put(embedding_id, (prompter, embedding))
-    return {"prompter": asdict(prompter.info)}
+    size = 0 if prompter.completion is None else prompter.completion.size
+    return {"prompter": asdict(prompter.info), "completion_size": size}
 
 
 def predict_mask(parameters: dict, context: Context) -> dict:
@@ -56,6 +58,24 @@ def predict_mask(parameters: dict, context: Context) -> dict:
         context.state.answers.put(keep_as, (result.state,))
     score = float(result.score)
     return {"probability": result.probability, "score": None if math.isnan(score) else score}
+
+
+def complete_object(parameters: dict, context: Context) -> dict:
+    """Ask for an object in a cube.
+
+    Args:
+        parameters: "session" (as of predict_mask), "embedding" id of a slice that was encoded for the prompter, "cube" array
+            (channels, size, size, size), float32, as refine/completion/network_input.py makes them.
+        context: of the request.
+    Returns:
+        "log_odds" array (size, size, size), float32.
+    """
+    _, embedding_id, channels = required(parameters, ["session", "embedding", "cube"])
+    channels = context.arrays.take(channels)
+    prompter, _embedding = _kept(context.state.embeddings.get(embedding_id), f"encoded slice {embedding_id!r}")
+    if prompter.completion is None:
+        raise ValueError(f"{prompter.info.name} has no network for whole objects; use clicknet.")
+    return {"log_odds": prompter.completion.log_odds(channels)}
 
 
 def forget_slice(parameters: dict, context: Context) -> dict:
@@ -89,9 +109,10 @@ def _pair(values: list) -> tuple[float, float]:
 OPERATIONS: dict[str, Operation] = {
     "encode_slice": encode_slice,
     "predict_mask": predict_mask,
+    "complete_object": complete_object,
     "forget_slice": forget_slice,
 }
 # Of an operation, the parameter whose newest value wins.
-LATEST_WINS = {"encode_slice": "session", "predict_mask": "session"}
+LATEST_WINS = {"encode_slice": "session", "predict_mask": "session", "complete_object": "session"}
 # A user waits for these: they are answered between the windows of a long run.
 SHORT = tuple(OPERATIONS)

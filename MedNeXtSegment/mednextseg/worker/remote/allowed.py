@@ -11,7 +11,7 @@ LONG = frozenset({"segment", "review_slices", "evaluate", "confusion"})
 # One at a time as well, but beside the others: it takes hours, at low priority.
 TRAINING = "adapt"
 # As the worker itself lets them through between the windows of a run.
-SHORT = frozenset({"encode_slice", "predict_mask", "forget_slice", "ping"})
+SHORT = frozenset({"encode_slice", "predict_mask", "complete_object", "forget_slice", "ping"})
 ALLOWED = LONG | SHORT | {TRAINING, "environment", "list_models", "verify_model", "open_volume", "close_volume", "plan_segment"}
 # Asked by the panel, and done where the user sits: by the model in a folder there, for the memory there.
 _FOR_ONESELF = {"shape_priors": "shape priors are read", "suggest_networks": "networks are suggested"}
