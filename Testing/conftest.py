@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 _CHECKS = [HealthCheck.function_scoped_fixture]
 # Every run tries the same few inputs, so that a change is judged by itself and soon; --hypothesis-profile=explore tries others, and more.
-settings.register_profile("suite", deadline=None, suppress_health_check=_CHECKS, derandomize=True, max_examples=40)
+settings.register_profile("suite", deadline=None, suppress_health_check=_CHECKS, derandomize=True, max_examples=30)
 settings.register_profile("explore", deadline=None, suppress_health_check=_CHECKS)
 settings.load_profile("suite")
 
