@@ -96,11 +96,13 @@ class Prompter(Protocol):
 
     Attributes:
         info: which it is.
-        completion: what completes whole objects; None leaves that to a random walk.
     """
 
     info: PrompterInfo
-    completion: Completion | None
+
+    @property
+    def completion(self) -> Completion | None:
+        """What completes whole objects; None leaves that to a random walk."""
 
     def encode(
         self,
