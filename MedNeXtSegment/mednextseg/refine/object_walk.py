@@ -49,7 +49,7 @@ class ObjectWalk:
         full = {step: mask > 0.5 for step, mask in known.items() if (mask > 0.5).any()}
         images = np.stack([look(self.plane_at(step)) for step in full])
         self._appearance = Appearance(images, np.stack(list(full.values())))
-        self.length_mm = max(_longest_side_mm(mask, plane.spacing_rc_mm) for mask in full.values())
+        self.length_mm = max(longest_side_mm(mask, plane.spacing_rc_mm) for mask in full.values())
         self.reach = max(int(np.ceil(_REACH * self.length_mm / plane.thickness_mm)), 2)
 
     def plane_at(self, step: int) -> SlicePlane:
@@ -161,7 +161,8 @@ class ObjectWalk:
         return 1 / (1 + np.exp(-np.clip(depths / max(1.5 * finest, _SOFTNESS * self.length_mm), -20, 20)))
 
 
-def _longest_side_mm(mask_rc: np.ndarray, spacing_rc_mm: tuple[float, float]) -> float:
+def longest_side_mm(mask_rc: np.ndarray, spacing_rc_mm: tuple[float, float]) -> float:
+    """Of the box around a (H, W) bool mask that is not empty."""
     sides = [(np.ptp(np.flatnonzero(mask_rc.any(axis=1 - axis))) + 1) * spacing for axis, spacing in enumerate(spacing_rc_mm)]
     return float(max(sides))
 

@@ -14,8 +14,8 @@ from mednextseg.adapt.click_net.validation import validation_views
 from mednextseg.adapt.click_net.views import BOX_MARGINS
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
 from mednextseg.adapt.starting_weights import weights_at
-from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
-from mednextseg.models.weights import write_safetensors
+from mednextseg.adapt.written_package import written_package
+from mednextseg.models.model_card import ModelCard
 
 CACHE_FOLDER, PACKAGE_FOLDER = "cache", "package"
 
@@ -64,10 +64,7 @@ def package_click_net(checkpoint: Path, recipe: ClickNetRecipe, package: Path, s
         raise FileNotFoundError(f"{checkpoint} does not exist; let the training reach its first validation.")
     _check_start(recipe, start_from)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    package = Path(package)
-    package.mkdir(parents=True, exist_ok=True)
-    digest = write_safetensors(_packaged_weights(state["averaged"], recipe, start_from), package / WEIGHTS_FILE)
-    raw = {
+    fields = {
         "id": recipe.id,
         "version": recipe.extra.get("version", "0.1.0"),
         "title": recipe.title,
@@ -87,12 +84,8 @@ def package_click_net(checkpoint: Path, recipe: ClickNetRecipe, package: Path, s
         "weights_license": "CC-BY-SA-4.0",
         "minimum_engine_version": mednextseg.__version__,
         **recipe.extra.get("card", {}),
-        "weights_sha256": [digest],
     }
-    card = card_from_dict(raw, source=f"the card of {recipe.id}")
-    write_card(card, package)
-    (package / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
-    return card
+    return written_package(package, _packaged_weights(state["averaged"], recipe, start_from), fields)
 
 
 def _packaged_weights(averaged: dict[str, Tensor], recipe: ClickNetRecipe, start_from: Path | None) -> dict[str, Tensor]:

@@ -7,12 +7,10 @@ import torch
 import mednextseg
 from mednextseg.adapt.completion.recipe import CompletionRecipe
 from mednextseg.adapt.mednext.packaging import best_checkpoint
-from mednextseg.adapt.starting_weights import averaged_weights
-from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
-from mednextseg.models.weights import write_safetensors
+from mednextseg.adapt.starting_weights import averaged_weights, is_left_out_of_models
+from mednextseg.adapt.written_package import written_package
+from mednextseg.models.model_card import ModelCard
 from mednextseg.refine.completion.network_input import CHANNELS
-
-_HEADS_FOR_TRAINING_ONLY = ("out_1.", "out_2.", "out_3.", "out_4.")
 
 
 def package_completion(training_folder: Path, recipe: CompletionRecipe, package: Path) -> ModelCard:
@@ -23,15 +21,9 @@ def package_completion(training_folder: Path, recipe: CompletionRecipe, package:
         ValueError: where the card that results is not valid.
     """
     checkpoint = best_checkpoint(training_folder)
-    tensors = {
-        name: part.half()
-        for name, part in averaged_weights(checkpoint).items()
-        if not name.startswith(_HEADS_FOR_TRAINING_ONLY)
-    }
-    package = Path(package)
-    package.mkdir(parents=True, exist_ok=True)
-    digest = write_safetensors(tensors, package / WEIGHTS_FILE)
-    raw = {
+    averaged = averaged_weights(checkpoint)
+    tensors = {name: tensor.half() for name, tensor in averaged.items() if not is_left_out_of_models(name)}
+    fields = {
         "id": recipe.id,
         "version": recipe.extra.get("version", "0.1.0"),
         "title": recipe.title,
@@ -46,9 +38,5 @@ def package_completion(training_folder: Path, recipe: CompletionRecipe, package:
         "weights_license": "CC-BY-SA-4.0",
         "minimum_engine_version": mednextseg.__version__,
         **recipe.extra.get("card", {}),
-        "weights_sha256": [digest],
     }
-    card = card_from_dict(raw, source=f"the card of {recipe.id}")
-    write_card(card, package)
-    (package / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
-    return card
+    return written_package(package, tensors, fields)

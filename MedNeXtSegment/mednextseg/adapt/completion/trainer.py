@@ -19,7 +19,7 @@ from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
 from mednextseg.adapt.starting_weights import start_with
 from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import accelerate, trainable
-from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig
+from mednextseg.networks.mednext import MedNeXt, variant_config
 from mednextseg.refine.completion.network_input import CHANNELS
 
 ValidationCubes = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
@@ -27,14 +27,8 @@ ValidationCubes = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 def network_of(recipe: CompletionRecipe) -> MedNeXt:
     """The recipe's network with deep supervision, randomly initialized."""
-    config = MedNeXtConfig(
-        in_channels=len(CHANNELS),
-        num_classes=2,
-        kernel_size=recipe.kernel_size,
-        base_channels=recipe.base_channels,
-        deep_supervision=True,
-        **VARIANTS["S"],
-    )
+    changes = {"kernel_size": recipe.kernel_size, "base_channels": recipe.base_channels, "deep_supervision": True}
+    config = variant_config("S", len(CHANNELS), 2, **changes)
     return MedNeXt(config).to(memory_format=torch.channels_last_3d)
 
 
@@ -138,7 +132,7 @@ class CompletionTrainer(PlannedTraining):
         self._record({**entry, "mean_dice": mean, "by_set": means}, mean)
 
 
-def _dice(run, device: torch.device, channels: np.ndarray, codes: np.ndarray, is_known: np.ndarray) -> float:
+def _dice(run: torch.nn.Module, device: torch.device, channels: np.ndarray, codes: np.ndarray, is_known: np.ndarray) -> float:
     """On the planes that are not known."""
     outputs = run(torch.from_numpy(channels)[None].to(device))
     logits = (outputs[0] if isinstance(outputs, list | tuple) else outputs)[0]

@@ -24,7 +24,7 @@ from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
 from mednextseg.adapt.starting_weights import start_with
 from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import accelerate, trainable
-from mednextseg.networks.mednext import VARIANTS, MedNeXt, MedNeXtConfig
+from mednextseg.networks.mednext import MedNeXt, variant_config
 
 _DECAY_EXPONENT = 0.9
 _SEED_STEP_OF_WORKERS = 1_000_003
@@ -32,14 +32,8 @@ _SEED_STEP_OF_WORKERS = 1_000_003
 
 def network_of(recipe: HeadRecipe) -> MedNeXt:
     """The recipe's network with deep supervision, randomly initialized."""
-    config = MedNeXtConfig(
-        in_channels=1,
-        num_classes=len(structures().classes),
-        kernel_size=recipe.kernel_size,
-        base_channels=recipe.base_channels,
-        deep_supervision=True,
-        **VARIANTS["S"],
-    )
+    changes = {"kernel_size": recipe.kernel_size, "base_channels": recipe.base_channels, "deep_supervision": True}
+    config = variant_config("S", 1, len(structures().classes), **changes)
     return MedNeXt(config).to(memory_format=torch.channels_last_3d)
 
 

@@ -9,9 +9,9 @@ from mednextseg.adapt.mednext.dataset import LabeledDataset
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
 from mednextseg.adapt.starting_weights import averaged_weights, is_left_out_of_models
+from mednextseg.adapt.written_package import written_package
 from mednextseg.models.importers.naming import label_fields
-from mednextseg.models.model_card import LICENSE_FILE, WEIGHTS_FILE, ModelCard, card_from_dict, write_card
-from mednextseg.models.weights import write_safetensors
+from mednextseg.models.model_card import ModelCard
 
 _OUTPUT_BIAS = "out_0.conv_out.bias"
 
@@ -53,13 +53,7 @@ def write_package(
     tensors = {name: tensor for name, tensor in averaged.items() if not is_left_out_of_models(name)}
     if output_bias is not None:
         tensors[_OUTPUT_BIAS] = tensors[_OUTPUT_BIAS] + output_bias
-    package = Path(package)
-    package.mkdir(parents=True, exist_ok=True)
-    digest = write_safetensors(tensors, package / WEIGHTS_FILE)
-    card = card_from_dict({**determined, **overrides, "weights_sha256": [digest]}, source=f"the card of {determined['id']}")
-    write_card(card, package)
-    (package / LICENSE_FILE).write_text(f"{card.weights_license}\n", encoding="utf-8")
-    return card
+    return written_package(package, tensors, {**determined, **overrides})
 
 
 def _determined_by_training(recipe: MedNeXtRecipe, dataset: LabeledDataset) -> dict:

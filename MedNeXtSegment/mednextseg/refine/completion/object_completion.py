@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from mednextseg.refine.completion.network_input import network_channels
 from mednextseg.refine.completion.slice_cube import SliceCube
+from mednextseg.refine.object_walk import longest_side_mm
 from mednextseg.refine.prompter import Cancel, Completion, PromptCancelledError
 from mednextseg.refine.slices.slice_plane import SlicePlane
 
@@ -48,7 +49,7 @@ class ObjectCompletion:
         self._network, self._look, self._plane, self._known = network, look, plane, known
         self._is_inside, self._cancel = is_inside, cancel
         self._full = [step for step in sorted(known, key=abs) if (known[step] > 0.5).any()]
-        length = max(_longest_side_mm(known[step] > 0.5, plane.spacing_rc_mm) for step in self._full)
+        length = max(longest_side_mm(known[step] > 0.5, plane.spacing_rc_mm) for step in self._full)
         edge = max(_FACTOR * length, _LEAST_EDGE_PX * min(plane.spacing_rc_mm), _LEAST_EDGE_SLICES * plane.thickness_mm)
         self.found: dict[int, np.ndarray] = {}
         self.ended: dict[int, str] = {}
@@ -95,12 +96,13 @@ class ObjectCompletion:
     def _cube(self, step: int, share: float) -> SliceCube:
         """The cube around what is known or found on a step, with this share of its edge before it."""
         mask = self._known.get(step, self.found.get(step)) > 0.5
-        size, middle = self._network.size, []
-        layer = round(share * (size - 1))
-        middle.append(step * self._plane.thickness_mm + ((size - 1) / 2 - layer) * self._voxel_mm)
-        for axis, spacing in enumerate(self._plane.spacing_rc_mm):
-            middle.append(spacing * float(np.flatnonzero(mask.any(axis=1 - axis))[[0, -1]].mean()))
-        return SliceCube(self._plane, tuple(middle), self._voxel_mm, size)
+        size = self._network.size
+        along = step * self._plane.thickness_mm + ((size - 1) / 2 - round(share * (size - 1))) * self._voxel_mm
+        across = (
+            spacing * float(np.flatnonzero(mask.any(axis=1 - axis))[[0, -1]].mean())
+            for axis, spacing in enumerate(self._plane.spacing_rc_mm)
+        )
+        return SliceCube(self._plane, (along, *across), self._voxel_mm, size)
 
     def _take(self, cube: SliceCube, carried: dict[int, np.ndarray]) -> bool:
         """Ask for a cube, and keep its answers where there are none yet; whether the object fits between its sides."""
@@ -131,8 +133,3 @@ def _reaches_sides(mask_zyx: np.ndarray) -> bool:
         max(int(mask_zyx[:, :, index].sum()) for index in (0, -1)),
     )
     return max(at_sides) > _REACHES_SHARE * max(int(mask_zyx.sum()), 1)
-
-
-def _longest_side_mm(mask_rc: np.ndarray, spacing_rc_mm: tuple[float, float]) -> float:
-    sides = [(np.ptp(np.flatnonzero(mask_rc.any(axis=1 - axis))) + 1) * length for axis, length in enumerate(spacing_rc_mm)]
-    return float(max(sides))

@@ -40,7 +40,7 @@ def agreed(
     return _without_islands(found, known)
 
 
-def _walked(walk: ObjectWalk, known: dict[int, np.ndarray], is_inside) -> dict[int, np.ndarray]:
+def _walked(walk: ObjectWalk, known: dict[int, np.ndarray], is_inside: Callable[[SlicePlane], bool]) -> dict[int, np.ndarray]:
     """Between all known slices, and beyond the outermost where they are not empty."""
     found, steps = {}, sorted(known)
     for first, last in pairwise(steps):
