@@ -3,8 +3,10 @@
 import numpy as np
 from monai import transforms as mt
 
+from mednextseg.adapt.mednext.mirroring import MirrorSides
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.mednext.sampling import random_crop
+from mednextseg.models.sides import SIDE_AXIS
 
 _SHARE_OF_CUT_PATCHES = 0.2
 _MOST_CUT = 0.5
@@ -38,12 +40,17 @@ class CutFieldOfView(mt.MapTransform, mt.RandomizableTransform):
         return {**data, "image": image, "label": label}
 
 
-def training_transforms(recipe: MedNeXtRecipe, num_classes: int) -> mt.Compose:
+def training_transforms(recipe: MedNeXtRecipe, num_classes: int, side_codes: np.ndarray | None = None) -> mt.Compose:
     """A labeled case ("image", "label"; channel first) -> a random, augmented patch of recipe.patch_size_kji.
 
     Rotation to 17 degrees, scaling to 20 %, shear, mirroring along the recipe's axes, a scan that ends within the patch, then noise, blur,
     lower resolution, brightness, contrast and gamma in the manner of nnU-Net. The recipe's sampling says where patches lie.
+
+    Args:
+        num_classes: of the labels, background included.
+        side_codes: what each code becomes in a mirror image (`Sides.codes`), where the recipe exchanges sides.
     """
+    of_sides = () if side_codes is None else (SIDE_AXIS,)
     both, crop = ["image", "label"], tuple(int(np.ceil(n * _CROP_MARGIN)) for n in recipe.patch_size_kji)
     return mt.Compose(
         [
@@ -61,7 +68,8 @@ def training_transforms(recipe: MedNeXtRecipe, num_classes: int) -> mt.Compose:
                 padding_mode=("zeros", "zeros"),
             ),
             mt.CenterSpatialCropd(both, recipe.patch_size_kji),
-            *(mt.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in recipe.mirror_axes_kji),
+            *(mt.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in recipe.mirror_axes_kji if axis not in of_sides),
+            *(MirrorSides(side_codes) for _ in of_sides),
             CutFieldOfView(),
             mt.RandGaussianNoised("image", prob=0.2, std=0.15),
             mt.RandGaussianSmoothd("image", prob=0.15, sigma_x=(0.4, 1.0), sigma_y=(0.4, 1.0), sigma_z=(0.4, 1.0)),

@@ -78,6 +78,7 @@ def _determined_by_training(recipe: MedNeXtRecipe, dataset: LabeledDataset) -> d
         "patch_size_kji": recipe.patch_size_kji,
         "orientation": recipe.orientation,
         "mirror_axes_kji": recipe.mirror_axes_kji,
+        "exchanged_sides": recipe.exchanged_sides,
         "weights_license": "as the training data",
         "minimum_engine_version": mednextseg.__version__,
     }

@@ -4,8 +4,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mednextseg.adapt.recipe_file import recipe_values
-from mednextseg.json_values import json_object
+from mednextseg.json_values import json_object, listed
 from mednextseg.models.normalization import Normalization
+from mednextseg.models.sides import SIDE_AXIS
 from mednextseg.models.tuning_choices import LOSSES, SAMPLINGS, choice_named
 from mednextseg.networks.mednext import MedNeXtConfig, variant_config
 
@@ -24,6 +25,7 @@ class MedNeXtRecipe:
         spacing_kji_mm, patch_size_kji: grid of the network; the patch is divisible by 16.
         normalization: one for each channel.
         mirror_axes_kji: axes (0 K, 1 J, 2 I) along which a mirrored patient is as likely as the original one.
+        exchanged_sides: pairs of labels that change places in a patch mirrored along I, which then runs from side to side.
         loss, sampling: names of models/tuning_choices.py: what is minimized, and where patches lie.
         batch_size, max_steps: patches a step, steps of the whole schedule.
         learning_rate, weight_decay, adam_eps: of AdamW (the paper's trainers use 1e-3, 3e-5 and 1e-4).
@@ -44,6 +46,7 @@ class MedNeXtRecipe:
     patch_size_kji: tuple[int, int, int] = (64, 64, 64)
     normalization: tuple[Normalization, ...] = (Normalization("zscore"),)
     mirror_axes_kji: tuple[int, ...] = ()
+    exchanged_sides: tuple[tuple[str, str], ...] = ()
     loss: str = "dice-ce"
     sampling: str = "usual"
     batch_size: int = 2
@@ -61,6 +64,11 @@ class MedNeXtRecipe:
     def __post_init__(self) -> None:
         choice_named(self.loss, "the loss", LOSSES)
         choice_named(self.sampling, "the sampling", SAMPLINGS)
+        if self.exchanged_sides and (SIDE_AXIS not in self.mirror_axes_kji or self.orientation[0] not in "RL"):
+            raise ValueError(
+                "exchanged_sides of a training recipe needs 2 among mirror_axes_kji and an orientation whose first axis runs from "
+                f'side to side (such as "RAS"), got {listed(self.mirror_axes_kji) or "no axis"} and {self.orientation}.'
+            )
 
     @classmethod
     def from_json(cls, path: str | Path) -> "MedNeXtRecipe":

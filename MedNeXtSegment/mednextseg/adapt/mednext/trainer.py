@@ -17,6 +17,7 @@ from mednextseg.adapt.mednext.augmentation import training_transforms
 from mednextseg.adapt.mednext.curves import draw_curves
 from mednextseg.adapt.mednext.dataset import LabeledDataset, load_case
 from mednextseg.adapt.mednext.losses import segmentation_loss
+from mednextseg.adapt.mednext.mirroring import Sides
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe, network_config
 from mednextseg.adapt.mednext.sampling import draws_of, hardest
@@ -66,7 +67,9 @@ class Trainer(PlannedTraining):
             network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, eps=recipe.adam_eps
         )
         self.complete_loss = segmentation_loss()
-        self.partial_loss = PartialLabelLoss(background_sets(self.num_classes, dataset.absent_sets), loss=recipe.loss)
+        self.sides = Sides(recipe.exchanged_sides, dataset.labels)
+        self.absent_sets = self.sides.with_mirrored(dataset.absent_sets)
+        self.partial_loss = PartialLabelLoss(background_sets(self.num_classes, self.absent_sets), loss=recipe.loss)
         self._precision = Precision(self.device)
         super().__init__(folder, network, optimizer, recipe.ema_decay, self._precision.scaler)
         self._logits = trainable(self.network)
@@ -76,7 +79,8 @@ class Trainer(PlannedTraining):
             {**load_case(case, self.recipe), "background": self.dataset.background_code(case)} for case in self.dataset.training
         ]
         validation = [load_case(case, self.recipe) for case in self.dataset.validation]
-        transforms = training_transforms(self.recipe, self.num_classes)
+        side_codes = self.sides.codes(self.absent_sets, self.num_classes) if self.recipe.exchanged_sides else None
+        transforms = training_transforms(self.recipe, self.num_classes, side_codes)
         transforms.set_random_state(self.recipe.seed + self.step)
         drawn = self.recipe.batch_size
         if draws_of(self.recipe.sampling) > 1:
@@ -126,7 +130,7 @@ class Trainer(PlannedTraining):
 
     def _loss(self, outputs: list[torch.Tensor], codes: torch.Tensor) -> torch.Tensor:
         """Of codes (N, K, J, I), in which unlabeled voxels are what each case leaves open."""
-        is_plain = self.recipe.loss == "dice-ce" and not self.dataset.absent_sets
+        is_plain = self.recipe.loss == "dice-ce" and not self.absent_sets
         loss = self.complete_loss(outputs, codes[:, None]) if is_plain else self.partial_loss(outputs, codes)
         return loss + extra_loss(self.network, outputs[0], codes) if self.network.training else loss
 
