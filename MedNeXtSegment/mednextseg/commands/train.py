@@ -47,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
     """Train to the end of the recipe's schedule, then package."""
     from mednextseg.adapt.locked_folder import locked  # noqa: PLC0415
     from mednextseg.kernels.allocator import keep_freed_memory  # noqa: PLC0415
+    from mednextseg.machine import resolve_device  # noqa: PLC0415
 
+    options.device = resolve_device(options.device)
     keep_freed_memory()
     make_folder(options.output)
     train = {
@@ -95,7 +97,7 @@ def _train_heads(options: argparse.Namespace) -> str:
             _plan_memory(trainer, recipe.max_steps, options)
             trainer.run()
         heads = everything.real
-    return package_heads(options.output, recipe, heads, options.output / PACKAGE_FOLDER).id
+    return package_heads(options.output, recipe, heads, options.output / PACKAGE_FOLDER, options.device).id
 
 
 def _train_click_net(options: argparse.Namespace) -> str:

@@ -6,6 +6,7 @@ Two conventions, each the usual one for its metric:
 Both see the surface in steps of a voxel: on concentric balls 4 mm apart with 1 mm voxels ASSD comes out as 3.8 mm.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ def surface_agreement(
     """
     truth, guess = (torch.from_numpy(np.ascontiguousarray(mask)) for mask in (reference_kji, prediction_kji))
     spacing = [float(s) for s in spacing_kji_mm]
-    _, (from_guess, from_truth), _ = get_edge_surface_distance(guess, truth, spacing=spacing, symmetric=True)
+    _, (from_guess, from_truth), _ = _surfaces(guess, truth, spacing, use_subvoxels=False)
     return SurfaceAgreement(
         nsd=_surface_dice(truth, guess, spacing, tolerance_mm),
         hd95_mm=float(max(np.percentile(d.numpy(), _HAUSDORFF_PERCENTILE) for d in (from_guess, from_truth))),
@@ -48,10 +49,18 @@ def surface_agreement(
 
 
 def _surface_dice(truth: torch.Tensor, guess: torch.Tensor, spacing: list[float], tolerance_mm: float) -> float:
-    edges, distances, areas = get_edge_surface_distance(guess, truth, spacing=spacing, use_subvoxels=True, symmetric=True)
+    edges, distances, areas = _surfaces(guess, truth, spacing, use_subvoxels=True)
     close_mm2 = total_mm2 = 0.0
     for edge, distance_mm, area_mm2 in zip(edges, distances, areas, strict=True):
         element_mm2 = area_mm2[edge.bool()].double()
         close_mm2 += float(element_mm2[distance_mm <= tolerance_mm + _ROUNDING_MM].sum())
         total_mm2 += float(element_mm2.sum())
     return close_mm2 / total_mm2
+
+
+def _surfaces(guess: torch.Tensor, truth: torch.Tensor, spacing: list[float], use_subvoxels: bool) -> tuple:
+    """MONAI's edges, distances and areas of both."""
+    with warnings.catch_warnings():
+        # MONAI 1.5 and 1.6 pass themselves an argument that they call deprecated; 1.7 has neither. Users can do nothing about it.
+        warnings.filterwarnings("ignore", message=".*always_return_as_numpy", category=FutureWarning)
+        return get_edge_surface_distance(guess, truth, spacing=spacing, use_subvoxels=use_subvoxels, symmetric=True)

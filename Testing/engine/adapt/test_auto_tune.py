@@ -19,16 +19,16 @@ from mednextseg.volume_io import image_of, read_volume, write_image
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.tuples(st.integers(0, 6), st.integers(0, 4), st.integers(0, 1)), st.integers(0, 1000))
+@given(st.tuples(st.integers(0, 16), st.integers(0, 4), st.integers(0, 1)), st.integers(0, 1000))
 def test_a_planted_optimum_is_found_and_nothing_is_asked_twice(peak: tuple[int, int, int], seed: int) -> None:
-    grids = {"threshold": range(7), "part": range(5), "views": (False, True)}
+    grids = {"threshold": range(17), "part": range(5), "views": (False, True)}
     asked = []
 
     def reward(at: dict) -> float:
         asked.append(tuple(at.values()))
         return -sum(abs(int(value) - best) for value, best in zip(at.values(), peak, strict=True))
 
-    start = {"threshold": 3, "part": 0, "views": False}
+    start = {"threshold": 8, "part": 0, "views": False}
     _found, value = search(grids, start, reward, seed)
     assert len(asked) == len(set(asked)) and asked[0] == tuple(start.values())
     assert value == max(-sum(abs(int(v) - best) for v, best in zip(at, peak, strict=True)) for at in asked)

@@ -240,3 +240,5 @@ def test_training_resumes_validates_and_packages(tmp_path: Path) -> None:
     stage.network.load_state_dict(averaged_weights(tmp_path / "run" / "best.pt"))
     bias = load_file(tmp_path / "package" / "weights.safetensors")["out_0.conv_out.bias"]
     torch.testing.assert_close(bias, stage.network.out_0.conv_out.bias + calibration_of(stage.network, [head], recipe.grid))
+    with pytest.raises(RuntimeError, match="meta"):  # a device on which nothing can run: so it is the one that computes
+        package_heads(tmp_path / "run", recipe, [head], tmp_path / "package", "meta")

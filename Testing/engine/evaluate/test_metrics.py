@@ -36,6 +36,7 @@ def one(reference: np.ndarray, prediction: np.ndarray, spacing: tuple = (1.0, 1.
     return evaluate_pair(reference, prediction, spacing, {"organ": 1}, tolerance)["organ"]
 
 
+@pytest.mark.filterwarnings("error")
 def test_identical_masks_score_perfectly() -> None:
     result = one(cube((4, 5, 6)), cube((4, 5, 6)), (2.5, 0.7, 0.7))
     assert (result["dice"], result["iou"], result["nsd"], result["hd95_mm"], result["assd_mm"]) == (1, 1, 1, 0, 0)

@@ -67,6 +67,17 @@ def test_the_set_up_section_opens_where_something_is_missing(widget, panel) -> N
     assert [table.item(row, 1).text() for row in range(2)] == [installedVersions({"torch": ""})["torch"], "missing"]
 
 
+def test_who_computes_stands_right_below_the_folded_section(widget, host) -> None:
+    ui = widget.panel.setup.ui
+    assert ui.setUpSection.collapsed
+    host.process_events()
+    section, line = ui.setUpSection.geometry, ui.computesLabel.geometry
+    assert (
+        section.height() - ui.setUpSection.collapsedHeight < 1.5 * line.height()
+        and line.top() - section.bottom() < line.height()
+    )
+
+
 def test_settings_belong_to_the_machine(widget, tmp_path: Path) -> None:
     page = SettingsPanel(slicer.util.loadUI(widget.resourcePath("UI/Settings.ui")))
     page.ui.homeEdit.setCurrentPath(str(tmp_path))

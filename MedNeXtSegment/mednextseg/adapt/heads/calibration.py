@@ -23,13 +23,13 @@ _ROUNDS = 2
 ScoredHead = tuple[Tensor, Tensor]  # logits (classes, K, J, I), codes (K, J, I)
 
 
-def calibration_of(network: MedNeXt, heads: Sequence[LabeledHead], grid: PatchGrid) -> Tensor:
-    """(classes,): what to add to the logits of a network, by what it finds in the middle of these heads."""
-    run, scored = accelerate(network), []
+def calibration_of(network: MedNeXt, heads: Sequence[LabeledHead], grid: PatchGrid, device: str = "cpu") -> Tensor:
+    """(classes,): what to add to the logits of a network, by what it finds in the middle of these heads; it runs on a torch device."""
+    run, scored = accelerate(network, device), []
     for head in heads:
         image, codes = plain_head(head, grid)
-        logits = run(image[None, None])
-        scored.append(((logits[0] if isinstance(logits, list) else logits)[0].half(), codes))
+        logits = run(image[None, None].to(device))
+        scored.append(((logits[0] if isinstance(logits, list) else logits)[0].half().cpu(), codes))
     return best_biases(scored)
 
 

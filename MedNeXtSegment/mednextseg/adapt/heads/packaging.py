@@ -19,18 +19,21 @@ _FLUID = ("ventricle", "fluid")
 _LEFT = "left "
 
 
-def package_heads(training_folder: Path, recipe: HeadRecipe, heads: Sequence[LabeledHead], package: Path) -> ModelCard:
+def package_heads(
+    training_folder: Path, recipe: HeadRecipe, heads: Sequence[LabeledHead], package: Path, device: str = "cpu"
+) -> ModelCard:
     """Write a model package from a training folder; the recipe's `card` section may give any field of the card.
 
     Args:
         heads: those of the training, on which the logits of the structures are balanced (calibration.py).
+        device: a torch device name, on which that is computed.
     Raises:
         FileNotFoundError: where the training has not reached its first validation yet.
         ValueError: where the card that results is not valid.
     """
     network = network_of(recipe)
     network.load_state_dict(averaged_weights(best_checkpoint(training_folder)))
-    biases = calibration_of(network, heads, recipe.grid)
+    biases = calibration_of(network, heads, recipe.grid, device)
     return write_package(training_folder, _determined_by_training(recipe), recipe.extra.get("card", {}), package, biases)
 
 

@@ -7,6 +7,7 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from .stored_property import setter, stored_property
 
 _TITLE_HEIGHT = 18  # pixels
+_NO_LIMIT = 16777215  # Qt's QWIDGETSIZE_MAX
 
 
 class ctkCollapsibleButton(QtWidgets.QWidget):
@@ -15,7 +16,7 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
     clicked = QtCore.Signal(bool)
     text = stored_property(str, "text", "")
     collapsed = stored_property(bool, "collapsed", False, "contentsCollapsed")
-    collapsedHeight = stored_property(int, "collapsedHeight", 0)
+    collapsedHeight = stored_property(int, "collapsedHeight", 10)
     checked = QtCore.Property(bool, lambda self: not self.collapsed, lambda self, on: self.setChecked(on))
 
     def __init__(self, *args):
@@ -35,6 +36,8 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         return not self.collapsed
 
     def _showContents(self, collapsed):
+        # As CTK's: folded, a section is its title and collapsedHeight; the margins of its layout take no room.
+        self.setMaximumHeight(_TITLE_HEIGHT + self.collapsedHeight if collapsed else _NO_LIMIT)
         for child in self.children():
             if isinstance(child, QtWidgets.QWidget):
                 child.setVisible(not collapsed)

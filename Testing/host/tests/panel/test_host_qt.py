@@ -116,6 +116,25 @@ def test_clicks_obey_enabled_and_the_collapsible_section_folds_its_contents(host
     assert check_box.visible
 
 
+def test_a_folded_section_takes_no_room_for_the_margins_of_what_it_hides(host):
+    window = qt.QWidget()
+    column, section, below = qt.QVBoxLayout(window), ctk.ctkCollapsibleButton(), qt.QLabel("below")
+    qt.QVBoxLayout(section).addWidget(qt.QTableWidget())
+    for widget in (section, below):
+        column.addWidget(widget)
+    column.addStretch(1)
+    window.resize(200, 600)
+    window.show()
+    host.process_events()
+    unfolded = section.height
+    section.collapsed = True
+    host.process_events()
+    assert section.height == 18 + section.collapsedHeight < unfolded
+    section.collapsed = False
+    host.process_events()
+    assert section.height == unfolded
+
+
 def test_wheel_and_keys_reach_the_widget(host):
     box = qt.QSpinBox()
     box.show()

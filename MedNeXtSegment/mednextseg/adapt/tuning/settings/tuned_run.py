@@ -31,7 +31,8 @@ from mednextseg.segment.network_run import sliding_window_for
 from mednextseg.segment.recipe import SegmentRecipe
 from mednextseg.segment.windows.sliding_window import WindowCount, predict_slabs
 
-_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+# Wide, so that the best lies inside: on images of uneven brightness it is 0.02 (docs/developers/adapt_figures.md).
+_THRESHOLDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 _SMALLEST_MM3 = (0.0, 10.0, 50.0, 200.0, 1000.0)
 _OVERLAPS = (0.25, 0.5, 0.75)
 _NEUTRAL = 0.5
