@@ -31,10 +31,11 @@ lint: $(VENV)/.ready
 	PYTHONPATH=MedNeXtSegment $(BIN)/lint-imports
 	$(BIN)/mypy
 
-# A process for each core: most tests are one thread's work. TEST_PROCESSES=0 runs all in one process.
+# A process for each core: most tests are one thread's work. TEST_PROCESSES=0 runs all in one process. Files go out in their order and not
+# by their number of tests: the longest tests are alone in their files, and would leave one process waiting at the end.
 TEST_PROCESSES ?= auto
 test: setup lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest Testing --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest Testing --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Broken and random inputs; goes on where the last run stopped: make fuzz FUZZ="--hours 8", FUZZ="--fresh --inputs 10000", FUZZ="--kind dicom".
 fuzz: setup

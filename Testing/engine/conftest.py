@@ -1,5 +1,6 @@
 """Fixtures of the engine's tests: small real models."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,24 @@ from mednextseg.models.loaded_model import LoadedModel, load_model
 __all__ = ["ball", "threshold_model", "tiny_mednext", "tiny_model", "write_package"]
 
 
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What the models below are copies of."""
+    folder = tmp_path_factory.mktemp("packages")
+    return {
+        "tiny": write_package(folder / "two" / "tiny", tiny_mednext(), ("left", "right")),
+        "bright": write_package(folder / "one" / "tiny", tiny_mednext(num_classes=2), ("bright",)),
+    }
+
+
 @pytest.fixture
-def tiny_model(tmp_path: Path) -> LoadedModel:
+def tiny_model(packages: dict[str, Path], tmp_path: Path) -> LoadedModel:
     """A random but real MedNeXt with the labels "left" and "right"."""
-    return load_model(write_package(tmp_path / "tiny", tiny_mednext(), ("left", "right")))
+    return load_model(shutil.copytree(packages["tiny"], tmp_path / "tiny"))
 
 
 @pytest.fixture
-def threshold_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
+def threshold_model(packages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
     """A model whose network labels voxels above half of the deviation: the geometry around it becomes visible."""
     monkeypatch.setattr(LoadedModel, "network_loaders", lambda self, device, precision: [ThresholdNetwork])
-    return load_model(write_package(tmp_path / "tiny", tiny_mednext(num_classes=2), ("bright",)))
+    return load_model(shutil.copytree(packages["bright"], tmp_path / "tiny"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,7 @@ def head_tensors(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
     """
     if isinstance(config, MonaiConfig):
         raise ValueError(f"the {config.network} is a network of MONAI, whose labels cannot be changed; choose another model.")
-    with torch.device("meta"):
-        own = build_network(config).state_dict()
-        wider = build_network(replace(config, num_classes=config.num_classes + 1)).state_dict()
-    return {name: _differing_axes(own[name], wider[name]) for name in own if own[name].shape != wider[name].shape}
+    return dict(_axes_of_classes(config))
 
 
 def with_classes(network: nn.Module, sources: Sequence[int | None]) -> nn.Module:
@@ -47,6 +45,14 @@ def with_classes(network: nn.Module, sources: Sequence[int | None]) -> nn.Module
     if hasattr(network, "deep_supervision"):
         result.deep_supervision = network.deep_supervision
     return result
+
+
+@lru_cache(maxsize=8)  # building two networks takes as long as a step of a small one, and an adaptation asks often
+def _axes_of_classes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        own = build_network(config).state_dict()
+        wider = build_network(replace(config, num_classes=config.num_classes + 1)).state_dict()
+    return {name: _differing_axes(own[name], wider[name]) for name in own if own[name].shape != wider[name].shape}
 
 
 def _copy_known(tensor: Tensor, old: Tensor, axes: tuple[int, ...], known: Tensor, taken: Tensor) -> None:

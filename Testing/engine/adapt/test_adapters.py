@@ -45,22 +45,44 @@ def adapted(dataset: Path, folder: Path, options: TuningOptions, base: str | Pat
     return adapt_model(load_model(base), cases_in_folder(dataset, 1).cases, folder, options, **more)
 
 
-def test_an_adapter_is_small_and_works_beside_its_base_alone(home: Path, dataset: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def learned(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with "home", a library with the model "bright", and "package", adapters of it after one step."""
+    folder = tmp_path_factory.mktemp("learned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDNEXTSEG_HOME", str(folder / "home"))
+        weights = write_bright(folder / "home" / "models" / "bright") / "weights.safetensors"
+        before = sha256_of(weights)
+        outcome = adapted(dataset, folder / "run", TuningOptions(method="adapters", **ONE_STEP))
+        assert sha256_of(weights) == before
+    outcome.package.rename(folder / "package")
+    return folder
+
+
+@pytest.fixture
+def home_and_package(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Copies of `learned`, to be changed."""
+    monkeypatch.setenv("MEDNEXTSEG_HOME", str(tmp_path / "home"))
+    return shutil.copytree(learned / "home", tmp_path / "home"), shutil.copytree(learned / "package", tmp_path / "package")
+
+
+def test_an_adapter_is_small_and_works_beside_its_base_alone(
+    home_and_package: tuple[Path, Path], dataset: Path, tmp_path: Path
+) -> None:
+    home, package = home_and_package
     weights = home / "models" / "bright" / "weights.safetensors"
-    before = sha256_of(weights)
-    outcome = adapted(dataset, tmp_path / "run", TuningOptions(method="adapters", **ONE_STEP))
-    card = read_card(outcome.package)
+    card = read_card(package)
     assert card.base.is_needed and card.base.weights_sha256 == read_card(weights.parent).weights_sha256
     assert card.architecture["plug_ins"][0]["kind"] == "adapters"
-    own = read_safetensors(outcome.package / "weights.safetensors")
-    assert {name.split(".")[0] for name in own} == {"plug_ins", "out_0"} and sha256_of(weights) == before
-    model = load_model(outcome.package)
+    own = read_safetensors(package / "weights.safetensors")
+    assert {name.split(".")[0] for name in own} == {"plug_ins", "out_0"}
+    model = load_model(package)
     network = model._read_network(card.weights_files[0])
     kept = read_safetensors(weights)
     assert all(torch.equal(t, kept[n]) for n, t in network.state_dict().items() if n in kept and not n.startswith("out_0"))
     assert network.state_dict()["plug_ins.adapters.dec_block_0.up.weight"].abs().max() > 0  # it learned
 
-    again = adapted(dataset, tmp_path / "more", TuningOptions(method="adapters", **ONE_STEP), outcome.package)
+    again = adapted(dataset, tmp_path / "more", TuningOptions(method="adapters", **ONE_STEP), package)
     assert len(read_card(again.package).architecture["plug_ins"]) == 1  # the same adapters learned on
 
     with open(weights, "r+b") as stream:
@@ -70,7 +92,7 @@ def test_an_adapter_is_small_and_works_beside_its_base_alone(home: Path, dataset
         model.network_loaders("cpu")[0]()
     shutil.rmtree(weights.parent)
     with pytest.raises(ValueError, match=r"is an adapter of bright 1\.0\.0, which is not installed with those weights"):
-        print(load_model(outcome.package).network_config)
+        print(load_model(package).network_config)
 
 
 def test_two_volumes_are_learned_by_heart_beside_a_frozen_base() -> None:
@@ -100,12 +122,12 @@ def test_two_volumes_are_learned_by_heart_beside_a_frozen_base() -> None:
     assert all(torch.equal(tensor, start[name]) for name, tensor in network.state_dict().items() if name in start)
 
 
-def test_a_base_with_other_weights_is_refused(home: Path, dataset: Path, tmp_path: Path) -> None:
-    outcome = adapted(dataset, tmp_path / "run", TuningOptions(method="adapters", **ONE_STEP))
+def test_a_base_with_other_weights_is_refused(home_and_package: tuple[Path, Path]) -> None:
+    home, package = home_and_package
     card = read_card(home / "models" / "bright")
     write_card(type(card)(**{**vars(card), "weights_sha256": ("0" * 64,)}), home / "models" / "bright")
     with pytest.raises(ValueError, match="not installed with those weights"):
-        print(load_model(outcome.package).network_config)
+        print(load_model(package).network_config)
 
 
 def test_a_base_outside_the_library_is_packaged_whole(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

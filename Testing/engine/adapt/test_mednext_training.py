@@ -62,7 +62,7 @@ def dataset_folder(tmp_path: Path) -> Path:
 
 def test_a_short_training_learns_packages_and_segments(dataset_folder: Path, tmp_path: Path) -> None:
     dataset = open_dataset(dataset_folder)
-    recipe = replace(RECIPE, max_steps=24, validate_every=24)
+    recipe = replace(RECIPE, max_steps=16, validate_every=16)
     losses = []
     trainer = Trainer(recipe, dataset, tmp_path / "run", on_step=lambda step, total, loss: losses.append(loss))
     best = trainer.run()

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from mednextseg.volume_io import read_volume
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     st.tuples(*[st.floats(-180, 180)] * 3), st.permutations(range(SHAPE_KJI[0])), st.floats(0.5, 6.0), st.sampled_from([1, -1])
 )
@@ -33,7 +33,7 @@ def test_any_direction_order_and_distance(tmp_path: Path, angles: tuple, order: 
     assert np.allclose(geometry.spacing_ijk_mm, (0.7, 0.8, distance), rtol=1e-3)
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(st.sets(st.integers(1, SHAPE_KJI[0] - 2), min_size=1, max_size=2))
 def test_missing_slices_are_refused(tmp_path: Path, missing: set[int]) -> None:
     kept = [k for k in range(SHAPE_KJI[0]) if k not in missing]
@@ -59,7 +59,7 @@ def test_every_slice_is_rescaled_by_its_own_numbers(tmp_path: Path) -> None:
     assert np.array_equal(read_kji, rescaled_kji)
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(st.floats(-25, 25).filter(lambda angle: abs(angle) > 1))
 def test_a_gantry_tilt_is_straightened(tmp_path: Path, angle: float) -> None:
     """The image is a linear function of the place, which linear resampling keeps."""
@@ -151,9 +151,9 @@ def test_what_cannot_be_put_right_is_refused_in_one_sentence(tmp_path: Path, spo
         read_volume(folder)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(
-    st.integers(2, 4),
+    st.integers(2, 3),
     st.sampled_from(["0020|0100", "0018|1060", "0020|0012", "0008|0032", "0018|0081", None]),
     st.randoms(use_true_random=False),
 )

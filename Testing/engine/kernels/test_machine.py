@@ -12,60 +12,75 @@ from mednextseg.kernels import precision
 from mednextseg.kernels.allocator import keep_freed_memory, release_freed_memory
 from mednextseg.models.loaded_model import load_model
 
-_CHURN = """
-import resource, sys, threading
+# One process imports PyTorch; each measurement is a child of it with memory of its own.
+_MEASURED = """
+import os, resource, sys, threading
 import torch
-from mednextseg.kernels.allocator import keep_freed_memory
-if sys.argv[1] == "kept":
-    assert keep_freed_memory()
-faults = []
-def churn():
-    for _ in range(30):
-        torch.empty(10 * 2**20).fill_(1)
-        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-thread = threading.Thread(target=churn)
-thread.start()
-thread.join()
-print(faults[-1] - faults[14])
-"""
-
-_PEAK = """
-import sys
-import torch
+import mednextseg.segment
 from mednextseg.kernels import accelerate
 from mednextseg.kernels.allocator import keep_freed_memory
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
+
 def kilobytes(field):
     return int(next(line for line in open("/proc/self/status") if line.startswith(field)).split()[1])
-network = MedNeXt(MedNeXtConfig(1, 3, block_counts=(1,) * 9)).eval()
-run = accelerate(network) if sys.argv[1] == "fast" else network
-x = torch.zeros(1, 1, 48, 48, 48)
-before = kilobytes("VmRSS")
-with torch.no_grad():
-    run(x)
-print(kilobytes("VmHWM") - before)
+
+def faults(is_kept):
+    if is_kept:
+        assert keep_freed_memory()
+    counts = []
+    def churn():
+        for _ in range(16):
+            torch.empty(10 * 2**20).fill_(1)
+            counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    thread = threading.Thread(target=churn)
+    thread.start()
+    thread.join()
+    return counts[-1] - counts[8]
+
+def peak(is_fast):
+    network = MedNeXt(MedNeXtConfig(1, 3, block_counts=(1,) * 9, base_channels=16)).eval()
+    run = accelerate(network) if is_fast else network
+    x = torch.zeros(1, 1, 48, 48, 48)
+    before = kilobytes("VmRSS")
+    with torch.no_grad():
+        run(x)
+    return kilobytes("VmHWM") - before
+
+print(int("triton" in sys.modules), flush=True)
+for measure in (lambda: faults(True), lambda: faults(False), lambda: peak(True), lambda: peak(False)):
+    if os.fork() == 0:
+        print(measure(), flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 
-def number_from(script: str, argument: str) -> int:
-    path = str(Path(precision.__file__).parents[2])
-    result = subprocess.run(
-        [sys.executable, "-c", script, argument], capture_output=True, text=True, check=True, env={"PYTHONPATH": path}
-    )
-    return int(result.stdout)
+@pytest.fixture(scope="module")
+def measured() -> tuple[int, ...]:
+    """Whether Triton came with all this; page faults with memory kept and as usual; kilobytes of the fast path and of the plain network."""
+    environment = {"PYTHONPATH": str(Path(precision.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run([sys.executable, "-c", _MEASURED], capture_output=True, text=True, check=True, env=environment)
+    return tuple(map(int, result.stdout.split()))
 
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc and /proc are Linux's")
 
 
 @linux_only
-def test_kept_memory_is_not_faulted_in_again_in_a_worker_thread() -> None:
-    assert number_from(_CHURN, "kept") < number_from(_CHURN, "stock") / 4
+def test_kept_memory_is_not_faulted_in_again_in_a_worker_thread(measured: tuple[int, ...]) -> None:
+    _, kept, usual, *_ = measured
+    assert kept < usual / 4
 
 
 @linux_only
-def test_the_fast_path_needs_less_memory_than_the_plain_network() -> None:
-    assert number_from(_PEAK, "fast") < number_from(_PEAK, "plain")
+def test_the_fast_path_needs_less_memory_than_the_plain_network(measured: tuple[int, ...]) -> None:
+    *_, fast, plain = measured
+    assert fast < plain
+
+
+@linux_only
+def test_the_package_of_kernels_imports_no_triton(measured: tuple[int, ...]) -> None:
+    assert measured[0] == 0
 
 
 def test_systems_without_glibc_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

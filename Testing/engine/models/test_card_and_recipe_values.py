@@ -34,7 +34,7 @@ RECIPE = {
 }
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(changed(CARD) | JSON_VALUES)
 def test_a_card_of_any_content_is_read_or_refused_in_one_sentence(raw: object) -> None:
     try:
@@ -47,7 +47,7 @@ def test_a_card_of_any_content_is_read_or_refused_in_one_sentence(raw: object) -
     assert json.dumps(card.to_dict())
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(changed(RECIPE) | JSON_VALUES)
 def test_a_recipe_of_any_content_is_read_or_refused_in_one_sentence(raw: object) -> None:
     try:

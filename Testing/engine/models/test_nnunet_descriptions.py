@@ -56,7 +56,7 @@ def test_any_change_of_the_descriptions_is_read_or_refused_in_one_sentence(
     good = {name: json.loads((folder / name).read_text(encoding="utf-8")) for name in ("plans.json", "dataset.json")}
     assert read_nnunet_v2(folder).fields["labels"][0]["name"] == "organ"
 
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(changed(good) | JSON_VALUES.map(lambda value: {"plans.json": value, "dataset.json": good["dataset.json"]}))
     def check(raw: dict) -> None:
         for name in good:

@@ -150,7 +150,7 @@ def test_models_list_show_and_verify(home: Path, capsys: pytest.CaptureFixture) 
 def test_ctrl_c_in_the_middle_leaves_the_old_file(home: Path) -> None:
     output = home / "out.seg.nrrd"
     output.write_bytes(b"the old result")
-    write_volume(home / "large.nii.gz", shape=(200, 200, 200))
+    write_volume(home / "large.nii.gz", shape=(128, 128, 128))
     command = [sys.executable, "-m", "mednextseg", "segment", str(home / "large.nii.gz"), "-o", str(output), "--model", "tiny"]
     folder = Path(__file__).parents[3] / "MedNeXtSegment"
     # A shell that starts the tests in the background has them ignore Ctrl-C, and so would their children.

@@ -142,12 +142,12 @@ from mednextseg.segment.finish.label_reduction import LabelReduction
 from mednextseg.segment.windows.sliding_window import SlidingWindow, WindowCount, predict_slabs
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-labels, shape = 100, (192, 128, 128)
+labels, shape = 100, (192, 96, 96)
 volume = np.random.default_rng(0).integers(0, labels, shape).astype(np.float32)
 classes = torch.arange(labels).reshape(1, -1, 1, 1, 1)
 network = lambda x: -(x - classes).abs()
 reduction = LabelReduction(shape, shape, range(labels))
-for k, values in predict_slabs(volume[None], [lambda: network], labels, SlidingWindow((32, 64, 64), overlap=0.0), WindowCount()):
+for k, values in predict_slabs(volume[None], [lambda: network], labels, SlidingWindow((32, 48, 48), overlap=0.0), WindowCount()):
     reduction.add(k, values)
 assert np.array_equal(reduction.labelmap_kji, volume.astype(np.uint8))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
@@ -158,5 +158,5 @@ def test_a_hundred_labels_need_one_slab_of_memory_and_not_the_volume() -> None:
     pytest.importorskip("resource", reason="this system does not tell a process its peak memory")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", MANY_LABELS], capture_output=True, text=True, check=True, env=environment)
-    whole_volume_bytes = 4 * 100 * 192 * 128 * 128  # 1.3 GB
+    whole_volume_bytes = 4 * 100 * 192 * 96 * 96  # 0.7 GB
     assert int(run.stdout) < whole_volume_bytes / 2

@@ -79,7 +79,10 @@ def _plotted(results: Sequence[CaseResult]) -> list[str]:
 
 
 def _box_plots(results: Sequence[CaseResult]) -> list[str]:
+    """None of a single case, whose numbers are in the tables and have no distribution."""
     plots = []
+    if len(results) < 2:
+        return plots
     for metric, title, unit in (("dice", "Dice", "Dice"), ("nsd", "Surface Dice", "NSD"), ("hd95_mm", "HD95", "mm")):
         columns = {name: metric_table(results, metric, [name])[:, 0] for name in _plotted(results)}
         values = {name: column[~np.isnan(column)] for name, column in columns.items() if not np.isnan(column).all()}
@@ -89,7 +92,10 @@ def _box_plots(results: Sequence[CaseResult]) -> list[str]:
 
 
 def _bland_altman_plots(results: Sequence[CaseResult]) -> list[str]:
+    """None of a single case, which has neither bias nor limits."""
     plots = []
+    if len(results) < 2:
+        return plots
     for name in _plotted(results):
         rows = [result.labels[name] for result in results if name in result.labels]
         png = bland_altman([row["reference_ml"] for row in rows], [row["prediction_ml"] for row in rows], name)

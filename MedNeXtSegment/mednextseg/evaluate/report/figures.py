@@ -103,7 +103,7 @@ def error_views(
         axes.set_xticks([])
         axes.set_yticks([])
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.92, 0.04)
-    return _png(figure)
+    return _png(figure, is_tight=False)
 
 
 def _zoom(axes: object, mask: np.ndarray, geometry: Geometry, rows: int, columns: int, center: tuple[int, int]) -> None:
@@ -119,7 +119,8 @@ def _zoom(axes: object, mask: np.ndarray, geometry: Geometry, rows: int, columns
         setter((low, high) if limits[0] < limits[1] else (high, low))
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure, is_tight: bool = True) -> bytes:
+    """Cut to what is drawn, where that is tight; it takes drawing it twice."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", bbox_inches="tight")
+    figure.savefig(stream, format="png", bbox_inches="tight" if is_tight else None)
     return stream.getvalue()
