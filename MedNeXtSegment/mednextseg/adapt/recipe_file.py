@@ -80,3 +80,9 @@ def _tuple_like(values: list, default: Sequence, what: str) -> tuple:
 def frozen(value: Any) -> Any:
     """Lists, also inside of lists, as tuples."""
     return tuple(frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def check_share(kept_of_start: float) -> None:
+    """Raise ValueError where a recipe's share of the weights it starts from is none."""
+    if not 0 <= kept_of_start <= 1:
+        raise ValueError(f"kept_of_start of a training recipe is {kept_of_start:g}; it is a share, from 0 to 1.")

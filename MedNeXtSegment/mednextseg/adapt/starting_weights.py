@@ -52,3 +52,20 @@ def averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
             f"{checkpoint} holds no weights; give best.pt of a training, or weights.safetensors of a model."
         ) from error
     return {name.removeprefix("module."): tensor for name, tensor in state.items() if name.startswith("module.")}
+
+
+def check_start(kept_of_start: float, start_from: Path | None) -> None:
+    """Raise ValueError where a recipe keeps a share of weights that are not given."""
+    if kept_of_start and start_from is None:
+        raise ValueError(
+            f"the recipe keeps {kept_of_start:g} of the weights that it starts from, and none are given; "
+            "name them with --start-from."
+        )
+
+
+def mixed_with_start(tensors: dict[str, Tensor], start_from: Path | None, kept_of_start: float) -> dict[str, Tensor]:
+    """A network's weights with a share of those that its training started from (Wortsman et al., arXiv 2109.01903)."""
+    if not kept_of_start or start_from is None:
+        return tensors
+    first = weights_at(start_from)
+    return {name: torch.lerp(tensor, first[name].to(tensor), kept_of_start) for name, tensor in tensors.items()}

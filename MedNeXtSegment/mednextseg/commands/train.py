@@ -118,15 +118,17 @@ def _train_completion(options: argparse.Namespace) -> str:
     from mednextseg.adapt.completion.packaging import package_completion  # noqa: PLC0415
     from mednextseg.adapt.completion.recipe import CompletionRecipe  # noqa: PLC0415
     from mednextseg.adapt.completion.trainer import CompletionTrainer, training_draws, validation_cubes  # noqa: PLC0415
+    from mednextseg.refine import load_prompter  # noqa: PLC0415
 
     recipe = CompletionRecipe.from_json(options.recipe)
     if not options.package_only:
         draws, cubes = training_draws(recipe, options.dataset), validation_cubes(recipe, options.dataset)
         with _StepBar(recipe.max_steps, options.json) as show:
-            trainer = CompletionTrainer(recipe, draws, cubes, options.output, options.start_from, options.device, show)
+            told = (recipe, draws, cubes, load_prompter("clicknet", options.device), options.output)
+            trainer = CompletionTrainer(*told, options.start_from, options.device, show)
             _plan_memory(trainer, recipe.max_steps, options)
             trainer.run()
-    return package_completion(options.output, recipe, options.output / PACKAGE_FOLDER).id
+    return package_completion(options.output, recipe, options.output / PACKAGE_FOLDER, options.start_from).id
 
 
 def _plan_memory(trainer: "PlannedTraining", steps: int, options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from mednextseg.refine.slices.slice_plane import SlicePlane, has_same_grid, is_s
 from mednextseg.refine.slices.slice_sampling import sample_slice
 from mednextseg.refine.slices.slice_session import SliceSession
 from mednextseg.refine.strokes import Stroke, check_stroke
-from mednextseg.refine.undo_states import ActiveSlice, Step, as_corrected
+from mednextseg.refine.undo_states import ActiveSlice, Step, as_corrected, side_of_object
 from mednextseg.refine.undoable_preview import UndoablePreview
 from mednextseg.refine.volume_edges import check_box, check_drawn, check_inside
 from mednextseg.refine.volume_stamp import VolumeStamp
@@ -70,7 +70,7 @@ class PromptedSlices(UndoablePreview):
         return result
 
     def add_box(self, corners_ras: np.ndarray, plane: SlicePlane, cancel: Cancel | None = None) -> Result:
-        """A box by two opposite corners (2, 3) in RAS mm on a plane."""
+        """A box by two opposite corners (2, 3) in RAS mm on a plane; on a slice of a whole object it starts anew there."""
         corners = np.asarray(corners_ras, float).reshape(2, 3).tolist()
         plane = self._slice_of_object(plane)
         check_box(self.volume_geometry, plane, np.array(corners))
@@ -187,10 +187,12 @@ class PromptedSlices(UndoablePreview):
         start = next(found, None)
         if start is None:
             start = sample_slice(self.segment_kji, self.segment_geometry, plane, outside=0.0)
-        return SliceSession(self.prompter, self._slices.on(plane), start)
+        return SliceSession(self.prompter, self._slices.on(plane), start, side_of_object(active, plane))
 
     def _restored(self, active: ActiveSlice) -> SliceSession:
-        session = SliceSession(self.prompter, self._slices.on(active.plane), active.session.start_mask)
+        whole = self._active if self._active is not None and self._active.is_whole else None
+        side = None if whole is None else side_of_object(whole, active.plane)
+        session = SliceSession(self.prompter, self._slices.on(active.plane), active.session.start_mask, side)
         session.state = active.state
         return session
 

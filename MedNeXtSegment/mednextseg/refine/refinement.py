@@ -15,7 +15,7 @@ from mednextseg.refine.slices.slice_session import SliceSession, SliceState
 from mednextseg.refine.slices_to_check import by_stretches
 from mednextseg.refine.undo_states import ActiveSlice, Step, last_parallel, made_by_hand
 from mednextseg.refine.volume_edges import cuts
-from mednextseg.refine.whole_object import whole_object
+from mednextseg.refine.whole_object import step_of, whole_object
 
 
 class Refinement(PromptedSlices):
@@ -81,10 +81,12 @@ class Refinement(PromptedSlices):
             raise ValueError("there is nothing to carry on: the slice's mask is empty; segment it first.")
         kept, is_inside = partial(made_by_hand, self._hand), partial(cuts, self.volume_geometry)
         seeing = (self.prompter, self._slices.on, self._slices.seen)
-        slices, ended = whole_object(*seeing, active, kept, is_inside, cancel)
-        self._show(replace(active, propagated=slices, is_whole=True))
+        filled = whole_object(*seeing, active, kept, is_inside, cancel)
+        corrected = tuple(_redrawn(item, filled.redrawn.get(step_of(active, item.plane))) for item in active.corrected)
+        after = _redrawn(active, filled.redrawn.get(0))
+        self._show(replace(after, propagated=filled.slices, corrected=corrected, is_whole=True))
         self.journal.record("whole_object")
-        return ended
+        return filled.ended
 
     def repair_slices(
         self, plane: SlicePlane, cancel: Cancel | None = None, progress: Progress | None = None
@@ -156,6 +158,15 @@ class Refinement(PromptedSlices):
 
     def _show(self, after: ActiveSlice) -> None:
         self._push(Step((self._active, self._hand), (after, self._hand)))
+
+
+def _redrawn(item: ActiveSlice, probability_rc: np.ndarray | None) -> ActiveSlice:
+    """With what a whole object made of it; unchanged for None. The prompter's own answer is kept for the next time."""
+    if probability_rc is None:
+        return item
+    probability_rc.setflags(write=False)
+    score = float("nan") if item.state.result is None else item.state.result.score
+    return replace(item, state=SliceState(item.state.prompts, Result(probability_rc, score), item.answer))
 
 
 def _steps(plane: SlicePlane, other: SlicePlane) -> int:

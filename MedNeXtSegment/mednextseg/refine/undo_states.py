@@ -10,6 +10,7 @@ from mednextseg.refine.slices.slice_plane import SlicePlane, is_parallel
 from mednextseg.refine.slices.slice_session import SliceSession, SliceState
 
 UNDO_LEVELS = 64
+_LEAST_SIDE_PX = 3.0
 _MAXIMUM_BYTES = 256 << 20  # masks of 3000 x 3000 pixels take 36 MB each
 
 
@@ -39,10 +40,24 @@ class ActiveSlice:
         start = self.session.start_mask
         return np.zeros(self.plane.shape_rc, np.float32) if start is None else start
 
+    @property
+    def answer(self) -> np.ndarray:
+        """(H, W) float32 of the prompter, before a whole object changed it."""
+        return self.probability if self.state.answer is None else self.state.answer
+
 
 def as_corrected(active: ActiveSlice) -> ActiveSlice:
     """A slice without what belongs to the object that it is part of."""
     return ActiveSlice(active.plane, active.session, active.state)
+
+
+def side_of_object(active: ActiveSlice, plane: SlicePlane) -> float | None:
+    """The root of the area of an object, in pixels, on the slice nearest to a plane that shows it; None where none does."""
+    slices = [item for item in (active, *active.corrected, *active.propagated) if (item.probability > 0.5).any()]
+    if not slices:
+        return None
+    nearest = min(slices, key=lambda item: abs(float(plane.distance_mm(item.plane.origin_ras))))
+    return max(float(np.sqrt(np.count_nonzero(nearest.probability > 0.5))), _LEAST_SIDE_PX)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +106,7 @@ class Step:
             if active is not None:
                 arrays += [p.probability for p in active.propagated]
                 for item in (active, *active.corrected):
-                    arrays += [item.probability, item.session.embedding.image_rc]
+                    arrays += [item.probability, item.answer, item.session.embedding.image_rc]
         return {id(array): array for array in arrays}
 
 

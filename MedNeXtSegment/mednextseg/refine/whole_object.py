@@ -4,20 +4,41 @@ By the prompter's network for that, where it has one, together with a random wal
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from mednextseg.refine.completion.object_completion import ObjectCompletion
+from mednextseg.refine.completion.network_input import said_points
+from mednextseg.refine.completion.object_completion import KnownSlices, ObjectCompletion
 from mednextseg.refine.completion.second_opinion import agreed
 from mednextseg.refine.object_walk import Look, ObjectWalk
-from mednextseg.refine.prompter import Cancel, PromptCancelledError, Prompter
+from mednextseg.refine.prompter import Cancel, PromptCancelledError, Prompter, obey_prompts
 from mednextseg.refine.prompts import Prompts
 from mednextseg.refine.propagation import Encode, Kept, PropagatedSlice, widened_box, without_apart
 from mednextseg.refine.slices.slice_plane import SlicePlane
 from mednextseg.refine.undo_states import ActiveSlice
 
 _SUREST_NETWORK, _SUREST_WALK = 6.0, 5.0  # log odds at most, of the network and of the walk
+_MOST_OPEN = 3  # prompts on a slice; after more the user has made it what it should be
+_NETWORK_SHARE = (
+    0.7  # of the log odds on an open slice, where voxels of the cube are no larger than pixels; the rest is the answer's
+)
 _LEAST_NETWORK_PX = 200  # of smaller objects the network sees too little to follow them: the walk alone is better
+
+
+@dataclass(frozen=True, eq=False)
+class FilledIn:
+    """What came of it.
+
+    Attributes:
+        slices: all slices filled in now, along the normal.
+        ended: why it ended ahead and back, empty where a corrected slice lies there.
+        redrawn: {step: (H, W) float32 probability} of slices worked on that were drawn anew; step 0 is the one worked on last.
+    """
+
+    slices: tuple[PropagatedSlice, ...]
+    ended: tuple[str, str]
+    redrawn: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 def whole_object(
@@ -28,26 +49,46 @@ def whole_object(
     kept: Kept,
     is_inside: Callable[[SlicePlane], bool],
     cancel: Cancel | None = None,
-) -> tuple[tuple[PropagatedSlice, ...], tuple[str, str]]:
+) -> FilledIn:
     """What is filled in around the slice worked on.
 
     A prompter that completes objects fills in all of it anew. With others, slices that the one worked on does not reach, beyond the next
     corrected ones, stay as they are.
+
+    Slices that were answered after few prompts are drawn anew with all others: one click seldom makes a wrong slice right, and what
+    is known of the other slices says more about it.
 
     Args:
         prompter, encode: what turns prompts into a mask, and a plane into an embedding.
         look, cancel: as in ObjectWalk.
         active: the slice worked on, with those corrected before it and those filled in so far; one of them not empty.
         kept, is_inside: as in `propagate`.
-    Returns:
-        All slices filled in now, along the normal; why it ended ahead and back, empty where a corrected slice lies there.
     """
-    known = {0: active.probability, **{_step(active, item.plane): item.probability for item in active.corrected}}
+    worked_on = {0: active, **{step_of(active, item.plane): item for item in active.corrected}}
+    known = {step: item.answer for step, item in worked_on.items()}
+    if prompter.completion is None:
+        walk = ObjectWalk(look, active.plane, known, cancel)
+        return FilledIn(*_carried_on(prompter, encode, walk, active, known, kept, is_inside, cancel))
+    said = {step: said_points(item.state.prompts, 1.0) for step, item in worked_on.items()}
+    is_open = frozenset(step for step, item in worked_on.items() if _is_open(item))
+    completion = ObjectCompletion(prompter.completion, look, active.plane, KnownSlices(known, said, is_open), is_inside, cancel)
+    share = _NETWORK_SHARE * min(
+        1.0, min(active.plane.spacing_rc_mm) / completion.voxel_mm
+    )  # coarse voxels would blur a fine slice
+    redrawn = {}
+    for step, probability in completion.redrawn.items():
+        odds = (1 - share) * _log_odds(known[step], _SUREST_NETWORK) + share * _log_odds(probability, _SUREST_NETWORK)
+        redrawn[step] = obey_prompts((1 / (1 + np.exp(-odds))).astype(np.float32), worked_on[step].state.prompts)
+    if any((part > 0.5).any() for part in {**known, **redrawn}.values()):
+        known = {**known, **redrawn}
     walk = ObjectWalk(look, active.plane, known, cancel)
-    if prompter.completion is not None:
-        completion = ObjectCompletion(prompter.completion, look, active.plane, known, is_inside, cancel)
-        return _completed(walk, completion, active, known, kept, is_inside)
-    return _carried_on(prompter, encode, walk, active, known, kept, is_inside, cancel)
+    return FilledIn(*_completed(walk, completion, active, known, kept, is_inside), {step: known[step] for step in redrawn})
+
+
+def _is_open(item: ActiveSlice) -> bool:
+    prompts = item.state.prompts
+    count = len(prompts.points_rc) + len(prompts.strokes) + (prompts.box is not None)
+    return 0 < count <= _MOST_OPEN and bool((item.answer > 0.5).any())
 
 
 def _carried_on(
@@ -75,7 +116,7 @@ def _carried_on(
         if kept(planes[step]) is None
     }
     for item in active.propagated:
-        step = _step(active, item.plane)
+        step = step_of(active, item.plane)
         if abs(step) > limits[0 if step > 0 else 1]:
             filled[step] = item
     return tuple(filled[step] for step in sorted(filled)), (ended[0], ended[1])
@@ -144,5 +185,5 @@ def _log_odds(probability_rc: np.ndarray, most: float) -> np.ndarray:
         return np.clip(np.log(probability_rc) - np.log1p(-probability_rc), -most, most)
 
 
-def _step(active: ActiveSlice, plane: SlicePlane) -> int:
+def step_of(active: ActiveSlice, plane: SlicePlane) -> int:
     return round(float(active.plane.distance_mm(plane.origin_ras)) / active.plane.thickness_mm)

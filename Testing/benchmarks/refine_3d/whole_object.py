@@ -13,7 +13,7 @@ from mednextseg.refine.prompter import Prompter
 
 _INTERACTIONS = (1, 3, 5)
 _STARTS = ("stroke", "box")
-_WAYS = (*_STARTS, "single slices")
+_WAYS = (*_STARTS, "boxes", "single slices")
 
 
 def figures_of(target: LabeledObject, prompter: Prompter) -> dict[str, dict[int, float]]:
@@ -22,6 +22,7 @@ def figures_of(target: LabeledObject, prompter: Prompter) -> dict[str, dict[int,
     for kind in _STARTS:
         found[kind], seconds = _interactive(target, prompter, kind, is_carried_on=True)
         found[f"{kind}, seconds"] = seconds
+    found["boxes"], found["boxes, seconds"] = _by_boxes(target, prompter)
     found["single slices"], _seconds = _interactive(target, prompter, "stroke", is_carried_on=False)
     found["a click on each slice"] = {1: _each_slice(target, prompter)}
     return found
@@ -42,6 +43,26 @@ def _interactive(target: LabeledObject, prompter: Prompter, kind: str, is_carrie
                 start(refinement, target, "click", index)
         if is_carried_on:
             carry_on(refinement)
+        if number in _INTERACTIONS:
+            dices[number] = dice(refinement.preview_segment(), target.truth_kji)
+            seconds[number] = time.process_time() - begun
+    return dices, seconds
+
+
+def _by_boxes(target: LabeledObject, prompter: Prompter) -> tuple[dict, dict]:
+    """Each interaction a box around the object on another slice, the most wrong one; a click where nothing of it is."""
+    refinement, dices, seconds = refinement_of(target, prompter), {}, {}
+    begun, worked_on = time.process_time(), []
+    for number in range(1, max(_INTERACTIONS) + 1):
+        wrong = target.pixels_by_slice(refinement.preview_segment() ^ target.truth_kji)
+        wrong[worked_on] = 0
+        index = int(wrong.argmax()) if worked_on else int(target.pixels_by_slice(target.truth_kji).argmax())
+        if target.on_slice(target.truth_kji, index).any():
+            start(refinement, target, "box", index)
+        else:
+            correct(refinement, target, index)
+        worked_on.append(index)
+        carry_on(refinement)
         if number in _INTERACTIONS:
             dices[number] = dice(refinement.preview_segment(), target.truth_kji)
             seconds[number] = time.process_time() - begun

@@ -5,17 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny_models import ball
 
 from mednextseg.adapt.click_net.recipe import ClickNetSource
 from mednextseg.adapt.completion.draws import CompletionDraws, Shares
 from mednextseg.adapt.completion.random_objects import random_object
+from mednextseg.adapt.completion.sessions import CompletionSession
 from mednextseg.adapt.completion.volumes import ObjectVolume, object_volumes
 from mednextseg.cli import main
 from mednextseg.geometry import Geometry
 from mednextseg.models.model_card import read_card
+from mednextseg.models.weights import read_safetensors, write_safetensors
 from mednextseg.refine.completion.completing_network import CompletingNetwork
 from mednextseg.refine.completion.network_input import CHANNELS
+from mednextseg.refine.prompters.random_walker import RandomWalkerPrompter
 from mednextseg.volume_io import image_of, write_image
 
 SIZE = 16
@@ -52,24 +56,36 @@ def draws() -> CompletionDraws:
     return CompletionDraws([[real]], [painted], Shares(0.4, 0.3, 0.3), SIZE)
 
 
-def test_draws_show_an_object_and_slices_of_it(draws) -> None:
+def test_draws_show_an_object_in_slices(draws) -> None:
     generator = np.random.default_rng(1)
-    known_right = []
-    for _number in range(12):
-        channels, codes, is_known = draws.draw(generator)
+    steps = set()
+    for _number in range(24):
+        sliced = draws.draw(generator)
+        steps.add(sliced.step)
+        cube, planes = sliced.cube, sliced.planes()
+        assert cube.image_zyx.shape == cube.truth_zyx.shape == (SIZE,) * 3 and np.isfinite(cube.image_zyx).all()
+        assert planes[0] == cube.first and cube.truth_zyx[cube.first].any() and not cube.truth_zyx.all()
+        layers = np.stack([sliced.layers(number) for number in planes])
+        assert all(layer[planes[number]] for number, layer in zip(planes, layers, strict=True))
+        assert sliced.step <= 1 or (layers.sum(axis=0) <= 2).all()  # neighbors share a layer at most where they meet
+    assert len(steps) > 3 and min(steps) < 1.01 < max(steps)
+
+
+def test_a_user_starts_on_a_slice_and_clicks_where_the_answer_is_wrong(draws) -> None:
+    generator, prompter, right = np.random.default_rng(2), RandomWalkerPrompter(), []
+    for _number in range(8):
+        sliced = draws.draw(generator)
+        session = CompletionSession(sliced, prompter, generator)
+        channels, truth = session.channels(), session.codes > 0
         assert channels.shape == (len(CHANNELS), SIZE, SIZE, SIZE) and channels.dtype == np.float32
         assert np.isfinite(channels).all() and np.abs(channels).max() <= 2
-        assert set(np.unique(codes)) == {0, 1} and is_known.any() and not is_known.all()
-        inside = channels[CHANNELS.index("inside")] > 0.5
-        assert not inside[~is_known].any() and inside.any()
-        known_right.append((inside & (codes > 0)).sum() / inside.sum())
-    assert np.mean(known_right) > 0.75  # warped, cut and extended, but about the object
-
-
-def test_a_seed_gives_the_same_draw_again(draws) -> None:
-    first, again, other = (draws.draw(np.random.default_rng(seed)) for seed in (5, 5, 6))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not np.array_equal(first[0], other[0])
+        inside, outside = channels[CHANNELS.index("inside")], channels[CHANNELS.index("outside")]
+        first = sliced.cube.first
+        right.append(((inside[first] > 0.5) & truth[first]).sum() / max((inside[first] > 0.5).sum(), 1))
+        assert session.correct(np.ones(truth.shape, np.float32))  # far too much everywhere
+        assert session.rounds == 1 and session.channels()[CHANNELS.index("outside")].sum() > outside.sum()
+    assert np.mean(right) > 0.75
+    assert not session.correct(truth.astype(np.float32))  # nothing is wrong
 
 
 def test_objects_are_labels_that_are_neither_specks_nor_the_background(data) -> None:
@@ -79,6 +95,16 @@ def test_objects_are_labels_that_are_neither_specks_nor_the_background(data) -> 
     speck = np.zeros((10, 10, 10), np.uint16)
     speck[1, 1, 1:4], speck[3:] = 1, 2
     assert not ObjectVolume(speck, None, (1.0, 1.0, 1.0)).boxes
+
+
+def test_a_seed_gives_the_same_session_again(draws) -> None:
+    def channels_of(seed: int) -> np.ndarray:
+        generator = np.random.default_rng(seed)
+        session = CompletionSession(draws.draw(generator), RandomWalkerPrompter(), generator)
+        session.correct(np.ones((SIZE,) * 3, np.float32))
+        return session.channels()
+
+    assert np.array_equal(channels_of(5), channels_of(5)) and not np.array_equal(channels_of(5), channels_of(6))
 
 
 def test_random_objects_come_with_and_without_an_image() -> None:
@@ -104,12 +130,22 @@ def test_it_trains_and_is_packaged_by_one_command(data, tmp_path) -> None:
     recipe.write_text(json.dumps(raw), encoding="utf-8")
     assert main(command) == 0
     (entry,) = (json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines())
-    assert entry["step"] == 1 and set(entry["by_set"]) == {"set"}
+    assert entry["step"] == 1 and set(entry["by_set"]) == {"set"} and len(entry["by_set"]["set"]) == 3
     card = read_card(run / "package")
     assert card.task == "refine" and [row["name"] for row in card.training_data] == ["set", "maps"]
     network = CompletingNetwork.from_folder(run / "package")
     channels = np.zeros((len(CHANNELS), SIZE, SIZE, SIZE), np.float32)
     assert network.size == SIZE and network.log_odds(channels).shape == (SIZE,) * 3
+    recipe.write_text(json.dumps({**raw, "kept_of_start": 0.5}), encoding="utf-8")
+    assert main([*command, "--package-only"]) == 1  # of which weights?
+    first = {
+        name: torch.zeros_like(tensor) for name, tensor in read_safetensors(run / "package" / "weights.safetensors").items()
+    }
+    write_safetensors(first, tmp_path / "first.safetensors")
+    learned = read_safetensors(run / "package" / "weights.safetensors")
+    assert main([*command, "--package-only", "--start-from", str(tmp_path / "first.safetensors")]) == 0
+    mixed = read_safetensors(run / "package" / "weights.safetensors")
+    assert all(torch.allclose(mixed[name].float(), learned[name].float() / 2, atol=1e-3) for name in learned)
     (run / "package" / "weights.safetensors").write_bytes(b"broken")
     with pytest.raises(ValueError, match="no whole package"):
         CompletingNetwork.from_folder(run / "package")

@@ -48,7 +48,7 @@ def test_a_whole_object_ends_where_the_object_does(contrast: float) -> None:
     found = refinement.preview_segment()
     slices = np.flatnonzero(found.any(axis=(1, 2)))
     assert 6 <= slices.min() <= 7 and 17 <= slices.max() <= 19  # the object has 7 to 17
-    assert _dice(found, truth) > before - 0.03  # all of it is about as right as the slice that it started from
+    assert _dice(found, truth) > before - 0.05  # all of it is about as right as the slice that it started from
 
 
 def _dice(found: np.ndarray, truth: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from mednextseg.geometry import Geometry
 from mednextseg.networks.mednext import MedNeXt, MedNeXtConfig
 from mednextseg.refine.completion.completing_network import CompletingNetwork
 from mednextseg.refine.completion.network_input import CHANNELS, network_channels
-from mednextseg.refine.completion.object_completion import ObjectCompletion
+from mednextseg.refine.completion.object_completion import KnownSlices, ObjectCompletion
 from mednextseg.refine.completion.slice_cube import SliceCube
 from mednextseg.refine.prompter import PromptCancelledError
 from mednextseg.refine.prompters.random_walker import RandomWalkerPrompter
@@ -68,7 +68,7 @@ def completed(network, truth, volume, geometry, axis, indices, **options) -> tup
     masks = [sample_slice(truth.astype(np.float32), geometry, plane, order=0, outside=0.0) for plane in planes]
     look = lambda plane: sample_slice(volume, geometry, plane)  # noqa: E731
     known = dict(zip(steps, masks, strict=True))
-    found = ObjectCompletion(network, look, planes[0], known, lambda plane: cuts(geometry, plane), **options)
+    found = ObjectCompletion(network, look, planes[0], KnownSlices(known), lambda plane: cuts(geometry, plane), **options)
     mask = np.zeros(truth.shape, bool)
     way = round(float(planes[0].distance_mm(voxel_plane(geometry, axis, indices[0] + 1).origin_ras)) / planes[0].thickness_mm)
     for step, probability in {**found.found, **known}.items():
@@ -163,6 +163,19 @@ def test_channels_hold_what_is_known_and_where_the_object_is_expected() -> None:
     assert areas == sorted(areas, reverse=True)
 
 
+def test_clicks_count_twice_on_their_slice_and_reach_its_neighbors() -> None:
+    mask = np.zeros((SIZE, SIZE), np.float32)
+    mask[5:11, 4:12] = 1
+    image = np.random.default_rng(0).normal(0, 1, (SIZE,) * 3).astype(np.float32)
+    plain = network_channels(image, {4: mask})
+    told = network_channels(image, {4: mask}, np.array([[4, 7, 8, 1], [9, 3, 3, 0], [-5, 3, 3, 0]]))
+    more = told - plain
+    inside, outside = (more[CHANNELS.index(name)] for name in ("inside", "outside"))
+    assert inside[4, 7, 8] == 1 and inside[5, 7, 8] == 1 and not inside[6].any() and told.max() <= 2
+    assert outside[9, 3, 3] == 1 and outside[9].sum() == 9 and not outside[:8].any()
+    assert not more[[CHANNELS.index(name) for name in ("image", "shape", "looks")]].any()
+
+
 @given(st.floats(0.3, 3.0), st.floats(0.4, 2.0), st.floats(0.5, 4.0), st.floats(-3, 3))
 @settings(max_examples=20, deadline=None)
 def test_what_a_cube_reads_lies_where_it_writes(voxel, spacing, thickness, off) -> None:
@@ -181,6 +194,40 @@ def test_what_a_cube_reads_lies_where_it_writes(voxel, spacing, thickness, off) 
         border = voxel / spacing + 1  # of voxels that lie partly beside the slice
         inner = there & (rows > border) & (rows < 29 - border) & (rows.T > border) & (rows.T < 29 - border)
         assert np.allclose(back[inner], rows[inner], atol=1e-3)
+
+
+def test_clicks_of_slices_lie_where_they_were_made() -> None:
+    plane = voxel_plane(Geometry((9, 30, 30), np.diag([0.8, 0.8, 2.5, 1.0])), 0, 4)
+    cube = SliceCube(plane, (1.0, 12.0, 11.0), 0.7, SIZE)
+    (place,) = cube.places_of({2: np.array([[14.0, 13.0, 1.0]])})
+    mm = [cube.places_mm(axis)[0] + 0.7 * place[axis] for axis in range(3)]
+    assert np.allclose(mm, [5.0, 14 * 0.8, 13 * 0.8]) and place[3] == 1
+
+
+def test_a_slice_answered_by_few_prompts_is_drawn_anew_and_one_worked_on_stays() -> None:
+    truth = ball((24, 48, 52), (12, 24, 26), (7, 11, 13))
+    bright = LooksAndShape()
+    with torch.no_grad():
+        bright.layer.weight.zero_()
+        bright.layer.weight[1, CHANNELS.index("image")] = 12.0
+    fine = CompletingNetwork(bright, 64, "what is bright")  # voxels no larger than pixels
+    for count in (1, 4):
+        prompter = RandomWalkerPrompter()
+        prompter.completion = fine
+        refinement = Refinement(noisy(truth), Geometry(truth.shape, np.eye(4)), prompter)
+        plane = voxel_plane(refinement.volume_geometry, 0, 12)
+        refinement.add_box(plane.ras_from_rc([[10.0, 10.0], [40.0, 28.0]]), plane)  # half of it
+        for number in range(count - 1):
+            refinement.add_point(plane.ras_from_rc((20 + 3 * number, 24)), True, plane)
+        answered = refinement.probability.copy()
+        refinement.whole_object()
+        first = refinement.probability
+        assert np.array_equal(first, answered) == (count > 3)
+        if count == 1:
+            assert dice(first > 0.5, truth[12]) > dice(answered > 0.5, truth[12])
+            refinement.whole_object()
+            assert np.array_equal(refinement.probability, first)  # it goes on from what was answered, not from itself
+            assert refinement.undo() and refinement.undo() and np.array_equal(refinement.probability, answered)
 
 
 def test_corrections_go_on_from_a_completed_object(by_looks) -> None:

@@ -16,7 +16,7 @@ from mednextseg.refine.prompters.embedding_cache import EmbeddingCache
 from mednextseg.refine.refinement import Refinement
 from mednextseg.refine.replay import replay
 from mednextseg.refine.slices.slice_plane import plane_through, voxel_plane
-from mednextseg.refine.slices.slice_session import SliceSession
+from mednextseg.refine.slices.slice_session import SliceSession, changed_near
 
 _CENTER = (12, 24, 26)  # of the ellipsoid in conftest.py
 _HEAD = '{"format": "mednextseg-prompt-journal", "version": 1, "prompter": "x", "model_hash": "y", '
@@ -242,3 +242,25 @@ def test_prompts_are_required_before_a_preview_can_be_accepted(prompter, volume,
         refinement.accept()
     assert not refinement.undo() and not refinement.redo()
     assert Prompts().is_empty
+
+
+def test_on_a_slice_of_an_object_that_shows_nothing_yet_a_click_means_something_as_large(prompter, volume):
+    embedding = prompter.encode(volume[12], (1.2, 1.0))
+    plain, within = SliceSession(prompter, embedding), SliceSession(prompter, embedding, object_side_px=4.0)
+    for session in (plain, within):
+        session.add_point((24, 26), True)
+    assert within.mask[24, 26] and 0 < within.mask.sum() < plain.mask.sum()
+    within.add_point((24, 30), True)  # from now on as elsewhere
+    again = SliceSession(prompter, embedding, object_side_px=4.0)
+    again.add_point((24, 26), True)
+    other = SliceSession(prompter, embedding)
+    other.state = again.state
+    other.add_point((24, 30), True)
+    assert np.array_equal(other.probability, within.probability)
+
+
+def test_a_change_fades_with_the_distance_from_a_point():
+    before, after = np.full((9, 40), 0.9, np.float32), np.full((9, 40), 0.1, np.float32)
+    changed = changed_near(before, after, np.array([4.0, 5.0]), 6.0)
+    assert np.isclose(changed[4, 5], 0.1, atol=1e-3) and np.isclose(changed[4, 39], 0.9, atol=1e-3)
+    assert (np.diff(changed[4, 5:]) >= 0).all()

@@ -86,6 +86,20 @@ def test_prompts_of_a_corrected_slice_add_up_when_the_user_comes_back(refinement
     assert refinement.active_prompts.labels.tolist() == [0, 0]
 
 
+def test_a_box_on_a_slice_of_the_object_starts_anew_there_until_it_is_removed(refinement, prompter, volume, geometry):
+    click(refinement, 12)
+    refinement.whole_object()
+    before = refinement.preview_segment()
+    plane = voxel_plane(refinement.volume_geometry, 0, 14)
+    corners = plane.ras_from_rc([[2.0, 2.0], [10.0, 10.0]])  # beside the object
+    refinement.add_box(corners, plane)
+    alone = Refinement(volume, geometry, prompter)
+    alone.add_box(corners, plane)
+    assert np.array_equal(refinement.probability, alone.probability)
+    refinement.remove_box()
+    assert np.array_equal(refinement.preview_segment(), before)
+
+
 def test_a_prompt_in_another_view_accepts_the_object(refinement):
     click(refinement, 12)
     refinement.whole_object()

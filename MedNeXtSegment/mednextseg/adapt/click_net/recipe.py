@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from mednextseg.adapt.recipe_file import frozen, recipe_values
+from mednextseg.adapt.recipe_file import check_share, frozen, recipe_values
 from mednextseg.json_values import json_object, listed, text, whole_number
 
 _STAGED = ("view_size_px", "group_shares", "start_shares", "continue_share", "max_rounds", "batch_size")
@@ -106,8 +106,7 @@ class ClickNetRecipe:
     extra: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.kept_of_start <= 1:
-            raise ValueError(f"kept_of_start of a training recipe is {self.kept_of_start:g}; it is a share, from 0 to 1.")
+        check_share(self.kept_of_start)
         for stage in self.stages:
             whole_number(json_object(stage, "a stage of the training recipe").get("from_step", 0), "from_step of a stage", 0)
         unknown = sorted({name for stage in self.stages for name in stage} - {"from_step", *_STAGED})

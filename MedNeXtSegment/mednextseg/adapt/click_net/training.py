@@ -13,7 +13,7 @@ from mednextseg.adapt.click_net.trainer import ClickNetTrainer
 from mednextseg.adapt.click_net.validation import validation_views
 from mednextseg.adapt.click_net.views import BOX_MARGINS
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
-from mednextseg.adapt.starting_weights import weights_at
+from mednextseg.adapt.starting_weights import check_start, mixed_with_start
 from mednextseg.adapt.written_package import written_package
 from mednextseg.models.model_card import ModelCard
 
@@ -41,7 +41,7 @@ def train_click_net(
         ValueError: where the recipe keeps a share of what it starts from, and no weights to start from are given.
     """
     folder = Path(folder)
-    _check_start(recipe, start_from)
+    check_start(recipe.kept_of_start, start_from)
     build_cache(recipe, data_folder, folder / CACHE_FOLDER)
     views = validation_views(recipe.at(recipe.max_steps), data_folder)
     ClickNetTrainer(recipe, folder / CACHE_FOLDER, views, folder, device, on_step, start_from).run()
@@ -62,7 +62,7 @@ def package_click_net(checkpoint: Path, recipe: ClickNetRecipe, package: Path, s
     """
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"{checkpoint} does not exist; let the training reach its first validation.")
-    _check_start(recipe, start_from)
+    check_start(recipe.kept_of_start, start_from)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     fields = {
         "id": recipe.id,
@@ -92,15 +92,5 @@ def _packaged_weights(averaged: dict[str, Tensor], recipe: ClickNetRecipe, start
     """In half precision: the file is half as large, and the network computes in single precision all the same."""
     prefix = "module."
     tensors = {name[len(prefix) :]: tensor for name, tensor in averaged.items() if name.startswith(prefix)}
-    if recipe.kept_of_start:
-        first = weights_at(start_from)
-        tensors = {name: torch.lerp(tensor, first[name].to(tensor), recipe.kept_of_start) for name, tensor in tensors.items()}
+    tensors = mixed_with_start(tensors, start_from, recipe.kept_of_start)
     return {name: tensor.half() for name, tensor in tensors.items()}
-
-
-def _check_start(recipe: ClickNetRecipe, start_from: Path | None) -> None:
-    if recipe.kept_of_start and start_from is None:
-        raise ValueError(
-            f"the recipe keeps {recipe.kept_of_start:g} of the weights that it starts from, and none are given; "
-            "name them with --start-from."
-        )

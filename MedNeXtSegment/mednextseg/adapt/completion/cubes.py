@@ -8,7 +8,7 @@ from scipy import ndimage
 from mednextseg.adapt.click_net.synthetic import paint_labels
 from mednextseg.adapt.completion.volumes import ObjectVolume
 
-_FACTORS = (1.5, 2.5)  # edge of the cube over the object's longest side on the first slice
+_FACTORS = (1.2, 2.5)  # edge of the cube over the object's longest side on the first slice
 _LEAST_EDGE_VOXELS = 10.0  # of the volume, in a cube
 _OFF_CENTER = 0.12  # of the edge, within the slice
 _TURN_RADIANS, _SCALES = 0.12, (0.85, 1.18)

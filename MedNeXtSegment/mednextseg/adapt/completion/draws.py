@@ -1,22 +1,16 @@
-"""What one step of the training sees: a cube with slices that are known, rightly or nearly so, and the truth in all of it."""
+"""Cubes with one object each, from real volumes, painted label maps and random shapes, as images are acquired: in slices, noisy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
-from mednextseg.adapt.click_net.clicks import degraded_mask
-from mednextseg.adapt.click_net.sessions import hard_dice
 from mednextseg.adapt.click_net.synthetic import smooth_field
 from mednextseg.adapt.completion.cubes import ObjectCube, draw_cube
 from mednextseg.adapt.completion.random_objects import random_object
 from mednextseg.adapt.completion.volumes import ObjectVolume
-from mednextseg.refine.completion.network_input import network_channels
 
-_KNOWN_SHARES = (0.35, 0.25, 0.22, 0.18)  # of draws with one, two, three and four slices
-_DEGRADED_DRAWS, _DEGRADED_SLICES = 0.6, 0.8  # the better of two, as answers to prompts are better than that
-_THICK_SHARE, _THICKEST = 0.5, 6.0  # of draws; voxels of the cube between slices
-_BEYOND = 2  # slices past the object's ends that a user may mark as empty
+_THICK_SHARE, _THICKEST = 0.35, 4.0  # of draws; voxels of the cube between slices
 
 
 @dataclass(frozen=True)
@@ -26,6 +20,27 @@ class Shares:
     real: float
     painted: float
     random: float
+
+
+@dataclass(frozen=True, eq=False)
+class SlicedCube:
+    """A cube, and how far apart the slices are that a user looks at, in voxels; one of them is the first."""
+
+    cube: ObjectCube
+    step: float
+
+    def planes(self) -> dict[int, int]:
+        """{number of a slice, 0 for the first: index along axis 0 of the cube}."""
+        size, first = len(self.cube.truth_zyx), self.cube.first
+        numbers = range(int(np.ceil(-first / self.step)), int(np.floor((size - 1 - first) / self.step)) + 1)
+        return {number: int(np.clip(round(first + number * self.step), 0, size - 1)) for number in numbers}
+
+    def layers(self, number: int) -> np.ndarray:
+        """(N,) bool: which indices along axis 0 a slice stands for."""
+        indices = np.arange(len(self.cube.truth_zyx))
+        near = np.abs(indices - self.cube.first - number * self.step) < self.step / 2
+        near[self.planes()[number]] = True
+        return near
 
 
 class CompletionDraws:
@@ -45,8 +60,8 @@ class CompletionDraws:
         weights = np.array([shares.real, shares.painted if painted else 0.0, shares.random])
         self._weights = weights / weights.sum()
 
-    def draw(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Channels (5, N, N, N) float32, codes (N, N, N) uint8, and (N,) bool, which planes are known."""
+    def draw(self, generator: np.random.Generator) -> SlicedCube:
+        """The next."""
         while True:
             volume = self._volume(generator)
             cube = None if volume is None else draw_cube(volume, self._size, generator)
@@ -61,16 +76,14 @@ class CompletionDraws:
         volume = volumes[generator.integers(len(volumes))]
         return volume if sort == 0 else random_object(generator, volume)
 
-    def _seen(self, cube: ObjectCube, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _seen(self, cube: ObjectCube, generator: np.random.Generator) -> SlicedCube:
         image, step = cube.image_zyx, 1.0
         if generator.random() < _THICK_SHARE:
             step = float(np.exp(generator.uniform(np.log(0.7), np.log(_THICKEST))))
             image = _in_slices(image, cube.first, step, generator)
         if self._is_augmented:
             image = _as_acquired(image, generator)
-        known = _known_slices(cube, step, generator)
-        is_known = np.isin(np.arange(self._size), list(known))
-        return network_channels(image, known), cube.truth_zyx.astype(np.uint8), is_known
+        return SlicedCube(replace(cube, image_zyx=image), step)
 
 
 def _in_slices(image_zyx: np.ndarray, first: int, step: float, generator: np.random.Generator) -> np.ndarray:
@@ -102,27 +115,3 @@ def _as_acquired(image_zyx: np.ndarray, generator: np.random.Generator) -> np.nd
     if generator.random() < 0.4:
         image = image + generator.uniform(0.0, 0.08) * generator.standard_normal(image.shape)
     return image.astype(np.float32)
-
-
-def _known_slices(cube: ObjectCube, step: float, generator: np.random.Generator) -> dict[int, np.ndarray]:
-    """{plane: (N, N) probability}: slices that a user worked on, each as thick as slices are."""
-    size, count = len(cube.truth_zyx), int(generator.choice(4, p=_KNOWN_SHARES)) + 1
-    shown = (np.flatnonzero(cube.truth_zyx.any(axis=(1, 2)))[[0, -1]] - cube.first) / step
-    lowest, highest = np.ceil(-cube.first / step), np.floor((size - 1 - cube.first) / step)
-    inside = np.arange(max(np.ceil(shown[0]) - _BEYOND, lowest), min(np.floor(shown[1]) + _BEYOND, highest) + 1)
-    others = generator.permutation(inside[inside != 0])[: count - 1]
-    is_degraded = generator.random() < _DEGRADED_DRAWS
-    known: dict[int, np.ndarray] = {}
-    for number in (0, *others):
-        place = cube.first + number * step
-        plane = int(np.clip(round(place), 0, size - 1))
-        mask = cube.truth_zyx[plane].astype(np.float32)
-        if is_degraded and mask.any() and generator.random() < _DEGRADED_SLICES:
-            worse = max(
-                (degraded_mask(mask > 0, generator) for _ in range(2)), key=lambda part: hard_dice(part > 0.5, mask > 0)
-            )
-            mask = worse if (worse > 0.5).any() else mask
-        for near in range(size):
-            if near == plane or abs(near - place) < step / 2:
-                known[near] = mask
-    return known

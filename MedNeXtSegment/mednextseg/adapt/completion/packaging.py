@@ -7,22 +7,28 @@ import torch
 import mednextseg
 from mednextseg.adapt.completion.recipe import CompletionRecipe
 from mednextseg.adapt.mednext.packaging import best_checkpoint
-from mednextseg.adapt.starting_weights import averaged_weights, is_left_out_of_models
+from mednextseg.adapt.starting_weights import averaged_weights, check_start, is_left_out_of_models, mixed_with_start
 from mednextseg.adapt.written_package import written_package
 from mednextseg.models.model_card import ModelCard
 from mednextseg.refine.completion.network_input import CHANNELS
 
 
-def package_completion(training_folder: Path, recipe: CompletionRecipe, package: Path) -> ModelCard:
+def package_completion(
+    training_folder: Path, recipe: CompletionRecipe, package: Path, start_from: Path | None = None
+) -> ModelCard:
     """Write card.json, weights.safetensors (in half precision) and LICENSE; the recipe's `card` section may give fields of the card.
 
+    Args:
+        start_from: the weights of which recipe.kept_of_start is a share.
     Raises:
         FileNotFoundError: where the training has not reached its first validation yet.
-        ValueError: where the card that results is not valid.
+        ValueError: where those weights are not given, or the card that results is not valid.
     """
     checkpoint = best_checkpoint(training_folder)
-    averaged = averaged_weights(checkpoint)
-    tensors = {name: tensor.half() for name, tensor in averaged.items() if not is_left_out_of_models(name)}
+    check_start(recipe.kept_of_start, start_from)
+    averaged = {name: tensor for name, tensor in averaged_weights(checkpoint).items() if not is_left_out_of_models(name)}
+    mixed = mixed_with_start(averaged, start_from, recipe.kept_of_start)
+    tensors = {name: tensor.half() for name, tensor in mixed.items()}
     fields = {
         "id": recipe.id,
         "version": recipe.extra.get("version", "0.1.0"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mednextseg.adapt.click_net.recipe import ClickNetSource, source_from
-from mednextseg.adapt.recipe_file import recipe_values
+from mednextseg.adapt.recipe_file import check_share, recipe_values
 from mednextseg.json_values import json_object
 
 
@@ -23,6 +23,7 @@ class CompletionRecipe:
         ema_decay: of the averaged weights, which are the ones validated and packaged.
         validate_every, save_every: steps.
         validation_cubes: of each set.
+        kept_of_start: share of the weights that a run started from in those it packages; see ClickNetRecipe.
         threads: of the processor.
     """
 
@@ -43,9 +44,13 @@ class CompletionRecipe:
     validate_every: int = 500
     save_every: int = 100
     validation_cubes: int = 40
+    kept_of_start: float = 0.0
     threads: int = 1
     seed: int = 0
     extra: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_share(self.kept_of_start)
 
     @classmethod
     def from_json(cls, path: str | Path) -> "CompletionRecipe":

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mednextseg.adapt.completion.draws import CompletionDraws, Shares
+from mednextseg.adapt.click_net.sessions import hard_dice
+from mednextseg.adapt.completion.draws import CompletionDraws, Shares, SlicedCube
 from mednextseg.adapt.completion.recipe import CompletionRecipe
+from mednextseg.adapt.completion.sessions import CompletionSession
 from mednextseg.adapt.completion.volumes import object_volumes
 from mednextseg.adapt.heads.trainer import learning_rate_at
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss
@@ -21,8 +23,12 @@ from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import MedNeXt, variant_config
 from mednextseg.refine.completion.network_input import CHANNELS
+from mednextseg.refine.prompter import Prompter
 
-ValidationCubes = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
+ValidationCubes = dict[str, list[SlicedCube]]
+_POOL = 6  # sessions that take turns, so that steps after one another see different objects
+_GO_ON_SHARE, _MOST_ROUNDS = 0.8, 5
+_VALIDATED_ROUNDS = (0, 2, 4)  # corrections after which validation looks
 
 
 def network_of(recipe: CompletionRecipe) -> MedNeXt:
@@ -61,6 +67,7 @@ class CompletionTrainer(PlannedTraining):
 
     Args:
         draws, cubes: what to train and what to validate on.
+        prompter: answers the simulated users on slices.
         folder: gets last.pt, best.pt and log.jsonl.
         start_from: weights that a new run starts with (see `start_with`); a resumed run does not read them.
         device: a torch device name.
@@ -72,6 +79,7 @@ class CompletionTrainer(PlannedTraining):
         recipe: CompletionRecipe,
         draws: CompletionDraws,
         cubes: ValidationCubes,
+        prompter: Prompter,
         folder: Path,
         start_from: Path | None = None,
         device: str = "cpu",
@@ -79,7 +87,7 @@ class CompletionTrainer(PlannedTraining):
     ) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
-        self.recipe, self.draws, self.cubes, self.on_step = recipe, draws, cubes, on_step
+        self.recipe, self.draws, self.cubes, self.prompter, self.on_step = recipe, draws, cubes, prompter, on_step
         self.device = torch.device(device)
         network = network_of(recipe).to(self.device)
         if start_from is not None:
@@ -87,14 +95,20 @@ class CompletionTrainer(PlannedTraining):
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.loss = PartialLabelLoss(torch.eye(2, dtype=torch.bool))
         self._precision = Precision(self.device)
+        self._answers: list[np.ndarray] = []  # of the last step, (Z, Y, X) probability each
         super().__init__(folder, network, optimizer, recipe.ema_decay, self._precision.scaler)
         self.forward = trainable(self.network)
 
     def _train(self) -> None:
         generator = np.random.default_rng([self.recipe.seed, self.step])
+        pool = [self._new_session(generator) for _ in range(max(_POOL, self.recipe.batch_size))]
         started, losses = time.monotonic(), []
         while self.step < self.recipe.max_steps:
-            losses.append(self._optimize([self.draws.draw(generator) for _ in range(self.recipe.batch_size)]))
+            batch, pool = pool[: self.recipe.batch_size], pool[self.recipe.batch_size :]
+            losses.append(self._optimize(batch))
+            for session, answer in zip(batch, self._answers, strict=True):
+                goes_on = session.rounds < _MOST_ROUNDS and generator.random() < _GO_ON_SHARE and session.correct(answer)
+                pool.append(session if goes_on else self._new_session(generator))
             self.step += 1
             self.on_step(self.step, self.recipe.max_steps, losses[-1])
             if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
@@ -103,11 +117,16 @@ class CompletionTrainer(PlannedTraining):
             elif self.step % self.recipe.save_every == 0:
                 self._save(LAST_CHECKPOINT)
 
-    def _optimize(self, drawn: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
+    def _new_session(self, generator: np.random.Generator) -> CompletionSession:
+        return CompletionSession(self.draws.draw(generator), self.prompter, generator)
+
+    def _optimize(self, batch: list[CompletionSession]) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.recipe)
-        channels, codes = (torch.from_numpy(np.stack([item[n] for item in drawn])) for n in (0, 1))
+        channels = torch.from_numpy(np.stack([session.channels() for session in batch]))
+        codes = torch.from_numpy(np.stack([session.codes for session in batch]))
         channels = channels.to(self.device, memory_format=torch.channels_last_3d)
+        self._answers.clear()
         return self._descend_as_planned(self._loss, channels, codes.to(self.device), limit=self.recipe.gradient_limit)
 
     @property
@@ -121,20 +140,31 @@ class CompletionTrainer(PlannedTraining):
     def _loss(self, channels: Tensor, codes: Tensor) -> Tensor:
         with self._precision.autocast():
             outputs = self.forward(channels)
+        self._answers += list(_probability(outputs[0].detach()))
         return self.loss([output.float() for output in outputs], codes)
 
     def _validate(self, training_loss: float, seconds: float) -> None:
         run = accelerate(self.averaged.module, self.device)
-        by_set = {name: [_dice(run, self.device, *cube) for cube in cubes] for name, cubes in self.cubes.items()}
-        means = {name: round(float(np.mean(dices)), 4) for name, dices in by_set.items()}
+        by_set = {
+            name: [self._session_dices(run, n, cube) for n, cube in enumerate(cubes)] for name, cubes in self.cubes.items()
+        }
+        means = {name: np.mean(dices, axis=0).round(4).tolist() for name, dices in by_set.items()}
         mean = round(float(np.mean(list(means.values()))), 4)
         entry = {"step": self.step, "training_loss": round(training_loss, 4), "seconds": round(seconds, 1)}
         self._record({**entry, "mean_dice": mean, "by_set": means}, mean)
 
+    def _session_dices(self, run: torch.nn.Module, number: int, cube: SlicedCube) -> list[float]:
+        """After so many corrections of the same user each time."""
+        session, found = CompletionSession(cube, self.prompter, np.random.default_rng([self.recipe.seed, number])), []
+        for round_ in range(max(_VALIDATED_ROUNDS) + 1):
+            outputs = run(torch.from_numpy(session.channels())[None].to(self.device))
+            answer = _probability(outputs[0] if isinstance(outputs, list | tuple) else outputs)[0]
+            if round_ in _VALIDATED_ROUNDS:
+                found.append(hard_dice(answer > 0.5, session.codes > 0))
+            session.correct(answer)
+        return found
 
-def _dice(run: torch.nn.Module, device: torch.device, channels: np.ndarray, codes: np.ndarray, is_known: np.ndarray) -> float:
-    """On the planes that are not known."""
-    outputs = run(torch.from_numpy(channels)[None].to(device))
-    logits = (outputs[0] if isinstance(outputs, list | tuple) else outputs)[0]
-    mask, truth = (logits[1] > logits[0]).cpu().numpy()[~is_known], codes[~is_known] > 0
-    return 2.0 * float((mask & truth).sum()) / max(float(mask.sum() + truth.sum()), 1.0)
+
+def _probability(logits: Tensor) -> np.ndarray:
+    """(N, Z, Y, X) float32 of the object, of logits (N, 2, Z, Y, X)."""
+    return torch.softmax(logits.float(), 1)[:, 1].cpu().numpy().copy()

@@ -9,20 +9,25 @@ import numpy as np
 from scipy import ndimage
 
 from mednextseg.refine.appearance import Appearance
+from mednextseg.refine.prompts import Prompts
 
 CHANNELS = ("image", "inside", "outside", "shape", "looks")
+NO_CLICKS = np.zeros((0, 4))
 _MOST_SPREADS = 2.0  # intensities are clipped so far from the middle of those in and around the object
 _LOOK_SMOOTHING_PX = 0.5
 _TAPER = 0.5  # voxels that the border is expected to move inwards with each voxel beyond a known slice
 _SOFTNESS = 0.15  # of the object's length: so near to the expected border it is not sure
+_CLICK_RADIUS = 1.6  # voxels around a click that are told as sure
 
 
-def network_channels(image_zyx: np.ndarray, known: Mapping[int, np.ndarray]) -> np.ndarray:
+def network_channels(image_zyx: np.ndarray, known: Mapping[int, np.ndarray], clicks_zyx: np.ndarray = NO_CLICKS) -> np.ndarray:
     """The input of the network.
 
     Args:
         image_zyx: (Z, Y, X) intensities of any scale, cubic voxels.
         known: {index along Z: (Y, X) probability of the object}, one of them with more than 0.5 somewhere.
+        clicks_zyx: (N, 4) indices (z, y, x) of what the user said, and 1 for object or 0; a slice around a click may be wrong, the click
+            is not, so that it counts twice in the channel it belongs to.
     Returns:
         (5, Z, Y, X) float32, in the order of CHANNELS.
     """
@@ -34,9 +39,22 @@ def network_channels(image_zyx: np.ndarray, known: Mapping[int, np.ndarray]) -> 
     channels[0] = np.clip((image_zyx - middle) / spread, -_MOST_SPREADS, _MOST_SPREADS)
     for plane, part in known.items():
         channels[1, plane], channels[2, plane] = part, 1 - part
+    for place, label in zip(clicks_zyx[:, :3], clicks_zyx[:, 3], strict=True):
+        _add_ball(channels[1 if label > 0 else 2], place)
+    np.minimum(channels[1:3], 2, out=channels[1:3])
     channels[3] = _expected_shape(masks, image_zyx.shape)
     channels[4] = appearance.log_odds(image_zyx, _LOOK_SMOOTHING_PX) / 2
     return channels
+
+
+def _add_ball(channel_zyx: np.ndarray, center_zyx: np.ndarray) -> None:
+    low = np.maximum(np.ceil(center_zyx - _CLICK_RADIUS), 0).astype(int)
+    high = np.minimum(np.floor(center_zyx + _CLICK_RADIUS) + 1, channel_zyx.shape).astype(int)
+    if (low < high).all():
+        block = tuple(slice(first, stop) for first, stop in zip(low, high, strict=True))
+        z, y, x = (np.arange(first, stop) - place for first, stop, place in zip(low, high, center_zyx, strict=True))
+        away = z[:, None, None] ** 2 + y[:, None] ** 2 + x**2
+        channel_zyx[block] += away <= _CLICK_RADIUS**2
 
 
 def _expected_shape(masks: Mapping[int, np.ndarray], shape_zyx: tuple[int, ...]) -> np.ndarray:
@@ -73,3 +91,11 @@ def longest_side(mask_rc: np.ndarray) -> int:
 def _depth(mask_rc: np.ndarray) -> np.ndarray:
     """To the border in pixels, positive inside."""
     return ndimage.distance_transform_edt(mask_rc) - ndimage.distance_transform_edt(~mask_rc)
+
+
+def said_points(prompts: Prompts, step_px: float) -> np.ndarray:
+    """(N, 3) row, column and 1 for object or 0, of clicks and of points of scribbles so far apart; boxes and lassos are less sure."""
+    lines = [(stroke.sampled_rc(step_px), stroke.is_positive) for stroke in prompts.scribbles]
+    points = np.concatenate([prompts.points_rc, *(line for line, _is_positive in lines)])
+    labels = np.concatenate([prompts.labels, *(np.full(len(line), is_positive) for line, is_positive in lines)])
+    return np.column_stack([points, labels])

@@ -1,6 +1,8 @@
-"""An object between the slices that are known and beyond them, by a network that sees a cube at a time."""
+"""An object between the slices that are known and beyond them, and on those that are only roughly known, by a network that sees a cube
+at a time."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
@@ -21,6 +23,21 @@ _MOST_CUBES = 24  # in one direction
 _SURE = 12.0  # log odds on the slices that are known
 
 
+@dataclass(frozen=True, eq=False)
+class KnownSlices:
+    """What the user worked on.
+
+    Attributes:
+        masks: {step: (H, W) probability}, one of them not empty.
+        said: {step: (N, 3) row, column and 1 for object or 0}, what is sure.
+        open: the steps whose masks are only roughly right.
+    """
+
+    masks: dict[int, np.ndarray]
+    said: dict[int, np.ndarray] = field(default_factory=dict)
+    open: frozenset[int] = frozenset()
+
+
 class ObjectCompletion:
     """One object.
 
@@ -28,12 +45,14 @@ class ObjectCompletion:
         network: see there.
         look: the (H, W) intensities on a plane.
         plane: of step 0; step n is the plane n slices along its normal.
-        known: {step: (H, W) probability}, one of them not empty.
+        known: the slices that the user worked on.
         is_inside: whether a plane cuts the volume.
         cancel: asked before each cube.
 
     Attributes:
         found: {step: (H, W) float32 probability} of all slices where the object is, but for known ones.
+        redrawn: the same of known slices that are open.
+        voxel_mm: of the cubes.
         ended: why it ended, by way: 1 along the normal, -1 against it.
     """
 
@@ -42,16 +61,20 @@ class ObjectCompletion:
         network: Completion,
         look: Callable[[SlicePlane], np.ndarray],
         plane: SlicePlane,
-        known: dict[int, np.ndarray],
+        known: KnownSlices,
         is_inside: Callable[[SlicePlane], bool],
         cancel: Cancel | None = None,
     ) -> None:
-        self._network, self._look, self._plane, self._known = network, look, plane, known
+        self._network, self._look, self._plane, self._slices = network, look, plane, known
+        self._known = known = known.masks
         self._is_inside, self._cancel = is_inside, cancel
-        self._full = [step for step in sorted(known, key=abs) if (known[step] > 0.5).any()]
+        areas = {step: int((mask > 0.5).sum()) for step, mask in known.items()}
+        # The largest first: where a correction was made there may be little of the object.
+        self._full = sorted((step for step in known if areas[step]), key=lambda step: -areas[step])
         length = max(longest_side_mm(known[step] > 0.5, plane.spacing_rc_mm) for step in self._full)
         edge = max(_FACTOR * length, _LEAST_EDGE_PX * min(plane.spacing_rc_mm), _LEAST_EDGE_SLICES * plane.thickness_mm)
         self.found: dict[int, np.ndarray] = {}
+        self.redrawn: dict[int, np.ndarray] = {}
         self.ended: dict[int, str] = {}
         for number in range(_MOST_WIDER + 1):
             if self._complete(edge / network.size) or number == _MOST_WIDER:
@@ -60,9 +83,10 @@ class ObjectCompletion:
 
     def _complete(self, voxel_mm: float) -> bool:
         """Whether the object fits between the sides of the cubes."""
-        self.found, self.ended, self._voxel_mm, fits = {}, {}, voxel_mm, True
+        self.found, self.redrawn, self.ended, self.voxel_mm, fits = {}, {}, {}, voxel_mm, True
         for step in self._full:
-            if step != self._full[0] and {step - 1, step + 1} <= {*self.found, *self._known}:
+            is_open = step in self._slices.open and step not in self.redrawn
+            if step != self._full[0] and not is_open and {step - 1, step + 1} <= {*self.found, *self._known}:
                 continue  # another cube saw it
             cube = self._cube(step, 0.5)
             fits &= self._take(cube, {})
@@ -97,12 +121,12 @@ class ObjectCompletion:
         """The cube around what is known or found on a step, with this share of its edge before it."""
         mask = self._known.get(step, self.found.get(step)) > 0.5
         size = self._network.size
-        along = step * self._plane.thickness_mm + ((size - 1) / 2 - round(share * (size - 1))) * self._voxel_mm
+        along = step * self._plane.thickness_mm + ((size - 1) / 2 - round(share * (size - 1))) * self.voxel_mm
         across = (
             spacing * float(np.flatnonzero(mask.any(axis=1 - axis))[[0, -1]].mean())
             for axis, spacing in enumerate(self._plane.spacing_rc_mm)
         )
-        return SliceCube(self._plane, (along, *across), self._voxel_mm, size)
+        return SliceCube(self._plane, (along, *across), self.voxel_mm, size)
 
     def _take(self, cube: SliceCube, carried: dict[int, np.ndarray]) -> bool:
         """Ask for a cube, and keep its answers where there are none yet; whether the object fits between its sides."""
@@ -111,20 +135,30 @@ class ObjectCompletion:
         known = cube.known({**carried, **self._known})
         if not any((part > 0.5).any() for part in known.values()):
             return True  # what is left of the object is smaller than a voxel of the cube
-        odds = self._network.log_odds(network_channels(cube.image(self._look), known))
+        odds = self._network.log_odds(network_channels(cube.image(self._look), known, cube.places_of(self._slices.said)))
         seeds = np.zeros(odds.shape, bool)
-        for layer, part in known.items():
-            odds[layer], seeds[layer] = np.where(part > 0.5, _SURE, -_SURE), part > 0.5
-        pieces, _count = ndimage.label(odds > 0)
-        is_apart = (pieces > 0) & ~np.isin(pieces, np.unique(pieces[seeds]))
-        odds[is_apart] = -_SURE
+        for layer, step in cube.steps_of_layers({**carried, **self._known}).items():
+            seeds[layer] = known[layer] > 0.5
+            if step not in self._slices.open:
+                odds[layer] = np.where(seeds[layer], _SURE, -_SURE)
+        _keep_connected(odds, seeds)
         for step in cube.steps(_MARGIN):
-            if step in self._known or step in self.found or not self._is_inside(self._at(step)):
+            if step in self.found or step in self.redrawn or not self._is_inside(self._at(step)):
                 continue
             on_slice = cube.on_slice(odds, step, -_SURE)
-            if (on_slice > 0).any():
-                self.found[step] = (1 / (1 + np.exp(-on_slice))).astype(np.float32)
+            probability = (1 / (1 + np.exp(-on_slice))).astype(np.float32)
+            if step in self._slices.open:
+                self.redrawn[step] = probability
+            elif step not in self._known and (on_slice > 0).any():
+                self.found[step] = probability
         return not _reaches_sides(odds > 0)
+
+
+def _keep_connected(odds_zyx: np.ndarray, seeds_zyx: np.ndarray) -> None:
+    """Take away pieces apart from all seeds; works in place."""
+    pieces, _count = ndimage.label(odds_zyx > 0)
+    is_apart = (pieces > 0) & ~np.isin(pieces, np.unique(pieces[seeds_zyx]))
+    odds_zyx[is_apart] = -_SURE
 
 
 def _reaches_sides(mask_zyx: np.ndarray) -> bool:

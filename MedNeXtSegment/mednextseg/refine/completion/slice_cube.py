@@ -1,11 +1,12 @@
 """A cube of cubic voxels among the slices of one grid: reading images and masks into it, and its answers back onto the slices."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from mednextseg.refine.completion.network_input import NO_CLICKS
 from mednextseg.refine.slices.slice_plane import SlicePlane
 
 
@@ -45,17 +46,31 @@ class SliceCube:
 
     def known(self, slices: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
         """{index along axis 0: (size, size) probability} of {step: (H, W) probability}; of each voxel layer the nearest slice within it."""
+        by_layer = self.steps_of_layers(slices)
+        seen = {step: self._seen(slices[step]) for step in set(by_layer.values())}
+        return {layer: seen[step] for layer, step in by_layer.items()}
+
+    def steps_of_layers(self, steps: Iterable[int]) -> dict[int, int]:
+        """{index along axis 0: the nearest of these slices, where one lies within that layer of voxels}."""
         thickness, z = self.plane.thickness_mm, self.places_mm(0)
-        found: dict[int, np.ndarray] = {}
-        nearest: dict[int, float] = {}
-        for step, part in slices.items():
+        found: dict[int, int] = {}
+        nearest = np.full(self.size, np.inf)
+        for step in steps:
             away = np.abs(z - step * thickness)
-            layers = np.flatnonzero(away <= max(thickness, self.voxel_mm) / 2 + 1e-6)
-            seen = self._seen(part) if len(layers) else None
-            for layer in layers:
-                if away[layer] < nearest.get(int(layer), np.inf):
-                    found[int(layer)], nearest[int(layer)] = seen, away[layer]
+            for layer in np.flatnonzero((away <= max(thickness, self.voxel_mm) / 2 + 1e-6) & (away < nearest)):
+                found[int(layer)], nearest[layer] = step, away[layer]
         return found
+
+    def places_of(self, said: Mapping[int, np.ndarray]) -> np.ndarray:
+        """(N, 4) indices z, y, x and label, of {step: (N, 3) row, column and label}."""
+        found = [NO_CLICKS]
+        for step, points in said.items():
+            mm = np.column_stack(
+                [np.full(len(points), step * self.plane.thickness_mm), points[:, :2] * self.plane.spacing_rc_mm]
+            )
+            places = (mm - [self.places_mm(axis)[0] for axis in range(3)]) / self.voxel_mm
+            found.append(np.column_stack([places, points[:, 2]]))
+        return np.concatenate(found)
 
     def _seen(self, part_rc: np.ndarray) -> np.ndarray:
         rows, cols = (

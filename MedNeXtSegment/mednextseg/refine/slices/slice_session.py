@@ -4,9 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mednextseg.refine.prompter import Cancel, Embedding, Prompter, Result
+from mednextseg.refine.prompter import Cancel, Embedding, Prompter, Result, obey_prompts
 from mednextseg.refine.prompts import Prompts
 from mednextseg.refine.strokes import Stroke, mask_after_lassos
+
+_REACH = 0.8  # of the object's side there: so far from a click its answer and what was there before count about equally
+_SUREST = 6.0  # log odds
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,10 +19,12 @@ class SliceState:
     Attributes:
         prompts: the user's points, box and strokes; the mask is kept apart in `result`.
         result: the answer to them; None before the first prompt.
+        answer: (H, W) probability that the prompter gave, where a whole object has changed the result since.
     """
 
     prompts: Prompts
     result: Result | None
+    answer: np.ndarray | None = None
 
 
 class SliceSession:
@@ -29,13 +34,21 @@ class SliceSession:
         prompter: the network that turns prompts into a mask.
         embedding: of this slice, from prompter.encode.
         start_mask: (H, W) probability of the automatic result, the first mask prompt; None to start from nothing.
+        object_side_px: on a slice of a whole object, the root of its area there. A box is then answered without the mask, as who draws
+            one has found the object wrong; a click where nothing is yet means something about as large. None elsewhere.
 
     Attributes:
         state: the prompts and the answer now; a saved one may be put back.
     """
 
-    def __init__(self, prompter: Prompter, embedding: Embedding, start_mask: np.ndarray | None = None) -> None:
-        self.prompter, self.embedding = prompter, embedding
+    def __init__(
+        self,
+        prompter: Prompter,
+        embedding: Embedding,
+        start_mask: np.ndarray | None = None,
+        object_side_px: float | None = None,
+    ) -> None:
+        self.prompter, self.embedding, self.object_side_px = prompter, embedding, object_side_px
         has_start = start_mask is not None and (np.asarray(start_mask) > 0.5).any()
         self.start_mask = np.array(start_mask, np.float32) if has_start else None
         self.state = SliceState(Prompts(), None)
@@ -63,11 +76,19 @@ class SliceSession:
         Raises:
             PromptCancelledError: when `cancel` said so; the session is then as before.
         """
-        return self._answer(self.prompts.with_point(point_rc, positive), self._last_mask(), cancel)
+        before = self.probability
+        result = self._answer(self.prompts.with_point(point_rc, positive), self._last_mask(), cancel)
+        if self.object_side_px is None or (before > 0.5).any():
+            return result
+        changed = changed_near(before, result.probability, np.asarray(point_rc, float), _REACH * self.object_side_px)
+        result = replace(result, probability=obey_prompts(changed, self.prompts))
+        result.probability.setflags(write=False)
+        self.state = replace(self.state, result=result)
+        return result
 
     def keep_point(self, point_rc: np.ndarray, positive: bool) -> None:
         """A click that is not answered, because a newer one is on its way: the mask stays, the next answer obeys both."""
-        self.state = SliceState(self.prompts.with_point(point_rc, positive), self.state.result)
+        self.state = replace(self.state, prompts=self.prompts.with_point(point_rc, positive))
 
     def set_box(self, box: np.ndarray, cancel: Cancel | None = None) -> Result:
         """A box r0, c0, r1, c1 (half-open); it starts a new object in it."""
@@ -97,7 +118,8 @@ class SliceSession:
 
     def _start(self, prompts: Prompts) -> np.ndarray | None:
         """The mask to answer anew from."""
-        return mask_after_lassos(self.start_mask, prompts.strokes, self.embedding.image_rc.shape)
+        start = None if self.object_side_px is not None and prompts.box is not None else self.start_mask
+        return mask_after_lassos(start, prompts.strokes, self.embedding.image_rc.shape)
 
     def _answer_the_rest(self, prompts: Prompts, cancel: Cancel | None) -> Result | None:
         if prompts.is_empty:
@@ -115,3 +137,16 @@ class SliceSession:
         result.probability.setflags(write=False)
         self.state = SliceState(replace(prompts, mask=None), result)
         return result
+
+
+def changed_near(before_rc: np.ndarray, after_rc: np.ndarray, point_rc: np.ndarray, reach_px: float) -> np.ndarray:
+    """(H, W) float32: one probability near a point, another one far from it; their log odds weighed by a Gaussian."""
+    rows, cols = (np.arange(count) - place for count, place in zip(after_rc.shape, point_rc, strict=True))
+    weight = np.exp(-(rows[:, None] ** 2 + cols**2) / (2 * reach_px**2))
+    odds = (1 - weight) * _log_odds(before_rc) + weight * _log_odds(after_rc)
+    return (1 / (1 + np.exp(-odds))).astype(np.float32)
+
+
+def _log_odds(probability_rc: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(probability_rc) - np.log1p(-probability_rc), -_SUREST, _SUREST)
