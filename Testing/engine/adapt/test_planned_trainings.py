@@ -41,7 +41,7 @@ def pairs(folder: Path) -> TransferTrainer:
     return TransferTrainer(network(), examples, (), RECIPE, folder)
 
 
-@pytest.mark.parametrize(("make", "tolerance"), [(pretraining, 1e-6), (pairs, 4 * RATE)], ids=["pre-training", "pairs"])
+@pytest.mark.parametrize(("make", "tolerance"), [(pretraining, 1e-5), (pairs, 4 * RATE)], ids=["pre-training", "pairs"])
 def test_leaner_steps_end_with_the_same_weights(
     make: Callable[[Path], PlannedTraining], tolerance: float, tmp_path: Path
 ) -> None:
@@ -52,7 +52,8 @@ def test_leaner_steps_end_with_the_same_weights(
         assert trainer.network.gradient_checkpointing == economy.is_recomputed
         trainer.run()
         ends.append(torch.cat([tensor.flatten() for tensor in trainer.result.state_dict().values()]))
-    # Samples of a pre-training are judged apart; features of a pair by the variance of what a step sees.
+    # Samples of a pre-training are judged apart, and sums in another order differ in last digits, which Adam enlarges;
+    # features of a pair are judged by the variance of what a step sees.
     assert torch.allclose(*ends, rtol=1e-6, atol=tolerance)
 
 
