@@ -20,9 +20,8 @@ from mednextseg.refine.undo_states import ActiveSlice
 
 _SUREST_NETWORK, _SUREST_WALK = 6.0, 5.0  # log odds at most, of the network and of the walk
 _MOST_OPEN = 3  # prompts on a slice; after more the user has made it what it should be
-_NETWORK_SHARE = (
-    0.7  # of the log odds on an open slice, where voxels of the cube are no larger than pixels; the rest is the answer's
-)
+# Of the log odds on an open slice, where voxels of the cube are no larger than pixels; the rest is the answer's.
+_NETWORK_SHARE = 0.7
 _LEAST_NETWORK_PX = 200  # of smaller objects the network sees too little to follow them: the walk alone is better
 
 
