@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy import ndimage
+from scipy.spatial import Delaunay
 
 from mednextseg.adapt.click_net.cache import CachedSet
 from mednextseg.adapt.click_net.clicks import bounding_box
@@ -31,6 +32,26 @@ def test_views_around_a_box_show_it_large_and_whole():
         r0, c0, r1, c1 = bounding_box(sampler.draw(around_box=True).truth_rc)
         side = max(BOX_MARGINS[1] * 30, LEAST_SIDE_PX)
         assert max(r1 - r0, c1 - c0) >= 0.75 * 64 * 30 / side and min(r0, c0) > 0 and max(r1, c1) < 64
+
+
+def test_image_and_outline_of_a_view_are_bent_alike():
+    labels = np.zeros((1, 120, 120), np.uint8)
+    labels[0, 40:80, 30:90] = 1
+    objects, sizes = np.array([[0, 1, 40, 30, 80, 90]], np.int32), np.array([[120, 120]])
+    cached = CachedSet("block", "real", 255 * labels, labels, None, sizes, objects, True)
+    dented = []
+    for seed in range(40):
+        view = ViewSampler([cached], {"real": 1.0}, 96, np.random.default_rng(seed)).draw(around_box=True)
+        inside, outside = ndimage.binary_erosion(view.truth_rc, iterations=3), ~ndimage.binary_dilation(view.truth_rc, iterations=3)
+        apart = np.median(view.image_rc[inside]) - np.median(view.image_rc[outside])
+        assert np.mean((view.image_rc[inside] - np.median(view.image_rc[outside])) * np.sign(apart) > abs(apart) / 2) > 0.98
+        dented.append(_missing_of_hull(view.truth_rc) > 0.005 * view.truth_rc.sum())
+    assert 0.1 < np.mean(dented) < 0.6  # a block stays convex where it is only turned, stretched and mirrored
+
+
+def _missing_of_hull(mask_rc):
+    hull = Delaunay(np.argwhere(mask_rc))
+    return np.sum(hull.find_simplex(np.argwhere(~mask_rc)) >= 0)
 
 
 def test_now_and_then_all_that_is_labeled_is_one_large_object():

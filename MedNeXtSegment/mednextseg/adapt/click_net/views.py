@@ -1,4 +1,4 @@
-"""Training views: a square cut of a cached slice around one object, turned, mirrored and with its contrast changed."""
+"""Training views: a square cut of a cached slice around one object, turned, mirrored, bent and with its contrast changed."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ BOX_MARGINS = (1.4, 2.1)  # side of a view over the longer side of the box that 
 _ATTEMPTS = 40
 _JOINED_SHARE = 0.2
 _WHOLE_SHARE = 0.12  # of views of label maps and regions: all that is labeled, as one object that nearly fills the slice
+_BENT_SHARE, _LARGEST_BEND = 0.4, 0.02  # of views; standard deviation of the shift, as a share of the view's side
 _COUNTED_SLICES = (20, 250)  # a set counts at least and at most as one of so many slices
 
 
@@ -98,15 +99,16 @@ class ViewSampler:
         image = cached.images[number, :rows, :cols].astype(np.float32) / 255.0
         if side > 1.2 * self.size:
             image = ndimage.gaussian_filter(image, 0.4 * side / self.size)
-        image = self._resampled(image, matrix, offset)
-        truth = self._resampled(truth.astype(np.float32), matrix, offset) > 0.5
+        places = self._bent(self._places(matrix, offset), matrix)
+        image = _read(image, places)
+        truth = _read(truth.astype(np.float32), places) > 0.5
         if truth.sum() < MIN_TARGET_PX and not (may_be_absent and neighbor is not None and not truth.any()):
             return None
         if truth.mean() > 0.85:
             return None
         start = None
         if with_neighbor and neighbor is not None and (not truth.any() or self.generator.random() < 0.6):
-            start = self._resampled(neighbor.astype(np.float32), matrix, offset)
+            start = _read(neighbor.astype(np.float32), places)
             if start.sum() < MIN_TARGET_PX / 2:
                 return None
         elif with_neighbor:
@@ -161,8 +163,19 @@ class ViewSampler:
         matrix = turn @ stretch * side_px / self.size
         return matrix, center - matrix @ np.full(2, (self.size - 1) / 2)
 
-    def _resampled(self, part_rc: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        return ndimage.affine_transform(part_rc, matrix, offset, (self.size, self.size), order=1, mode="constant")
+    def _places(self, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """(2, S, S) slice index of each pixel of the view."""
+        pixels = np.indices((self.size, self.size), np.float32)
+        return np.tensordot(matrix, pixels, 1) + offset[:, None, None]
+
+    def _bent(self, places: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Places shifted by a smooth random field, now and then: few sets show more than some hundred shapes."""
+        if self.generator.random() >= _BENT_SHARE:
+            return places
+        most_px = self.generator.uniform(0.0, _LARGEST_BEND) * self.size
+        shape = (self.size, self.size)
+        shift_px = np.stack([most_px * smooth_field(shape, self.size / 8, self.generator) for _ in range(2)])
+        return places + np.tensordot(matrix, shift_px, 1)
 
     def _other_contrast(self, image_rc: np.ndarray) -> np.ndarray:
         """Another displayed range, gamma, inversion, blur, bias field and noise, each now and then."""
@@ -181,6 +194,10 @@ class ViewSampler:
         if draw.random() < 0.3:
             image = image + draw.uniform(0.0, 0.06) * draw.standard_normal(image.shape)
         return np.clip(image, 0.0, 1.0).astype(np.float32)
+
+
+def _read(part_rc: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return ndimage.map_coordinates(part_rc, places, order=1, mode="constant")
 
 
 def _one_component(mask_rc: np.ndarray, generator: np.random.Generator) -> np.ndarray:
