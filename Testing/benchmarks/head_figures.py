@@ -6,7 +6,8 @@
 MESHNET is ../shared/data/brainchop_meshnet_MIT/model30chan18cls, for instance.
 
 Each head (see head_sets.py) goes through a whole run (`mednextseg.segment`, default settings, no region). Its labels are brought to the
-grid of the reference and compared there; voxels that the reference leaves open count neither for nor against a structure. Beside
+grid of the reference and compared there; voxels that the reference leaves open, or the scan does not show, count neither for nor
+against a structure. Beside
 MeshNet, whose classes join both sides, ours are joined, too. Intervals are 95 % bootstrap intervals of the mean over heads.
 The output file holds the rows of a card's `metrics`.
 """
@@ -31,7 +32,6 @@ from mednextseg.adapt.heads.validation import ALIKE, dice_of_groups, dice_of_str
 from mednextseg.files import write_text
 from mednextseg.kernels.allocator import keep_freed_memory
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.segment.prepare.resampling import resample_affine
 from mednextseg.segment.recipe import SegmentRecipe
 
 _RESAMPLES, _SEED = 2000, 0
@@ -73,21 +73,16 @@ def results_of(
         for label in report.labels:
             if label.value < len(classes):
                 classes[label.value] = structures().classes.index(label.name)
-        ours = _on_reference(classes[labelmap], head)
-        theirs = None if peer is None else _on_reference(_classes_of(peer)[peer.segment(head.volume_kji, head.geometry)], head)
+        ours, codes = head.compared(classes[labelmap])
+        theirs = None if peer is None else head.compared(_classes_of(peer)[peer.segment(head.volume_kji, head.geometry)])[0]
         yield HeadResult(
             head.kind,
             head.name,
             seconds,
-            dice_of_structures(ours, head.codes_kji),
-            dice_of_groups(ours, head.codes_kji, groups),
-            None if theirs is None else dice_of_groups(theirs, head.codes_kji, groups),
+            dice_of_structures(ours, codes),
+            dice_of_groups(ours, codes, groups),
+            None if theirs is None else dice_of_groups(theirs, codes, groups),
         )
-
-
-def _on_reference(classes_kji: np.ndarray, head: LabeledHead) -> Tensor:
-    nearest = resample_affine(classes_kji, head.geometry, head.reference, order=0)
-    return torch.from_numpy(nearest.astype(np.int64))
 
 
 def _classes_of(peer: MeshNet) -> np.ndarray:

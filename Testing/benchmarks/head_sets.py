@@ -12,6 +12,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Generator, Tensor
 
 from mednextseg.adapt.heads.data import label_map
@@ -51,6 +52,20 @@ class LabeledHead:
     geometry: Geometry
     codes_kji: Tensor
     reference: Geometry
+
+    def compared(self, classes_kji: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Classes (on the scan's grid) and codes, both on the reference's grid, and background where nothing was scanned.
+
+        A reference may reach beyond the scan, as labels drawn on another one do; nobody can name what a scan does not show.
+        """
+        matrix = np.linalg.inv(self.geometry.ijk_to_ras) @ self.reference.ijk_to_ras
+        steps, offset = matrix[:3, :3][::-1, ::-1], matrix[:3, 3][::-1]
+        is_scanned, codes_kji = np.ones(classes_kji.shape, np.uint8), np.asarray(self.codes_kji)
+        ours, seen = (
+            ndimage.affine_transform(part, steps, offset, codes_kji.shape, order=0, mode="grid-constant")
+            for part in (classes_kji, is_scanned)
+        )
+        return torch.from_numpy(ours.astype(np.int64)), torch.from_numpy(np.where(seen, codes_kji, 0))
 
 
 def ixi_heads(data: Path) -> Iterator[LabeledHead]:

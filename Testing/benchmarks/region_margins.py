@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from head_sets import SETS, LabeledHead
 
 from mednextseg import load_model, segment
@@ -18,7 +17,6 @@ from mednextseg.adapt.heads.structures import structures
 from mednextseg.adapt.heads.validation import dice_of_structures
 from mednextseg.kernels.allocator import keep_freed_memory
 from mednextseg.models.loaded_model import LoadedModel
-from mednextseg.segment.prepare.resampling import resample_affine
 
 _MODEL, _SIDES = "hippocampus-mr", ("left", "right")
 
@@ -30,8 +28,7 @@ def dice_of_sides(head: LabeledHead, model: LoadedModel) -> list[float]:
     ours = [structures().classes.index(f"{side} hippocampus") for side in _SIDES]
     for label in report.labels:
         classes[label.value] = ours[_SIDES.index(label.name.split()[0])]
-    nearest = resample_affine(classes[labelmap_kji], head.geometry, head.reference, order=0)
-    return dice_of_structures(torch.from_numpy(nearest.astype(np.int64)), head.codes_kji)[ours].tolist()
+    return dice_of_structures(*head.compared(classes[labelmap_kji]))[ours].tolist()
 
 
 def main() -> None:

@@ -42,7 +42,10 @@ def test_image_and_outline_of_a_view_are_bent_alike():
     dented = []
     for seed in range(40):
         view = ViewSampler([cached], {"real": 1.0}, 96, np.random.default_rng(seed)).draw(around_box=True)
-        inside, outside = ndimage.binary_erosion(view.truth_rc, iterations=3), ~ndimage.binary_dilation(view.truth_rc, iterations=3)
+        inside, outside = (
+            ndimage.binary_erosion(view.truth_rc, iterations=3),
+            ~ndimage.binary_dilation(view.truth_rc, iterations=3),
+        )
         apart = np.median(view.image_rc[inside]) - np.median(view.image_rc[outside])
         assert np.mean((view.image_rc[inside] - np.median(view.image_rc[outside])) * np.sign(apart) > abs(apart) / 2) > 0.98
         dented.append(_missing_of_hull(view.truth_rc) > 0.005 * view.truth_rc.sum())
