@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mednextseg.adapt.click_net.cache import build_cache, open_cache
-from mednextseg.adapt.click_net.clicks import SimulatedUser, bounding_box, degraded_mask, drawn_box
+from mednextseg.adapt.click_net.clicks import SimulatedUser, bounding_box, degraded_mask, drawn_box, stroke_through
 from mednextseg.adapt.click_net.recipe import ClickNetRecipe, ClickNetSource
 from mednextseg.adapt.click_net.regions import felzenszwalb_regions
 from mednextseg.adapt.click_net.sessions import SessionPool
@@ -177,15 +177,34 @@ def test_every_kind_of_start_shows_what_it_says(cache, recipe):
     generator = np.random.default_rng(1)
     sampler = ViewSampler(open_cache(cache), recipe.group_shares, recipe.view_size_px, generator)
     shown = {}
-    for start in recipe.start_shares:
+    for start in (*recipe.start_shares, "stroke"):
         session = SessionPool(sampler, 1, {start: 1.0}, 0.5, 4, generator).sessions[0]
         channels = session.channels(2.0)
         shown[start] = [bool(channels[n].any()) for n in range(1, 5)]
         assert channels.shape == (5, 32, 32) and channels[0].min() >= -1 and channels[0].max() <= 1
     assert shown["box"] == [False, False, True, False]
-    assert shown["click"] == [True, False, False, False]
+    assert shown["click"] == shown["stroke"] == [True, False, False, False]
     assert shown["box_and_click"][0] and shown["box_and_click"][2]
     assert shown["mask"][3] and not shown["mask"][0]
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10_000), st.floats(3.0, 30.0))
+def test_a_stroke_runs_along_the_object_in_steps(seed, step_px):
+    truth = _blob(seed=seed)
+    points = np.array(stroke_through(truth, step_px, np.random.default_rng(seed)))
+    assert truth[tuple(points[[0, -1]].T)].all() and truth[tuple(points.T)].mean() >= 0.5
+    assert (np.linalg.norm(np.diff(points, axis=0), axis=1) <= step_px + 1.5).all()  # points are whole pixels
+
+
+def test_a_stroke_is_longer_where_the_object_is():
+    long, square = np.zeros((90, 90), bool), np.zeros((90, 90), bool)
+    long[40:50, 5:85], square[40:60, 40:60] = True, True
+    lengths = [
+        np.mean([np.ptp(stroke_through(truth, 18.0, np.random.default_rng(seed)), axis=0).max() for seed in range(20)])
+        for truth in (long, square)
+    ]
+    assert lengths[0] > 35 and 4 < lengths[1] < 20
 
 
 def test_the_loss_falls_with_the_error_and_weighs_clicks_more():

@@ -12,6 +12,8 @@ from scipy import ndimage
 from mednextseg.adapt.click_net.synthetic import warp
 
 _EIGHT_CONNECTED = np.ones((3, 3), bool)
+# Of a stroke: lines tried, how much of one lies in the object, and where it may end (share of the largest thickness).
+_LINES, _SHARE_INSIDE, _THICK_ENOUGH = 6, 0.9, 0.25
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,24 @@ def drawn_box(mask_rc: np.ndarray, jitter_share: float, generator: np.random.Gen
     r0, c0, r1, c1 = np.array((r0, c0, r1, c1)) + offsets
     (r0, r1), (c0, c1) = sorted((r0, r1)), sorted((c0, c1))
     return float(r0), float(c0), float(max(r1, r0 + 2)), float(max(c1, c0 + 2))
+
+
+def stroke_through(truth_rc: np.ndarray, step_px: float, generator: np.random.Generator) -> list[tuple[int, int]]:
+    """A quick straight line across the largest component, as the (row, col) of points at most `step_px` apart, its ends among them.
+
+    Of some random lines the longest one that hardly leaves the object.
+    """
+    region, _area = _largest_component(truth_rc)
+    thickness = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    places = np.argwhere(thickness > thickness.max() * _THICK_ENOUGH)
+    best = np.repeat(places[generator.integers(len(places))][None], 2, axis=0)
+    for _attempt in range(_LINES):
+        ends = places[generator.integers(len(places), size=2)]
+        pixels = np.linspace(*ends, 40).round().astype(int)
+        if region[tuple(pixels.T)].mean() >= _SHARE_INSIDE and np.ptp(ends, axis=0).max() > np.ptp(best, axis=0).max():
+            best = ends
+    count = int(np.ceil(np.linalg.norm(best[1] - best[0]) / step_px)) + 1
+    return [(int(row), int(col)) for row, col in np.linspace(*best, count).round()]
 
 
 def degraded_mask(truth_rc: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mednextseg.adapt.click_net.clicks import SimulatedUser, drawn_box
+from mednextseg.adapt.click_net.clicks import SimulatedUser, drawn_box, stroke_through
 from mednextseg.adapt.click_net.views import TrainingView, ViewSampler
+from mednextseg.refine.prompters.click_net import STROKE_STEP_PX
 from mednextseg.refine.prompters.prompt_channels import prompt_channels
 
 _EXACT_BOXES, _LARGEST_JITTER = 0.25, 0.15  # share of boxes that fit; the others are off by up to so much of their length
@@ -67,7 +68,7 @@ class SessionPool:
     def fresh(self) -> Session:
         """A new session on a new view."""
         start = self.names[self.generator.choice(len(self.names), p=self.weights)]
-        around_box = start == "box" or (start == "box_and_click" and self.generator.random() < 0.5)
+        around_box = start in ("box", "stroke") or (start == "box_and_click" and self.generator.random() < 0.5)
         view = self.sampler.draw(start in ("mask", "mask_and_clicks"), start == "mask", around_box)
         session = Session(view)
         if start in ("box", "box_and_click"):
@@ -75,6 +76,8 @@ class SessionPool:
             session.box_rc = drawn_box(view.truth_rc, jitter, self.generator)
         if start in ("click", "clicks", "box_and_click"):
             session.points_rc.append((*self.user.first_click(view.truth_rc), 1))
+        if start == "stroke":
+            session.points_rc.extend((*point, 1) for point in stroke_through(view.truth_rc, STROKE_STEP_PX, self.generator))
         if start == "clicks":
             self._add_scattered_clicks(session)
         if start in ("mask", "mask_and_clicks"):

@@ -31,7 +31,7 @@ COMPLETION_FOLDER = "whole_object"  # of the package: a package of its own
 
 _MARGIN = 2.4  # side of the view over the longer side of what the prompts enclose; less hides what a small mask has missed
 _LEAST_SIDE_PX = 20.0  # of the slice in a view: there are objects of 30 pixels in all, and less shows nothing but interpolation
-_STROKE_STEP_PX = 18.0  # of the view; a scribble is seen as clicks so far apart
+STROKE_STEP_PX = 18.0  # of the view; a scribble is seen as clicks so far apart
 _LEAST_STROKE_PX = 4.0  # a shorter scribble does not say how large the object is
 _LOOK_AGAIN_BELOW = 0.6  # a first answer that fits into this share of the whole slice is redone on a closer view
 
@@ -134,7 +134,7 @@ class ClickNetPrompter:
     def _look(self, embedding: Embedding, prompts: Prompts, view: NetworkView) -> Result:
         box = None if prompts.box is None else tuple(view.box_to_view(prompts.box))
         previous = None if prompts.mask is None else view.cut(prompts.mask)
-        points, labels = _dots(prompts, _STROKE_STEP_PX / view.scale)
+        points, labels = _dots(prompts, STROKE_STEP_PX / view.scale)
         points = view.points_to_view(points)
         channels = prompt_channels(view.cut(embedding.image_rc), points, labels, box, previous, self.disk_radius_px)
         inputs = torch.from_numpy(channels)[None].to(self.device, memory_format=torch.channels_last)
