@@ -64,8 +64,11 @@ def check_start(kept_of_start: float, start_from: Path | None) -> None:
 
 
 def mixed_with_start(tensors: dict[str, Tensor], start_from: Path | None, kept_of_start: float) -> dict[str, Tensor]:
-    """A network's weights with a share of those that its training started from (Wortsman et al., arXiv 2109.01903)."""
+    """A network's weights with a share of those that its training started from (Wortsman et al., arXiv 2109.01903).
+
+    Tensors that the start lacks stay as they were learned.
+    """
     if not kept_of_start or start_from is None:
         return tensors
     first = weights_at(start_from)
-    return {name: torch.lerp(tensor, first[name].to(tensor), kept_of_start) for name, tensor in tensors.items()}
+    return {name: torch.lerp(tensor, first.get(name, tensor).to(tensor), kept_of_start) for name, tensor in tensors.items()}

@@ -314,3 +314,18 @@ def test_a_recipe_with_an_unknown_kind_of_set_is_refused(tmp_path):
     path.write_text(json.dumps({"id": "x", "title": "X"}))
     with pytest.raises(ValueError, match="lacks training"):
         ClickNetRecipe.from_json(path)
+
+
+def test_a_network_with_more_deepest_blocks_starts_as_the_smaller_one_was(cache, recipe, data_folder, tmp_path):
+    torch.manual_seed(2)
+    smaller = build_click_net(recipe.widths, recipe.deepest_blocks).eval()
+    write_safetensors(smaller.state_dict(), tmp_path / "smaller.safetensors")
+    deeper = replace(recipe, deepest_blocks=recipe.deepest_blocks + 2)
+    started = ClickNetTrainer(deeper, cache, [], tmp_path, start_from=tmp_path / "smaller.safetensors").averaged.module.eval()
+    channels = torch.rand(2, 5, 32, 32)
+    with torch.no_grad():
+        for ours, first in zip(started(channels), smaller(channels), strict=True):
+            torch.testing.assert_close(ours, first)
+    wider = replace(recipe, widths=(8, 8, 8, 16))
+    with pytest.raises(ValueError, match="do not fit the ClickNet"):
+        ClickNetTrainer(wider, cache, [], tmp_path, start_from=tmp_path / "smaller.safetensors")

@@ -35,21 +35,19 @@ def test_an_object_without_surroundings_or_of_one_value_decides_nothing(whole: b
     assert np.array_equal(Appearance(np.full((12, 12), 0.5), mask).log_odds(np.full((12, 12), 0.5)), np.zeros((12, 12)))
 
 
-# What may be lost against the slice that it started from: the bright object loses 0.042, the dark one gains as much.
-@pytest.mark.parametrize(("contrast", "lost"), [(1.0, 0.05), (-1.0, -0.03)])
-def test_a_whole_object_ends_where_the_object_does(contrast: float, lost: float) -> None:
+@pytest.mark.parametrize("contrast", [1.0, -1.0])
+def test_a_whole_object_ends_where_the_object_does(contrast: float) -> None:
     k, j, i = np.indices((26, 64, 64))
     truth = (np.abs(k - 12) < 6) & ((j - 30) ** 2 + (i - 34) ** 2 < 11**2)
     volume = 100 + 25 * contrast * truth + np.random.default_rng(0).normal(0, 8, truth.shape)
     geometry = Geometry(truth.shape, np.eye(4))
     refinement = Refinement(volume.astype(np.float32), geometry, load_prompter("clicknet"), display_range=(50.0, 150.0))
     refinement.add_point(geometry.ras_from_ijk(np.array([34.0, 30, 12])), True, voxel_plane(geometry, 0, 12))
-    before = _dice(refinement.preview_segment()[12], truth[12])
     refinement.whole_object()
     found = refinement.preview_segment()
     slices = np.flatnonzero(found.any(axis=(1, 2)))
     assert 6 <= slices.min() <= 7 and 17 <= slices.max() <= 19  # the object has 7 to 17
-    assert _dice(found, truth) > before - lost
+    assert _dice(found, truth) > 0.95  # it is 0.962 and 0.980
 
 
 def _dice(found: np.ndarray, truth: np.ndarray) -> float:

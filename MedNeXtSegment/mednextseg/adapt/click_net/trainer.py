@@ -15,12 +15,14 @@ from mednextseg.adapt.click_net.sessions import SessionPool
 from mednextseg.adapt.click_net.validation import ValidationView, validate
 from mednextseg.adapt.click_net.views import ViewSampler
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, ResumableTraining
-from mednextseg.adapt.starting_weights import start_with
-from mednextseg.networks.click_net import build_click_net
+from mednextseg.adapt.starting_weights import weights_at
+from mednextseg.models.weights import load_strictly
+from mednextseg.networks.click_net import ClickNet, build_click_net
 
 _GRADIENT_NORM_LIMIT = 5.0
 _CLICK_WEIGHT = 10.0  # of a pixel under a click in the cross-entropy, so that clicks are obeyed
 _QUALITY_WEIGHT = 0.1
+_FURTHER_DEEPEST_BLOCKS = tuple(f"encoder.3.{number}." for number in range(1, 10))
 _SAVE_EVERY = 100  # steps; a validation saves too
 
 
@@ -37,7 +39,8 @@ class ClickNetTrainer(ResumableTraining):
         folder: gets last.pt, best.pt and log.jsonl.
         device: a torch device name.
         on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
-        start_from: weights that a new run starts with (see `start_with`); a resumed run does not read them.
+        start_from: weights that a new run starts with (see `weights_at`), which may have fewer blocks at the deepest level; a resumed
+            run does not read them.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class ClickNetTrainer(ResumableTraining):
         self.device = torch.device(device)
         network = build_click_net(recipe.widths, recipe.deepest_blocks)
         if start_from is not None:
-            start_with(network, start_from)
+            load_strictly(network, {**_begun_anew(network), **weights_at(start_from)})
         network = network.to(self.device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         super().__init__(folder, network, optimizer, recipe.ema_decay)
@@ -114,6 +117,11 @@ class ClickNetTrainer(ResumableTraining):
             **scores,
         }
         self._record(entry, scores["val"]["mean"])
+
+
+def _begun_anew(network: ClickNet) -> dict[str, torch.Tensor]:
+    """The deepest level's blocks after its first: new ones hand on what they get, so the network starts as the smaller one was."""
+    return {name: tensor for name, tensor in network.state_dict().items() if name.startswith(_FURTHER_DEEPEST_BLOCKS)}
 
 
 def click_loss(logits: torch.Tensor, truth: torch.Tensor, obeyed: torch.Tensor) -> torch.Tensor:
