@@ -14,21 +14,25 @@ from mednextseg.models.weights import load_strictly, read_safetensors
 _HEADS_FOR_TRAINING_ONLY = ("out_1.", "out_2.", "out_3.", "out_4.")
 
 
-def start_with(network: nn.Module, path: Path) -> None:
+def start_with(network: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Load weights into a new network; parts that only a training has, and a finished model lacks, stay as they are.
+
+    Raises:
+        ValueError: where they are those of another network.
+    """
+    only_for_training = {name: tensor for name, tensor in network.state_dict().items() if is_left_out_of_models(name)}
+    load_strictly(network, {**only_for_training, **tensors})
+
+
+def weights_at(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, to start a training with.
 
     Args:
         path: a model's folder, its weights.safetensors, or best.pt or last.pt of a training.
     Raises:
         FileNotFoundError: where there is no such file.
-        ValueError: where it holds no weights, or those of another network.
+        ValueError: where it holds no weights.
     """
-    only_for_training = {name: tensor for name, tensor in network.state_dict().items() if is_left_out_of_models(name)}
-    load_strictly(network, {**only_for_training, **weights_at(path)})
-
-
-def weights_at(path: Path) -> dict[str, Tensor]:
-    """Tensors by name of what `start_with` takes, with the same errors."""
     path = Path(path)
     path = path / WEIGHTS_FILE if path.is_dir() else path
     return read_safetensors(path) if path.suffix == ".safetensors" else averaged_weights(path)

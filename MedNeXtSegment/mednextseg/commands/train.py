@@ -36,7 +36,10 @@ def add_to(commands: argparse._SubParsersAction, common: argparse.ArgumentParser
     parser.add_argument(
         "--start-from",
         type=Path,
-        help="a new run starts with these weights: a model's folder, its weights.safetensors, or best.pt of an earlier training",
+        help=(
+            "a new run starts with these weights: a model's folder, its weights.safetensors, or best.pt of an earlier training; "
+            "a MedNeXt may be wider than they are"
+        ),
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--package-only", action="store_true", help="package the best checkpoint of a training so far")

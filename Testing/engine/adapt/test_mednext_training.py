@@ -83,7 +83,7 @@ def test_a_short_training_learns_packages_and_segments(dataset_folder: Path, tmp
         started = Trainer(recipe, dataset, tmp_path / f"next{number}", start_from=start).averaged.module
         torch.testing.assert_close(started.out_0.state_dict(), trainer.averaged.module.out_0.state_dict())
     with pytest.raises(ValueError, match="do not fit the MedNeXt"):
-        Trainer(replace(recipe, base_channels=4), dataset, tmp_path / "narrow", start_from=tmp_path / "balls")
+        Trainer(replace(recipe, base_channels=2), dataset, tmp_path / "narrow", start_from=tmp_path / "balls")
     (tmp_path / "text.pt").write_text("no weights")
     with pytest.raises(ValueError, match="holds no weights; give best"):
         Trainer(recipe, dataset, tmp_path / "none", start_from=tmp_path / "text.pt")

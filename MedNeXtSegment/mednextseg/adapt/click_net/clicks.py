@@ -13,7 +13,9 @@ from mednextseg.adapt.click_net.synthetic import warp
 
 _EIGHT_CONNECTED = np.ones((3, 3), bool)
 # Of a stroke: lines tried, how much of one lies in the object, and where it may end (share of the largest thickness).
-_LINES, _SHARE_INSIDE, _THICK_ENOUGH = 6, 0.9, 0.25
+_LINES, _SHARE_INSIDE, _THICK_ENOUGH = 8, 0.9, 0.25
+# A stroke's control point lies at most half its length to the side; points that make the curve.
+_MOST_BENT, _LINE_POINTS = 0.5, 40
 
 
 @dataclass(frozen=True)
@@ -90,21 +92,33 @@ def drawn_box(mask_rc: np.ndarray, jitter_share: float, generator: np.random.Gen
 
 
 def stroke_through(truth_rc: np.ndarray, step_px: float, generator: np.random.Generator) -> list[tuple[int, int]]:
-    """A quick straight line across the largest component, as the (row, col) of points at most `step_px` apart, its ends among them.
+    """A quick bent line across the largest component, as the (row, col) of points at most `step_px` apart, its ends among them.
 
     Of some random lines the longest one that hardly leaves the object.
     """
     region, _area = _largest_component(truth_rc)
     thickness = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
     places = np.argwhere(thickness > thickness.max() * _THICK_ENOUGH)
-    best = np.repeat(places[generator.integers(len(places))][None], 2, axis=0)
+    best = np.repeat(places[generator.integers(len(places))][None], 2, axis=0).astype(float)
     for _attempt in range(_LINES):
-        ends = places[generator.integers(len(places), size=2)]
-        pixels = np.linspace(*ends, 40).round().astype(int)
-        if region[tuple(pixels.T)].mean() >= _SHARE_INSIDE and np.ptp(ends, axis=0).max() > np.ptp(best, axis=0).max():
-            best = ends
-    count = int(np.ceil(np.linalg.norm(best[1] - best[0]) / step_px)) + 1
-    return [(int(row), int(col)) for row, col in np.linspace(*best, count).round()]
+        line = _bent_line(*places[generator.integers(len(places), size=2)], generator)
+        pixels = line.round().astype(int).clip(0, np.array(region.shape) - 1)
+        if region[tuple(pixels.T)].mean() >= _SHARE_INSIDE and np.ptp(line, axis=0).max() > np.ptp(best, axis=0).max():
+            best = line
+    along_px = np.r_[0.0, np.linalg.norm(np.diff(best, axis=0), axis=1).cumsum()]
+    stops_px = np.linspace(0.0, along_px[-1], int(np.ceil(along_px[-1] / step_px)) + 1)
+    points = np.stack([np.interp(stops_px, along_px, best[:, axis]) for axis in (0, 1)], axis=1)
+    inside = points.round().astype(int).clip(0, np.array(region.shape) - 1)
+    return [(int(row), int(col)) for row, col in inside]
+
+
+def _bent_line(start_rc: np.ndarray, end_rc: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """(N, 2) points of a quadratic Bezier curve whose middle is displaced sideways by at most a quarter of its length."""
+    sideways = (end_rc - start_rc)[::-1] * (1, -1)
+    bend = _MOST_BENT * generator.uniform(-1, 1) ** 3  # mostly slight, since a thin object has room for little else
+    middle = (start_rc + end_rc) / 2 + bend * sideways
+    along = np.linspace(0.0, 1.0, _LINE_POINTS)[:, None]
+    return (1 - along) ** 2 * start_rc + 2 * along * (1 - along) * middle + along**2 * end_rc
 
 
 def degraded_mask(truth_rc: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -36,7 +36,7 @@ def train_click_net(
         folder: gets cache/, the checkpoints, the log and package/.
         device: a torch device name.
         on_step: called with (step, max_steps, loss).
-        start_from: weights that a new run starts with (see `start_with`).
+        start_from: weights that a new run starts with (see `weights_at`).
     Raises:
         ValueError: where the recipe keeps a share of what it starts from, and no weights to start from are given.
     """

@@ -5,7 +5,7 @@ What the network is told of a slice is what the click network answered there, wi
 
 import numpy as np
 
-from mednextseg.adapt.click_net.clicks import SimulatedUser, degraded_mask, drawn_box
+from mednextseg.adapt.click_net.clicks import SimulatedUser, degraded_mask, drawn_box, stroke_through
 from mednextseg.adapt.completion.draws import SlicedCube
 from mednextseg.refine.completion.network_input import NO_CLICKS, network_channels, said_points
 from mednextseg.refine.prompter import Prompter, obey_prompts
@@ -16,8 +16,7 @@ _STARTS = {"stroke": 0.5, "box": 0.4, "drawn": 0.1}  # drawn: by hand or by anot
 _LARGEST_JITTER = 0.1  # of a box
 _EXACT_SHARE = 0.05  # of corrections that go on until the slice is right
 _MOST_WRONG_SHARE = 0.85  # of corrections on the slice that is most wrong; others are somewhere else
-_STROKE_SHARES = (0.4, 0.9)  # of the object's chord, that a stroke covers
-_STROKE_STEP = 2.0  # voxels between those of its points that count as clicks
+_STROKE_STEP = 2.0  # voxels between the points of a stroke, and between those that count as clicks
 
 
 class CompletionSession:
@@ -80,27 +79,13 @@ class CompletionSession:
         truth = self._sliced.cube.truth_zyx[self._sliced.cube.first]
         kind = self._generator.choice(list(_STARTS), p=list(_STARTS.values()))
         if kind == "stroke":
-            self._answer(0, Prompts(strokes=(self._stroke(truth),)), None)
+            stroke = Stroke(np.array(stroke_through(truth, _STROKE_STEP, self._generator), float))
+            self._answer(0, Prompts(strokes=(stroke,)), None)
         elif kind == "box":
             self._answer(0, Prompts(box=drawn_box(truth, self._generator.uniform(0, _LARGEST_JITTER), self._generator)), None)
         if not self._has_object():
             drawn = degraded_mask(truth, self._generator)
             self._answers[0] = drawn if self._generator.random() < 0.5 and (drawn > 0.5).any() else truth.astype(np.float32)
-
-    def _stroke(self, truth_rc: np.ndarray) -> Stroke:
-        """Through a place in the object, along its longer side."""
-        middle = np.array(self._user.first_click(truth_rc), float)
-        places = np.argwhere(truth_rc) - middle
-        way = np.linalg.eigh(places.T @ places)[1][:, 1]
-        along = np.arange(0, max(truth_rc.shape), 0.5)
-        ends = []
-        for sign in (1, -1):
-            pixels = np.floor(middle + sign * along[:, None] * way + 0.5).astype(int)
-            inside = ((pixels >= 0) & (pixels < truth_rc.shape)).all(axis=1)
-            inside[inside] = truth_rc[tuple(pixels[inside].T)]
-            count = len(along) if inside.all() else int(np.argmin(inside))
-            ends.append(middle + sign * along[int((count - 1) * self._generator.uniform(*_STROKE_SHARES))] * way)
-        return Stroke(np.linspace(*ends, 9))
 
     def _answer(self, number: int, prompts: Prompts, before_rc: np.ndarray | None) -> None:
         """What the prompter makes of the prompts on a slice."""

@@ -18,7 +18,7 @@ from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss
 from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.precision import Precision
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
-from mednextseg.adapt.starting_weights import start_with
+from mednextseg.adapt.starting_weights import start_with, weights_at
 from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import MedNeXt, variant_config
@@ -69,7 +69,7 @@ class CompletionTrainer(PlannedTraining):
         draws, cubes: what to train and what to validate on.
         prompter: answers the simulated users on slices.
         folder: gets last.pt, best.pt and log.jsonl.
-        start_from: weights that a new run starts with (see `start_with`); a resumed run does not read them.
+        start_from: weights that a new run starts with (see `weights_at`); a resumed run does not read them.
         device: a torch device name.
         on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
     """
@@ -91,7 +91,7 @@ class CompletionTrainer(PlannedTraining):
         self.device = torch.device(device)
         network = network_of(recipe).to(self.device)
         if start_from is not None:
-            start_with(network, start_from)
+            start_with(network, weights_at(start_from))
         optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.loss = PartialLabelLoss(torch.eye(2, dtype=torch.bool))
         self._precision = Precision(self.device)

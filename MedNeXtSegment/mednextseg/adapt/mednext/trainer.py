@@ -21,10 +21,11 @@ from mednextseg.adapt.mednext.mirroring import Sides
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe, network_config
 from mednextseg.adapt.mednext.sampling import draws_of, hardest
+from mednextseg.adapt.mednext.widening import widened
 from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.precision import Precision
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE
-from mednextseg.adapt.starting_weights import start_with
+from mednextseg.adapt.starting_weights import start_with, weights_at
 from mednextseg.adapt.training_memory import Grid
 from mednextseg.kernels import accelerate, trainable
 from mednextseg.networks.mednext import MedNeXt
@@ -41,7 +42,7 @@ class Trainer(PlannedTraining):
         folder: gets last.pt, best.pt, log.jsonl and curves.png.
         device: a torch device name.
         on_step: called after each step with (step, max_steps, loss); raise KeyboardInterrupt there to stop.
-        start_from: weights that a new run starts with (see `start_with`); a resumed run does not read them.
+        start_from: weights that a new run starts with (see `weights_at`), also of a narrower network; a resumed run does not read them.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Trainer(PlannedTraining):
         network = MedNeXt(network_config(recipe, len(dataset.channels), self.num_classes))
         attach(recipe.loss, network, recipe.seed)
         if start_from is not None:
-            start_with(network, start_from)
+            start_with(network, widened(weights_at(start_from), network))
         # Channels-last is the layout in which depthwise convolutions are fast.
         network = network.to(self.device, memory_format=torch.channels_last_3d)
         optimizer = torch.optim.AdamW(
