@@ -14,7 +14,8 @@ from mednextseg.adapt.mednext.augmentation import CutFieldOfView, training_trans
 from mednextseg.adapt.mednext.dataset import load_case, open_dataset
 from mednextseg.adapt.mednext.packaging import package_training
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
-from mednextseg.adapt.mednext.trainer import Trainer, learning_rate_at
+from mednextseg.adapt.mednext.trainer import Trainer
+from mednextseg.adapt.schedule import learning_rate_at
 from mednextseg.adapt.training_memory import Economy, TrainingPlan
 from mednextseg.geometry import Geometry
 from mednextseg.models.library import bundled_models_folder

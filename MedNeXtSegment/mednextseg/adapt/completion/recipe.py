@@ -5,11 +5,12 @@ from pathlib import Path
 
 from mednextseg.adapt.click_net.recipe import ClickNetSource, source_from
 from mednextseg.adapt.recipe_file import check_share, recipe_values
+from mednextseg.adapt.schedule import Schedule
 from mednextseg.json_values import json_object
 
 
 @dataclass(frozen=True)
-class CompletionRecipe:
+class CompletionRecipe(Schedule):
     """Data, cubes, network and schedule.
 
     Attributes:
@@ -18,10 +19,7 @@ class CompletionRecipe:
         shares: how often a draw comes from a real volume, a painted label map, a random shape or region.
         size: voxels along each edge of the cube that the network sees, divisible by 16.
         base_channels, kernel_size: of the MedNeXt, whose other settings are those of variant S.
-        batch_size: cubes a step.
-        max_steps, warmup_steps, learning_rate, weight_decay, gradient_limit: AdamW; linear rise, polynomial decay.
-        ema_decay: of the averaged weights, which are the ones validated and packaged.
-        validate_every, save_every: steps.
+        gradient_limit: of the gradient's norm.
         validation_cubes: of each set.
         kept_of_start: share of the weights that a run started from in those it packages; see ClickNetRecipe.
         threads: of the processor.
@@ -34,19 +32,10 @@ class CompletionRecipe:
     size: int = 32
     base_channels: int = 16
     kernel_size: int = 3
-    batch_size: int = 1
-    max_steps: int = 5000
-    warmup_steps: int = 100
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
     gradient_limit: float = 1.0
-    ema_decay: float = 0.998
-    validate_every: int = 500
-    save_every: int = 100
     validation_cubes: int = 40
     kept_of_start: float = 0.0
     threads: int = 1
-    seed: int = 0
     extra: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,7 @@
 """Train the completing network: resumable, validated on fixed cubes of validation lists, averaged weights kept."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +12,11 @@ from mednextseg.adapt.completion.draws import CompletionDraws, Shares, SlicedCub
 from mednextseg.adapt.completion.recipe import CompletionRecipe
 from mednextseg.adapt.completion.sessions import CompletionSession
 from mednextseg.adapt.completion.volumes import object_volumes
-from mednextseg.adapt.heads.trainer import learning_rate_at
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss
-from mednextseg.adapt.planned_training import PlannedTraining
-from mednextseg.adapt.precision import Precision
-from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
+from mednextseg.adapt.scheduled_training import OnStep, ScheduledTraining, no_report
 from mednextseg.adapt.starting_weights import start_with, weights_at
 from mednextseg.adapt.training_memory import Grid
-from mednextseg.kernels import accelerate, trainable
+from mednextseg.kernels import accelerate
 from mednextseg.networks.mednext import MedNeXt, variant_config
 from mednextseg.refine.completion.network_input import CHANNELS
 from mednextseg.refine.prompter import Prompter
@@ -62,7 +58,7 @@ def validation_cubes(recipe: CompletionRecipe, data_folder: Path) -> ValidationC
     return found
 
 
-class CompletionTrainer(PlannedTraining):
+class CompletionTrainer(ScheduledTraining):
     """One training run in one folder; a second run in the same folder goes on where the first one stopped.
 
     Args:
@@ -83,46 +79,34 @@ class CompletionTrainer(PlannedTraining):
         folder: Path,
         start_from: Path | None = None,
         device: str = "cpu",
-        on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
+        on_step: OnStep = no_report,
     ) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
-        self.recipe, self.draws, self.cubes, self.prompter, self.on_step = recipe, draws, cubes, prompter, on_step
-        self.device = torch.device(device)
-        network = network_of(recipe).to(self.device)
+        self.recipe, self.draws, self.cubes, self.prompter = recipe, draws, cubes, prompter
+        network = network_of(recipe).to(device)
         if start_from is not None:
             start_with(network, weights_at(start_from))
-        optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.loss = PartialLabelLoss(torch.eye(2, dtype=torch.bool))
-        self._precision = Precision(self.device)
         self._answers: list[np.ndarray] = []  # of the last step, (Z, Y, X) probability each
-        super().__init__(folder, network, optimizer, recipe.ema_decay, self._precision.scaler)
-        self.forward = trainable(self.network)
+        super().__init__(recipe, network, folder, on_step)
 
     def _train(self) -> None:
         generator = np.random.default_rng([self.recipe.seed, self.step])
         pool = [self._new_session(generator) for _ in range(max(_POOL, self.recipe.batch_size))]
-        started, losses = time.monotonic(), []
         while self.step < self.recipe.max_steps:
             batch, pool = pool[: self.recipe.batch_size], pool[self.recipe.batch_size :]
-            losses.append(self._optimize(batch))
+            loss = self._optimize(batch)
             for session, answer in zip(batch, self._answers, strict=True):
                 goes_on = session.rounds < _MOST_ROUNDS and generator.random() < _GO_ON_SHARE and session.correct(answer)
                 pool.append(session if goes_on else self._new_session(generator))
-            self.step += 1
-            self.on_step(self.step, self.recipe.max_steps, losses[-1])
-            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
-                self._validate(float(np.mean(losses)), time.monotonic() - started)
-                losses.clear()
-            elif self.step % self.recipe.save_every == 0:
-                self._save(LAST_CHECKPOINT)
+            self._finish_step(loss)
 
     def _new_session(self, generator: np.random.Generator) -> CompletionSession:
         return CompletionSession(self.draws.draw(generator), self.prompter, generator)
 
     def _optimize(self, batch: list[CompletionSession]) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate_at(self.step, self.recipe)
+        self._set_learning_rate()
         channels = torch.from_numpy(np.stack([session.channels() for session in batch]))
         codes = torch.from_numpy(np.stack([session.codes for session in batch]))
         channels = channels.to(self.device, memory_format=torch.channels_last_3d)
@@ -139,19 +123,17 @@ class CompletionTrainer(PlannedTraining):
 
     def _loss(self, channels: Tensor, codes: Tensor) -> Tensor:
         with self._precision.autocast():
-            outputs = self.forward(channels)
+            outputs = self._logits(channels)
         self._answers += list(_probability(outputs[0].detach()))
         return self.loss([output.float() for output in outputs], codes)
 
-    def _validate(self, training_loss: float, seconds: float) -> None:
+    def _figures(self) -> dict[str, Any]:
         run = accelerate(self.averaged.module, self.device)
         by_set = {
             name: [self._session_dices(run, n, cube) for n, cube in enumerate(cubes)] for name, cubes in self.cubes.items()
         }
         means = {name: np.mean(dices, axis=0).round(4).tolist() for name, dices in by_set.items()}
-        mean = round(float(np.mean(list(means.values()))), 4)
-        entry = {"step": self.step, "training_loss": round(training_loss, 4), "seconds": round(seconds, 1)}
-        self._record({**entry, "mean_dice": mean, "by_set": means}, mean)
+        return {"mean_dice": round(float(np.mean(list(means.values()))), 4), "by_set": means}
 
     def _session_dices(self, run: torch.nn.Module, number: int, cube: SlicedCube) -> list[float]:
         """After so many corrections of the same user each time."""

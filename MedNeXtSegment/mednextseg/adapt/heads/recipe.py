@@ -5,11 +5,12 @@ from pathlib import Path
 
 from mednextseg.adapt.heads.sampling import PatchGrid
 from mednextseg.adapt.recipe_file import recipe_values
+from mednextseg.adapt.schedule import Schedule
 
 
 @dataclass(frozen=True)
-class HeadRecipe:
-    """Data, grid, network and schedule of one stage; a later stage starts from the weights of an earlier one.
+class HeadRecipe(Schedule):
+    """Data, grid and network of one stage and its schedule; a later stage starts from the weights of an earlier one.
 
     Attributes:
         id, title: of the model package that comes out.
@@ -19,10 +20,7 @@ class HeadRecipe:
         synthetic_share: of the steps that use a synthetic head.
         spacing_mm, patch_size_kji: grid of the network, in LPS order; the patch is divisible by 16.
         base_channels, kernel_size: of the MedNeXt, whose other settings are those of variant S.
-        batch_size: patches a step.
-        max_steps, warmup_steps, learning_rate, weight_decay, gradient_limit: AdamW; linear rise, polynomial decay.
-        ema_decay: of the averaged weights, which are the ones validated and packaged.
-        validate_every, save_every: steps.
+        gradient_limit: of the gradient's norm.
         threads: of the processor; one a process is best where other programs compute.
         workers: processes that draw heads ahead of the training, for a graphics card; 0 draws in the training's own process.
     """
@@ -37,18 +35,9 @@ class HeadRecipe:
     patch_size_kji: tuple[int, int, int] = (48, 48, 48)
     base_channels: int = 16
     kernel_size: int = 3
-    batch_size: int = 1
-    max_steps: int = 4000
-    warmup_steps: int = 100
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
     gradient_limit: float = 1.0
-    ema_decay: float = 0.998
-    validate_every: int = 500
-    save_every: int = 100
     threads: int = 1
     workers: int = 0
-    seed: int = 0
     extra: dict = field(default_factory=dict)
 
     @classmethod

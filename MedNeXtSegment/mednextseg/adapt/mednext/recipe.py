@@ -1,9 +1,10 @@
 """What a training run is asked to do: the JSON file of `mednextseg train --recipe`."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
 
 from mednextseg.adapt.recipe_file import recipe_values
+from mednextseg.adapt.schedule import Schedule
 from mednextseg.json_values import json_object, listed
 from mednextseg.models.normalization import Normalization
 from mednextseg.models.sides import SIDE_AXIS
@@ -14,7 +15,7 @@ _OLD_FIELDS = {"flip_axes_kji": "mirror_axes_kji"}  # in recipes written before 
 
 
 @dataclass(frozen=True)
-class MedNeXtRecipe:
+class MedNeXtRecipe(Schedule):
     """Network, grid, augmentation and schedule of one training run.
 
     Attributes:
@@ -27,11 +28,7 @@ class MedNeXtRecipe:
         mirror_axes_kji: axes (0 K, 1 J, 2 I) along which a mirrored patient is as likely as the original one.
         exchanged_sides: pairs of labels that change places in a patch mirrored along I, which then runs from side to side.
         loss, sampling: names of models/tuning_choices.py: what is minimized, and where patches lie.
-        batch_size, max_steps: patches a step, steps of the whole schedule.
-        learning_rate, weight_decay, adam_eps: of AdamW (the paper's trainers use 1e-3, 3e-5 and 1e-4).
-        warmup_steps: linear rise before the polynomial decay (exponent 0.9, as in nnU-Net).
-        ema_decay: of the averaged weights, which are the ones validated and packaged.
-        validate_every, save_every: steps between validations, and between checkpoints.
+        adam_eps: of AdamW (the paper's trainers use 1e-4, a rate of 1e-3 and a decay of 3e-5).
     """
 
     id: str
@@ -49,16 +46,14 @@ class MedNeXtRecipe:
     exchanged_sides: tuple[tuple[str, str], ...] = ()
     loss: str = "dice-ce"
     sampling: str = "usual"
+    _: KW_ONLY
     batch_size: int = 2
     max_steps: int = 2000
     learning_rate: float = 1e-3
     weight_decay: float = 3e-5
     adam_eps: float = 1e-4
     warmup_steps: int = 50
-    ema_decay: float = 0.998
     validate_every: int = 250
-    save_every: int = 100
-    seed: int = 0
     extra: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:

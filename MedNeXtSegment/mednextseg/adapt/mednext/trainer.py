@@ -1,9 +1,9 @@
 """Train a MedNeXt from a recipe: resumable, validated by Dice, the best averaged weights kept."""
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,18 +22,17 @@ from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe, network_config
 from mednextseg.adapt.mednext.sampling import draws_of, hardest
 from mednextseg.adapt.mednext.widening import widened
-from mednextseg.adapt.planned_training import PlannedTraining
-from mednextseg.adapt.precision import Precision
-from mednextseg.adapt.resumable_training import LAST_CHECKPOINT, LOG_FILE
+from mednextseg.adapt.resumable_training import LOG_FILE
+from mednextseg.adapt.scheduled_training import OnStep, ScheduledTraining, no_report
 from mednextseg.adapt.starting_weights import start_with, weights_at
 from mednextseg.adapt.training_memory import Grid
-from mednextseg.kernels import accelerate, trainable
+from mednextseg.kernels import accelerate
 from mednextseg.networks.mednext import MedNeXt
 
 CURVE_FILE = "curves.png"
 
 
-class Trainer(PlannedTraining):
+class Trainer(ScheduledTraining):
     """One training run in one folder; a second run in the same folder goes on where the first one stopped.
 
     Args:
@@ -51,35 +50,29 @@ class Trainer(PlannedTraining):
         dataset: LabeledDataset,
         folder: Path,
         device: str = "cpu",
-        on_step: Callable[[int, int, float], None] = lambda step, max_steps, loss: None,
+        on_step: OnStep = no_report,
         start_from: Path | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.dataset, self.on_step = recipe, dataset, on_step
-        self.device = torch.device(device)
+        self.recipe, self.dataset = recipe, dataset
         self.num_classes = len(dataset.labels)
         network = MedNeXt(network_config(recipe, len(dataset.channels), self.num_classes))
         attach(recipe.loss, network, recipe.seed)
         if start_from is not None:
             start_with(network, widened(weights_at(start_from), network))
         # Channels-last is the layout in which depthwise convolutions are fast.
-        network = network.to(self.device, memory_format=torch.channels_last_3d)
-        optimizer = torch.optim.AdamW(
-            network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, eps=recipe.adam_eps
-        )
+        network = network.to(device, memory_format=torch.channels_last_3d)
         self.complete_loss = segmentation_loss()
         self.sides = Sides(recipe.exchanged_sides, dataset.labels)
         self.absent_sets = self.sides.with_mirrored(dataset.absent_sets)
         self.partial_loss = PartialLabelLoss(background_sets(self.num_classes, self.absent_sets), loss=recipe.loss)
-        self._precision = Precision(self.device)
-        super().__init__(folder, network, optimizer, recipe.ema_decay, self._precision.scaler)
-        self._logits = trainable(self.network)
+        super().__init__(recipe, network, folder, on_step, recipe.adam_eps)
 
     def _train(self) -> None:
         training = [
             {**load_case(case, self.recipe), "background": self.dataset.background_code(case)} for case in self.dataset.training
         ]
-        validation = [load_case(case, self.recipe) for case in self.dataset.validation]
+        self._validation = [load_case(case, self.recipe) for case in self.dataset.validation]
         side_codes = self.sides.codes(self.absent_sets, self.num_classes) if self.recipe.exchanged_sides else None
         transforms = training_transforms(self.recipe, self.num_classes, side_codes)
         transforms.set_random_state(self.recipe.seed + self.step)
@@ -87,23 +80,14 @@ class Trainer(PlannedTraining):
         if draws_of(self.recipe.sampling) > 1:
             drawn = max(drawn, min(draws_of(self.recipe.sampling) * drawn, len(training)))
         loader = DataLoader(Dataset(training, transforms), batch_size=drawn, shuffle=True, drop_last=True)
-        started, losses = time.monotonic(), []
         while self.step < self.recipe.max_steps:
             for batch in loader:
-                losses.append(self._optimize(batch["image"], batch["label"], batch["background"]))
-                self.step += 1
-                self.on_step(self.step, self.recipe.max_steps, losses[-1])
-                if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.max_steps:
-                    self._validate(validation, float(np.mean(losses)), time.monotonic() - started)
-                    losses.clear()
-                elif self.step % self.recipe.save_every == 0:
-                    self._save(LAST_CHECKPOINT)
+                self._finish_step(self._optimize(batch["image"], batch["label"], batch["background"]))
                 if self.step >= self.recipe.max_steps:
                     return
 
     def _optimize(self, image: torch.Tensor, label: torch.Tensor, background: torch.Tensor) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate_at(self.step, self.recipe)
+        self._set_learning_rate()
         image = image.to(self.device, memory_format=torch.channels_last_3d)
         codes = torch.where(label == 0, background[:, None, None, None, None], label)[:, 0].to(self.device)
         if len(image) > self.recipe.batch_size:
@@ -135,27 +119,18 @@ class Trainer(PlannedTraining):
         loss = self.complete_loss(outputs, codes[:, None]) if is_plain else self.partial_loss(outputs, codes)
         return loss + extra_loss(self.network, outputs[0], codes) if self.network.training else loss
 
-    def _validate(self, cases: list[dict[str, np.ndarray]], training_loss: float, seconds: float) -> None:
+    def _figures(self) -> dict[str, Any]:
         run = accelerate(self.averaged.module.eval(), self.device)
-        dice = validation_dice(lambda x: run(x)[0], cases, self.recipe.patch_size_kji, self.num_classes, self.device)
+        dice = validation_dice(lambda x: run(x)[0], self._validation, self.recipe.patch_size_kji, self.num_classes, self.device)
         names = {value: name for name, value in self.dataset.labels.items()}
-        entry = {
-            "step": self.step,
-            "training_loss": round(training_loss, 4),
-            "seconds": round(seconds, 1),
+        return {
             "dice": {names[value]: round(float(d), 4) for value, d in enumerate(dice, start=1)},
             "mean_dice": round(float(dice.mean()), 4),
         }
-        self._record(entry, entry["mean_dice"])
+
+    def _record(self, entry: dict, score: float) -> None:
+        super()._record(entry, score)
         draw_curves(self.folder / LOG_FILE, self.folder / CURVE_FILE)
-
-
-def learning_rate_at(step: int, recipe: MedNeXtRecipe) -> float:
-    """Linear warm-up, then polynomial decay with exponent 0.9 to zero at max_steps."""
-    if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    left = 1 - (step - recipe.warmup_steps) / max(1, recipe.max_steps - recipe.warmup_steps)
-    return recipe.learning_rate * max(0.0, left) ** 0.9
 
 
 @torch.no_grad()

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
-from mednextseg.adapt.mednext.trainer import learning_rate_at
 from mednextseg.adapt.patches import cut_patch
 from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.resumable_training import BEST_CHECKPOINT
+from mednextseg.adapt.schedule import learning_rate_at
 from mednextseg.adapt.training_memory import Grid
 from mednextseg.adapt.transfer.features import Features, feature_distance
 from mednextseg.kernels import trainable

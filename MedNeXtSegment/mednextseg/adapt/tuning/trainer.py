@@ -17,10 +17,11 @@ from mednextseg.adapt.mednext.augmentation import training_transforms
 from mednextseg.adapt.mednext.partial_labels import PartialLabelLoss, background_sets
 from mednextseg.adapt.mednext.recipe import MedNeXtRecipe
 from mednextseg.adapt.mednext.sampling import draws_of, hardest
-from mednextseg.adapt.mednext.trainer import learning_rate_at
 from mednextseg.adapt.planned_training import PlannedTraining
 from mednextseg.adapt.precision import Precision
 from mednextseg.adapt.resumable_training import LAST_CHECKPOINT
+from mednextseg.adapt.schedule import learning_rate_at
+from mednextseg.adapt.scheduled_training import OnStep, no_report
 from mednextseg.adapt.training_memory import Grid
 from mednextseg.adapt.tuning.examples import Example
 from mednextseg.adapt.tuning.methods.method import TuningMethod
@@ -28,8 +29,6 @@ from mednextseg.kernels import accelerate, trainable
 
 _TIMED_STEPS = 3
 _NO_CHOICE = -1.0  # no checkpoint is kept for its score: what chose it could not be reported
-
-OnStep = Callable[[int, int, float], None]
 
 
 class TuningTrainer(PlannedTraining):
@@ -58,7 +57,7 @@ class TuningTrainer(PlannedTraining):
         recipe: MedNeXtRecipe,
         folder: Path,
         device: str = "cpu",
-        on_step: OnStep = lambda step, max_steps, loss: None,
+        on_step: OnStep = no_report,
     ) -> None:
         self.recipe, self.on_step, self.device = recipe, on_step, torch.device(device)
         self.examples, self.watched = examples, watched
