@@ -75,6 +75,7 @@ class View:
         grabber = vtk.vtkWindowToImageFilter()
         grabber.SetInput(self.render_window)
         grabber.ReadFrontBufferOff()
+        grabber.ShouldRerenderOff()  # what was rendered is there; by default it renders again
         grabber.Update()
         image = grabber.GetOutput()
         width, height, _ = image.GetDimensions()
