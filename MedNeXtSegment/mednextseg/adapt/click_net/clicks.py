@@ -113,12 +113,12 @@ def stroke_through(truth_rc: np.ndarray, step_px: float, generator: np.random.Ge
 
 
 def _bent_line(start_rc: np.ndarray, end_rc: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(N, 2) points of a quadratic Bezier curve whose middle is displaced sideways by at most a quarter of its length."""
+    """(N, 2) points of a quadratic Bezier curve, whose middle lies at most a quarter of its length to the side."""
     sideways = (end_rc - start_rc)[::-1] * (1, -1)
     bend = _MOST_BENT * generator.uniform(-1, 1) ** 3  # mostly slight, since a thin object has room for little else
-    middle = (start_rc + end_rc) / 2 + bend * sideways
+    control = (start_rc + end_rc) / 2 + bend * sideways
     along = np.linspace(0.0, 1.0, _LINE_POINTS)[:, None]
-    return (1 - along) ** 2 * start_rc + 2 * along * (1 - along) * middle + along**2 * end_rc
+    return (1 - along) ** 2 * start_rc + 2 * along * (1 - along) * control + along**2 * end_rc
 
 
 def degraded_mask(truth_rc: np.ndarray, generator: np.random.Generator) -> np.ndarray:

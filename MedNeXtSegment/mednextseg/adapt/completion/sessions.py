@@ -79,7 +79,7 @@ class CompletionSession:
         truth = self._sliced.cube.truth_zyx[self._sliced.cube.first]
         kind = self._generator.choice(list(_STARTS), p=list(_STARTS.values()))
         if kind == "stroke":
-            stroke = Stroke(np.array(stroke_through(truth, _STROKE_STEP, self._generator), float))
+            stroke = Stroke(np.array(stroke_through(truth, _STROKE_STEP, self._generator)))
             self._answer(0, Prompts(strokes=(stroke,)), None)
         elif kind == "box":
             self._answer(0, Prompts(box=drawn_box(truth, self._generator.uniform(0, _LARGEST_JITTER), self._generator)), None)
