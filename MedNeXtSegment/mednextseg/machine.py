@@ -3,13 +3,15 @@
 import os
 import platform
 import sys
+import threading
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 HOME_VARIABLE = "MEDNEXTSEG_HOME"
 _MINIMUM_CORES_TO_SPARE_ONE = 4
-_LOW_PRIORITY, _BELOW_NORMAL_PRIORITY_CLASS = 10, 0x4000  # of Unix, of Windows
+_LOW_PRIORITY = 10  # of Unix
+_BELOW_NORMAL_PRIORITY_CLASS, _THREAD_PRIORITY_BELOW_NORMAL = 0x4000, -1  # of Windows
 
 
 def import_torch() -> tuple[ModuleType | None, str]:
@@ -96,6 +98,18 @@ def lower_priority() -> None:
 
         kernel = ctypes.windll.kernel32
         kernel.SetPriorityClass(kernel.GetCurrentProcess(), _BELOW_NORMAL_PRIORITY_CLASS)
+
+
+def lower_thread_priority() -> None:
+    """Let the calling thread give way to others of this process, and to other programs. Does nothing on macOS, which has no such thing."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(_LOW_PRIORITY, os.getpriority(os.PRIO_PROCESS, thread)))
+    elif sys.platform == "win32":
+        import ctypes  # noqa: PLC0415  (with these names on Windows only)
+
+        kernel = ctypes.windll.kernel32
+        kernel.SetThreadPriority(kernel.GetCurrentThread(), _THREAD_PRIORITY_BELOW_NORMAL)
 
 
 def _cores() -> int:

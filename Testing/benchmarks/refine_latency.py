@@ -35,9 +35,12 @@ def main() -> None:
     )
     parser.add_argument("--volume", type=Path, help="image file; default: the head template of the package nilearn")
     parser.add_argument("--clicks", type=int, default=30)
+    parser.add_argument(
+        "--during-runs", default="", metavar="MODEL", help="an automatic run of this model goes on all the time"
+    )
     parser.add_argument("--parts", action="store_true", help="list what costs most in this process")
     options = parser.parse_args()
-    bench = Bench(slicerhost.start(qt=True), options.volume or templatePath(), options.prompter)
+    bench = Bench(slicerhost.start(qt=True), options.volume or templatePath(), options.prompter, options.during_runs)
     profile = cProfile.Profile()
     for number in range(-CLICKS_PER_SLICE, 0):  # one slice to warm up
         bench.click(number)
@@ -55,7 +58,7 @@ def main() -> None:
 class Bench:
     """The Refine tab on a volume with a segment to be corrected, and a shown slice view."""
 
-    def __init__(self, host, volume_path: Path, prompter: str):
+    def __init__(self, host, volume_path: Path, prompter: str, model: str):
         import slicer
 
         from MedNeXtSegmentLib.Refine import RefineLogic
@@ -85,10 +88,12 @@ class Bench:
         self.warm_up_ms, self.panel_cpu_ms, self.worker_cpu_ms = [], [], []
         self._watch_pictures_and_edits()
         host.wait_until(lambda: self.representation.self().logic.worker.hello is not None, TIMEOUT_S)
+        self.model, self.run, self.runs = model, None, 0
         self.worker_pid = self.representation.self().logic.worker.hello["pid"]
 
     def click(self, number: int) -> None:
         """One click; beside the object after one on it. Negative numbers warm up."""
+        self._keep_running()
         on_slice = number % CLICKS_PER_SLICE
         if on_slice == 0:
             offset_mm = 3.0 * (number // CLICKS_PER_SLICE)
@@ -131,11 +136,24 @@ class Bench:
             "prompter": f"{info.name} {info.model_hash[:8]} on {info.device}",
             "volume": f"{self.volume.GetName()} {image[0]} x {image[1]} x {image[2]}",
             "view": f"{VIEW_SIZE_PX[0]} x {VIEW_SIZE_PX[1]} pixels",
+            "automatic runs meanwhile": self.runs,
             **{name: _summary(values) for name, values in both.items() if values},
             "processor ms a click, this process (pictures included)": round(statistics.mean(self.panel_cpu_ms), 1),
             "processor ms a click, worker, all cores": round(statistics.mean(self.worker_cpu_ms), 1),
             "load average (1 min) and cores": [round(os.getloadavg()[0], 1), os.cpu_count()],
         }
+
+    def _keep_running(self) -> None:
+        """Start an automatic run where one is wanted and none goes on; wait until its network is at work."""
+        if not self.model or (self.run is not None and not self.run.isFinished):
+            return
+        phases = []
+        logic = self.representation.self().logic
+        self.run = logic.segment(
+            self.volume, self.model, waitForCompletion=False, progressCallback=lambda progress: phases.append(progress.phase)
+        )
+        self.host.wait_until(lambda: "network" in phases or self.run.isFinished, TIMEOUT_S)
+        self.runs += 1
 
     def _is_shown(self, entries: int) -> bool:
         """Whether the click was answered and a picture was made after the last change of the segment."""

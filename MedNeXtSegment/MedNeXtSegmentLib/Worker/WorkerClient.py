@@ -15,6 +15,7 @@ import slicer
 from mednextseg.geometry import Geometry
 from mednextseg.worker import protocol
 from mednextseg.worker.arrays import ArrayFolder, is_description
+from MedNeXtSegmentLib.Worker.EventLoopTurns import EventLoopTurns
 from MedNeXtSegmentLib.Worker.RunFailure import RunFailure
 from MedNeXtSegmentLib.Worker.WorkerLaunch import WorkerLaunch
 from MedNeXtSegmentLib.Worker.WorkerProcess import WorkerProcess, defaultProgram
@@ -76,6 +77,7 @@ class WorkerClient:
         self._pending: dict[int, _Pending] = {}
         self._lastId = 0
         self._silentTicks = 0
+        self._turns = EventLoopTurns()
         self._watchdog = qt.QTimer()
         self._watchdog.setInterval(_TICK_MS)
         self._watchdog.timeout.connect(self._onTick)
@@ -169,11 +171,11 @@ class WorkerClient:
         self._process.write(protocol.encode(message))
 
     def wait(self, isOver: Callable[[], bool]) -> None:
-        """Block until isOver() is true or nothing is pending, while the event loop goes on: for scripts that wait."""
+        """Block until isOver() is true or nothing is pending, while the event loop goes on in short turns."""
         while not isOver() and self._pending:
-            if self._process is not None and not self._process.hasEnded:
-                self._process.waitForOutput(20)
-            slicer.app.processEvents()
+            waitMs = self._turns.remainingMs()
+            if not waitMs or self._process is None or not self._process.waitForOutput(waitMs):
+                slicer.app.processEvents()
 
     def stop(self) -> None:
         """End the worker and its children; pending requests get the code "worker_stopped". Blocks for at most four seconds."""

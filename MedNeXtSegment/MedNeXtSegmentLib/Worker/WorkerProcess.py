@@ -69,9 +69,9 @@ class WorkerProcess:
         if self._process.state() != qt.QProcess.NotRunning:
             self._process.write(line)
 
-    def waitForOutput(self, milliseconds: int) -> None:
-        """Wait without an event loop until something arrives, at most this long."""
-        self._process.waitForReadyRead(milliseconds)
+    def waitForOutput(self, milliseconds: int) -> bool:
+        """Wait without an event loop until something arrives, at most this long; False where nothing did."""
+        return not self._hasEnded and self._process.waitForReadyRead(milliseconds)
 
     def end(self, politely: bool) -> None:
         """End the process and its children now; onEnded will not be called.

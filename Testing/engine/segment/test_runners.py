@@ -1,5 +1,7 @@
 """Windows at once: the same values whatever the number of runners, in the order of the plan, stopped and failing like one at a time."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -131,6 +133,18 @@ def test_a_caller_is_asked_while_it_waits_for_a_window() -> None:
 
     with WindowRunners(2, report) as runners:
         assert all(runners.in_order([window, window]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads can be read on Linux only")
+def test_runners_give_way_to_the_caller() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    own = priority()
+    with WindowRunners(2, lambda: None) as runners:
+        assert list(runners.in_order([priority, priority])) == [max(own, 10)] * 2
+        assert priority() == own
+    assert priority() == own
 
 
 def test_a_run_plans_no_more_calls_at_once_than_it_has() -> None:

@@ -3,13 +3,16 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import qt
 
 from mednextseg.geometry import Geometry
 from mednextseg.worker import protocol
+from MedNeXtSegmentLib.Worker import EventLoopTurns
 from MedNeXtSegmentLib.Worker.WorkerClient import WorkerClient
 from MedNeXtSegmentLib.Worker.WorkerProcess import defaultProgram
 
@@ -255,6 +258,31 @@ def test_waiting_needs_no_event_loop_of_the_caller(makeClient):
     client.request("count", {"steps": 2, "seconds_a_step": 0.01}, **answers.callbacks)
     client.wait(lambda: answers.isOver)
     assert answers.results
+
+
+def test_an_answer_that_comes_soon_comes_before_any_other_event(makeClient, ask, monkeypatch):
+    monkeypatch.setattr(EventLoopTurns, "_LONGEST_MS", 10_000)  # a busy machine may not answer within 60 ms
+    client, answers, events = makeClient(), Answers(), []
+    ask(client, "count", {"steps": 1, "seconds_a_step": 0})
+    qt.QTimer.singleShot(0, lambda: events.append(answers.isOver))
+    client.request("count", {"steps": 1, "seconds_a_step": 0}, **answers.callbacks)
+    client.wait(lambda: answers.isOver)
+    assert answers.results and not events
+
+
+def test_many_short_waits_leave_the_event_loop_its_turns(makeClient, ask):
+    client, turns = makeClient(), []
+    ask(client, "count", {"steps": 1, "seconds_a_step": 0})
+    timer = qt.QTimer()
+    timer.timeout.connect(lambda: turns.append(time.monotonic()))
+    timer.start(0)
+    started = time.monotonic()
+    while time.monotonic() < started + 2:
+        answers = Answers()
+        client.request("count", {"steps": 1, "seconds_a_step": 0}, **answers.callbacks)
+        client.wait(lambda answers=answers: answers.isOver)
+    timer.stop()
+    assert len(turns) >= 5  # about every 60 ms; a busy machine may need longer
 
 
 def test_the_program_is_slicers_python_or_this_one():

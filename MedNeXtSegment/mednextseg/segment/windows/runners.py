@@ -1,7 +1,8 @@
 """Windows at once: as many as there are threads, each computed by one thread alone, and handed on in the order of the plan.
 
 Threads that share a window wait for each other in every operator of the network. Where another program takes one of the cores, all of
-them wait for that core, thousands of times a window; a thread that has a window for itself waits for nobody.
+them wait for that core, thousands of times a window; a thread that has a window for itself waits for nobody. Runners give way to the
+caller, which answers clicks meanwhile, and to Slicer, which shows them.
 """
 
 import time
@@ -12,8 +13,10 @@ from typing import TypeVar
 
 import torch
 
+from mednextseg.machine import lower_thread_priority
+
 Result = TypeVar("Result")
-_SECONDS_BETWEEN_REPORTS = 0.03
+_SECONDS_BETWEEN_REPORTS = 0.01  # a click waits no longer for its turn
 
 
 class WindowRunners:
@@ -31,7 +34,7 @@ class WindowRunners:
         self.seconds_waited = 0.0
         self._count, self._report = count, report
         self._threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(count, "window") if count > 1 else None
+        self._pool = ThreadPoolExecutor(count, "window", lower_thread_priority) if count > 1 else None
 
     def __enter__(self) -> "WindowRunners":
         if self._pool is not None:
