@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from mednextseg.adapt.click_net.clicks import SimulatedUser, bounding_box, degraded_mask, drawn_box, stroke_through
+from mednextseg.adapt.click_net.clicks import (
+    SimulatedUser,
+    bounding_box,
+    degraded_mask,
+    displaced_mask,
+    drawn_box,
+    stroke_through,
+)
+from mednextseg.adapt.click_net.sessions import hard_dice
 from mednextseg.adapt.click_net.synthetic import random_shapes
 
 
@@ -48,6 +56,24 @@ def test_boxes_and_degraded_masks_are_wrong_but_about_the_object(seed):
     assert r1 - r0 >= 2 and c1 - c0 >= 2
     mask = degraded_mask(truth, generator)
     assert mask.dtype == np.float32 and mask.min() >= 0 and mask.max() <= 1
+
+
+def test_displaced_masks_are_mostly_wrong_but_touch_the_object():
+    truth = np.zeros((96, 96), bool)
+    truth[30:66, 40:60] = True
+    shares = {
+        make: [hard_dice(make(truth, np.random.default_rng(seed)) > 0.5, truth) for seed in range(60)]
+        for make in (degraded_mask, displaced_mask)
+    }
+    assert np.median(shares[displaced_mask]) < 0.65 < np.median(shares[degraded_mask])
+    assert np.percentile(shares[displaced_mask], 10) > 0.2
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10_000))
+def test_a_displaced_mask_of_any_object_is_a_mask_of_something(seed):
+    mask = displaced_mask(_blob(seed=seed), np.random.default_rng(seed))
+    assert mask.dtype == np.float32 and mask.shape == (96, 96) and mask.min() >= 0 and 0 < mask.max() <= 1
 
 
 @settings(max_examples=30)

@@ -16,6 +16,8 @@ _EIGHT_CONNECTED = np.ones((3, 3), bool)
 _LINES, _SHARE_INSIDE, _THICK_ENOUGH = 8, 0.9, 0.25
 # A stroke's control point lies at most half its length to the side; points that make the curve.
 _MOST_BENT, _LINE_POINTS = 0.5, 40
+# Of a displaced mask: the logarithm of its size, and how far it lies beside the object, in the root of the object's area.
+_LARGEST_ZOOM, _FARTHEST_MOVE = 0.35, 0.4
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,20 @@ def degraded_mask(truth_rc: np.ndarray, generator: np.random.Generator) -> np.nd
         soft = ndimage.gaussian_filter(mask.astype(np.float32), generator.uniform(0.5, 1.0 + 0.06 * side))
         return np.clip(soft, 0.0, 1.0)
     return mask.astype(np.float32)
+
+
+def displaced_mask(truth_rc: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A mask that is mostly wrong, as on a slice far from the one that was drawn: moved, larger or smaller, and degraded.
+
+    Returns:
+        As `degraded_mask`.
+    """
+    side = max(4.0, float(np.sqrt(truth_rc.sum())))
+    zoom = np.exp(generator.uniform(-_LARGEST_ZOOM, _LARGEST_ZOOM))
+    center_rc = np.argwhere(truth_rc).mean(axis=0)
+    moved_rc = center_rc + side * generator.uniform(-_FARTHEST_MOVE, _FARTHEST_MOVE, 2)
+    moved = ndimage.affine_transform(truth_rc.astype(np.uint8), [1 / zoom, 1 / zoom], center_rc - moved_rc / zoom, order=0) > 0
+    return degraded_mask(moved if moved.any() else truth_rc, generator)
 
 
 def _random_blob(around_rc: np.ndarray, side_px: float, generator: np.random.Generator) -> np.ndarray:

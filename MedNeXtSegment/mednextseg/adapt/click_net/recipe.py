@@ -61,7 +61,7 @@ class ClickNetRecipe:
         view_size_px: side of the square view the network is trained on.
         disk_radius_px: of a click in the network's view.
         start_shares: how a fresh session starts: box, one click, stroke (a line across the object, seen as clicks), box and click, several
-            clicks, a degraded mask with clicks, a degraded or neighboring mask alone.
+            clicks, a degraded or displaced mask with clicks, a degraded or neighboring mask alone.
         continue_share: probability that a session goes on with one more click instead of giving way to a fresh one.
         max_rounds: a session is at most this long.
         batch_size, max_steps, learning_rate, weight_decay, warmup_steps, ema_decay: of AdamW with a cosine schedule.

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from mednextseg.adapt.click_net.cache import CachedSet
-from mednextseg.adapt.click_net.clicks import bounding_box, degraded_mask
+from mednextseg.adapt.click_net.clicks import bounding_box, degraded_mask, displaced_mask
 from mednextseg.adapt.click_net.synthetic import smooth_field
 
 LEAST_SIDE_PX = 24.0
@@ -16,6 +16,7 @@ _ATTEMPTS = 40
 _JOINED_SHARE = 0.2
 _WHOLE_SHARE = 0.12  # of views of label maps and regions: all that is labeled, as one object that nearly fills the slice
 _BENT_SHARE, _LARGEST_BEND = 0.4, 0.02  # of views; standard deviation of the shift, as a share of the view's side
+_DISPLACED_SHARE = 0.5  # of the masks that clicks come with
 _COUNTED_SLICES = (20, 250)  # a set counts at least and at most as one of so many slices
 
 
@@ -112,7 +113,8 @@ class ViewSampler:
             if start.sum() < MIN_TARGET_PX / 2:
                 return None
         elif with_neighbor:
-            start = degraded_mask(truth, self.generator)
+            is_displaced = not may_be_absent and self.generator.random() < _DISPLACED_SHARE
+            start = (displaced_mask if is_displaced else degraded_mask)(truth, self.generator)
         return TrainingView(self._other_contrast(image), truth, start)
 
     def _target(self, cached: CachedSet, labels_rc: np.ndarray, label: int, box: list[int]) -> tuple[np.ndarray, list[int]]:
