@@ -38,9 +38,12 @@ def main() -> None:
     parser.add_argument(
         "--during-runs", default="", metavar="MODEL", help="an automatic run of this model goes on all the time"
     )
+    parser.add_argument(
+        "--empty", action="store_true", help="the segment is empty, so that a first click on a slice begins an object"
+    )
     parser.add_argument("--parts", action="store_true", help="list what costs most in this process")
     options = parser.parse_args()
-    bench = Bench(slicerhost.start(qt=True), options.volume or templatePath(), options.prompter, options.during_runs)
+    bench = Bench(slicerhost.start(qt=True), options)
     profile = cProfile.Profile()
     for number in range(-CLICKS_PER_SLICE, 0):  # one slice to warm up
         bench.click(number)
@@ -58,19 +61,19 @@ def main() -> None:
 class Bench:
     """The Refine tab on a volume with a segment to be corrected, and a shown slice view."""
 
-    def __init__(self, host, volume_path: Path, prompter: str, model: str):
+    def __init__(self, host, options: argparse.Namespace):
         import slicer
 
         from MedNeXtSegmentLib.Refine import RefineLogic
         from slicerhost.views.qt_views import ViewWidget
         from slicerhost.views.slice_view import SliceView
 
-        if prompter:
-            RefineLogic.defaultPrompter = lambda: prompter
+        if options.prompter:
+            RefineLogic.defaultPrompter = lambda: options.prompter
         self.host = host
-        self.volume = slicer.util.loadVolume(str(volume_path))
+        self.volume = slicer.util.loadVolume(str(options.volume or templatePath()))
         self.center_ras = _middle_of(self.volume)
-        self.segmentation = _ball(self.volume, self.center_ras)
+        self.segmentation = _ball(self.volume, self.center_ras, 0.0 if options.empty else RADIUS_MM)
         self.representation = host.load_module(str(MODULE)).widgetRepresentation()
         self.representation.enter()
         panel = self.representation.self().panel
@@ -88,7 +91,7 @@ class Bench:
         self.warm_up_ms, self.panel_cpu_ms, self.worker_cpu_ms = [], [], []
         self._watch_pictures_and_edits()
         host.wait_until(lambda: self.representation.self().logic.worker.hello is not None, TIMEOUT_S)
-        self.model, self.run, self.runs = model, None, 0
+        self.model, self.run, self.runs = options.during_runs, None, 0
         self.worker_pid = self.representation.self().logic.worker.hello["pid"]
 
     def click(self, number: int) -> None:
@@ -98,10 +101,10 @@ class Bench:
         if on_slice == 0:
             offset_mm = 3.0 * (number // CLICKS_PER_SLICE)
             self.view.node.JumpSlice(*(self.center_ras + np.array([0, 0, offset_mm])))
-        (self.tools.ui.pointMinusButton if number % 2 else self.tools.ui.pointPlusButton).setChecked(True)
+        (self.tools.ui.pointMinusButton if on_slice % 2 else self.tools.ui.pointPlusButton).setChecked(True)
         self._settle()
         angle = 2.4 * number
-        radius_mm = RADIUS_MM * (0.85 if number % 2 else 1.15)
+        radius_mm = RADIUS_MM * (0.85 if on_slice % 2 else 1.15)
         plane = self.view.node.GetSliceToRAS()
         center = np.array([plane.GetElement(row, 3) for row in range(3)])
         point = center + radius_mm * np.array([np.cos(angle), np.sin(angle), 0.0])
@@ -209,8 +212,8 @@ def _middle_of(volume) -> np.ndarray:
     return (bounds[::2] + bounds[1::2]) / 2
 
 
-def _ball(volume, center_ras):
-    """A segmentation with a ball as its segment, which stands for an automatic result."""
+def _ball(volume, center_ras, radius_mm: float):
+    """A segmentation with a ball as its segment, which stands for an automatic result; empty for a radius of 0."""
     import slicer
 
     from MedNeXtSegmentLib.Scene.Segmentations import newSegmentationFor
@@ -225,7 +228,7 @@ def _ball(volume, center_ras):
     segmentation = newSegmentationFor(volume, "Automatic result")
     segment_id = segmentation.GetSegmentation().AddEmptySegment("ball", "ball")
     slicer.util.updateSegmentBinaryLabelmapFromArray(
-        (squared < RADIUS_MM**2).astype(np.uint8), segmentation, segment_id, volume
+        (squared < radius_mm**2).astype(np.uint8), segmentation, segment_id, volume
     )
     return segmentation
 

@@ -4,7 +4,7 @@ import time
 
 import qt
 
-_LONGEST_MS = 60  # shorter than a user notices; most clicks are answered within it
+_LONGEST_MS = 90  # hardly longer is a delay that a user notices; clicks are answered within it
 
 
 class EventLoopTurns:
