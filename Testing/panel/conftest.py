@@ -14,7 +14,13 @@ from slicerhost.pytest_panel import (
 )
 
 __all__ = ["clean_panel", "home", "host", "make_slice_view", "make_three_d_view", "pytest_pycollect_makemodule"]
-__all__ += ["representation", "show_view", "worker"]
+__all__ += ["representation", "show_view", "slow_answers", "worker"]
+
+
+@pytest.fixture
+def slow_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop has its turns while the worker is waited for, as where answers take long."""
+    monkeypatch.setattr("MedNeXtSegmentLib.Worker.EventLoopTurns._LONGEST_MS", 0)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import slicer
 
-from MedNeXtSegmentLib.Worker import EventLoopTurns
 from refine_bench import CENTER_RAS, TIMEOUT_S, Bench, dice, useRandomWalker
 
 
@@ -19,8 +18,7 @@ def points(name):
     return 0 if node is None else node.GetNumberOfControlPoints()
 
 
-def test_of_clicks_in_a_row_all_are_kept_and_the_newest_is_answered_for_all(bench, monkeypatch):
-    monkeypatch.setattr(EventLoopTurns, "_LONGEST_MS", 0)  # as where an answer takes longer than the clicks are apart
+def test_of_clicks_in_a_row_all_are_kept_and_the_newest_is_answered_for_all(bench, slow_answers):
     bench.ui.pointPlusButton.click()
     bench.settle()
     bench.clickWithoutWaiting()
@@ -126,7 +124,7 @@ def test_the_gap_between_two_corrected_slices_is_filled(bench):
     assert dice(bench.mask(), bench.truth & slab) > 0.85
 
 
-def test_a_propagation_can_be_stopped_and_leaves_nothing(bench):
+def test_a_propagation_can_be_stopped_and_leaves_nothing(bench, slow_answers):
     bench.ui.pointPlusButton.click()
     bench.click()
     before = bench.mask()
