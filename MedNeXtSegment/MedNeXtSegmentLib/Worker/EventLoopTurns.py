@@ -4,7 +4,7 @@ import time
 
 import qt
 
-_LONGEST_MS = 90  # hardly longer is a delay that a user notices; clicks are answered within it
+_LONGEST_MS = 90  # a user notices a delay from about 100 ms on; most clicks are answered by then
 
 
 class EventLoopTurns:
