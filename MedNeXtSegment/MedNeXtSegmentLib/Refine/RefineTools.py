@@ -267,6 +267,10 @@ class RefineTools:
             self.session = self._logic().startRefinement(
                 target.volumeNode, target.segmentationNode, target.segmentId, onChanged=self.update, **dict(target.options)
             )
+        except ValueError:
+            if self._target() == target:
+                raise
+            self._showStatus(self._mouse.hint())  # it went while the network was loaded, and another one is chosen
         finally:
             self._isStarting = False
 
