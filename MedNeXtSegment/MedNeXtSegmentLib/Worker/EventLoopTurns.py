@@ -21,6 +21,7 @@ class EventLoopTurns:
         if self._waitsSince is None:
             self._waitsSince = time.monotonic()
             qt.QTimer.singleShot(0, self._onTurn)
+            return _LONGEST_MS
         return max(0, _LONGEST_MS - round(1000 * (time.monotonic() - self._waitsSince)))
 
     def _onTurn(self) -> None:

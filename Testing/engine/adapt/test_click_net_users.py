@@ -55,7 +55,7 @@ def test_boxes_and_degraded_masks_are_wrong_but_about_the_object(seed):
     r0, c0, r1, c1 = drawn_box(truth, 0.1, generator)
     assert r1 - r0 >= 2 and c1 - c0 >= 2
     mask = degraded_mask(truth, generator)
-    assert mask.dtype == np.float32 and mask.min() >= 0 and mask.max() <= 1
+    assert mask.dtype == np.float32 and mask.min() >= 0 and 0 < mask.max() <= 1
 
 
 def test_displaced_masks_are_mostly_wrong_but_touch_the_object():

@@ -139,7 +139,8 @@ def degraded_mask(truth_rc: np.ndarray, generator: np.random.Generator) -> np.nd
         changed = change(mask, iterations=steps)
         mask = changed if changed.any() else mask
     if generator.random() < 0.4:
-        mask = mask & ~_random_blob(mask, side, generator)
+        cut = mask & ~_random_blob(mask, side, generator)
+        mask = cut if cut.any() else mask
     if generator.random() < 0.4:
         grown = ndimage.binary_dilation(mask, iterations=max(1, int(side * 0.15)))
         mask = mask | _random_blob(grown, side, generator)
